@@ -1,0 +1,2 @@
+//! Neap: Lua 5.4 on a managed heap of its own.
+pub mod bytecode;
