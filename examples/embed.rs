@@ -1,0 +1,2 @@
+//! Embedding the heap: see `neap_gc::Heap`.
+fn main() {}
