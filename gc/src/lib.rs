@@ -5,4 +5,4 @@ pub mod heap;
 pub mod object;
 
 pub use heap::{Config, Heap, OutOfMemory, RootSource};
-pub use object::{Header, Kind, Ref, Runtime, Shape, Stack, flags};
+pub use object::{Header, Kind, Ref, Runtime, Shape, Stack, Verdict, flags};

@@ -4,4 +4,4 @@ mod header;
 mod runtime;
 
 pub use header::{Header, Ref, flags};
-pub use runtime::{Kind, Runtime, Shape, Stack};
+pub use runtime::{Kind, Runtime, Shape, Stack, Verdict};
