@@ -1,8 +1,10 @@
 //! A managed heap for language runtimes: reference counting by epochs, an incremental mark-sweep cycle detector,
 //! and explicit allocation on the same pages.
 
+#[allow(dead_code, reason = "the heap that uses it is being built")]
+pub mod explicit;
 pub mod heap;
-#[allow(dead_code, reason = "the collector that uses it is being built")]
+#[allow(dead_code, reason = "the heap that uses it is being built")]
 mod memory;
 pub mod object;
 

@@ -27,14 +27,14 @@
 //!
 //! Imports nothing of the crate but its own files.
 
-mod block;
+pub(crate) mod block;
 mod dedicated;
 mod large;
 mod os;
-mod pages;
+pub(crate) mod pages;
 mod purge;
-mod segment;
-mod size_class;
+pub(crate) mod segment;
+pub(crate) mod size_class;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -48,7 +48,6 @@ use size_class::{CLASSES, MAX_SMALL, class_of, size_of_class};
 use std::ptr::NonNull;
 use std::time::Instant;
 
-pub(crate) use segment::Owner as BlockOwner;
 pub(crate) use walk::BlockView;
 
 /// What waits for the layout to be unpinned is freed in steps of this many.
@@ -57,14 +56,14 @@ const LIMBO_STEP: usize = 32;
 /// The cells of a heap.
 pub(crate) struct Memory {
     lanes: Lanes,
-    pages: Pages,
+    pub(crate) pages: Pages,
     alarmed: bool,
     alarm_bytes: usize,
     young_small: usize,
     young_large: usize,
     small_live: usize,
     large_bytes: usize,
-    explicit_bytes: usize,
+    pub(crate) explicit_bytes: usize,
     /// Blocks handed out in this epoch, in order, linked by `next`.
     spent_head: u32,
     spent_tail: u32,
@@ -133,7 +132,7 @@ impl Memory {
 
     /// Memory is short: frees all that waits in limbo, or fails if there is none.
     #[cold]
-    fn reclaim_limbo(&mut self) -> Result<(), OutOfMemory> {
+    pub(crate) fn reclaim_limbo(&mut self) -> Result<(), OutOfMemory> {
         if self.limbo == NONE || self.pages.pinned {
             return Err(OutOfMemory);
         }
@@ -321,6 +320,7 @@ impl Memory {
     /// The epoch ends: what was allocated in it and is not live by now is free. The blocks that it used are the first to be used
     /// again, the last of them before all.
     pub fn epoch_reset(&mut self) {
+        self.pages.tick(Instant::now());
         self.lanes.bump = [block::Bump::EMPTY; CLASSES];
         self.lanes.current = [NONE; CLASSES];
         self.young_small = 0;

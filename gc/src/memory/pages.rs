@@ -15,7 +15,6 @@
 use super::os::{Os, OutOfMemory};
 use super::segment::*;
 use bitvec::prelude::{BitSlice, Lsb0};
-use std::ptr::NonNull;
 use std::time::Instant;
 
 /// Segments mapped while the heap is small keep to small pages.
@@ -233,6 +232,7 @@ impl Pages {
         entry.stray = false;
         entry.longest = if dedicated { 0 } else { (PAGES - FIRST_PAGE) as u16 };
         entry.cold = if dedicated { 0 } else { (BLOCKS - FIRST_BLOCK) as u16 };
+        self.cold_from = self.cold_from.min(index);
         let at = self.by_address.partition_point(|&(base, ..)| base < segment.addr());
         self.by_address.insert(at, (segment.addr(), len, index as u32));
         Ok((index, segment))

@@ -46,10 +46,15 @@ impl Pages {
         }
     }
 
-    /// Gives idle pages back, at least about `max` bytes if so many have been idle for [`IDLE_MS`]. Says how many bytes.
-    pub fn purge(&mut self, now: Instant, max: usize) -> usize {
+    /// It is `now`: the time that pages freed from here on count as freed at.
+    pub fn tick(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.started).as_millis();
         self.clock_ms = u32::try_from(elapsed).unwrap_or(u32::MAX).max(self.clock_ms);
+    }
+
+    /// Gives idle pages back, at least about `max` bytes if so many have been idle for [`IDLE_MS`]. Says how many bytes.
+    pub fn purge(&mut self, now: Instant, max: usize) -> usize {
+        self.tick(now);
         let Some(since) = self.clock_ms.checked_sub(IDLE_MS) else { return 0 };
         let mut freed = self.purge_warm(max, Some(since));
         if freed < max {
