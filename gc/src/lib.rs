@@ -3,6 +3,7 @@
 
 pub mod heap;
 pub mod object;
+pub mod observe;
 
 pub use heap::{Config, Heap, OutOfMemory, RootSource};
 pub use object::{Header, Kind, Ref, Runtime, Shape, Stack, flags};
