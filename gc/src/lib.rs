@@ -7,6 +7,7 @@ pub mod heap;
 #[allow(dead_code, reason = "the heap that uses it is being built")]
 mod memory;
 pub mod object;
+pub mod observe;
 
 pub use heap::{Config, Heap, OutOfMemory, RootSource};
 pub use object::{Header, Kind, Ref, Runtime, Shape, Stack, flags};
