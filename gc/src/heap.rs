@@ -7,9 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The heap's limit is reached, or the operating system has no memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OutOfMemory;
+pub use crate::memory::OutOfMemory;
 
 /// Settings of a heap.
 #[derive(Clone, Debug)]
