@@ -1,6 +1,7 @@
 //! The standard library of Lua 5.4.
 //!
 //! First the algorithms, which know bytes and numbers alone; they import neither the heap nor the virtual machine.
+pub mod date;
 pub mod fault;
 pub mod format;
 pub mod pack;

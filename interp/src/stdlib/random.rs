@@ -18,7 +18,7 @@ impl Random {
         let mut random = Random(Xoshiro256StarStar::from_seed(state));
         // The first values still show the seed.
         for _ in 0..16 {
-            random.next();
+            random.bits();
         }
         random
     }
@@ -30,7 +30,7 @@ impl Random {
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
@@ -45,7 +45,7 @@ impl Random {
         let last = (high as u64).wrapping_sub(low as u64);
         let mask = u64::MAX.checked_shr(last.leading_zeros()).unwrap_or(0);
         while bits & mask > last {
-            bits = self.next();
+            bits = self.bits();
         }
         (bits & mask).wrapping_add(low as u64) as i64
     }
@@ -59,19 +59,19 @@ mod tests {
     fn the_sequences_of_the_reference() {
         // From lua5.4: math.randomseed(42) print(math.random(1<<40), math.random(0), math.random(), math.random(10))
         let mut random = Random::new((42, 0));
-        let bits = random.next();
+        let bits = random.bits();
         assert_eq!(random.between(bits, 1, 1 << 40), 1062568359654);
-        assert_eq!(random.next() as i64, 8333941968102511665);
-        assert_eq!(format!("{:.14}", Random::float(random.next())), "0.54688311243421");
-        let bits = random.next();
+        assert_eq!(random.bits() as i64, 8333941968102511665);
+        assert_eq!(format!("{:.14}", Random::float(random.bits())), "0.54688311243421");
+        let bits = random.bits();
         assert_eq!(random.between(bits, 1, 10), 6);
         // math.randomseed(123, 456)
         let mut random = Random::new((123, 456));
-        let bits = random.next();
+        let bits = random.bits();
         assert_eq!(random.between(bits, 1, 1 << 40), 742559290030);
-        assert_eq!(random.next() as i64, -4076395480158212337);
-        assert_eq!(format!("{:.15}", Random::float(random.next())), "0.036994645590004");
-        let bits = random.next();
+        assert_eq!(random.bits() as i64, -4076395480158212337);
+        assert_eq!(format!("{:.15}", Random::float(random.bits())), "0.036994645590004");
+        let bits = random.bits();
         assert_eq!(random.between(bits, 1, 10), 8);
     }
 

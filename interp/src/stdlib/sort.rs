@@ -175,7 +175,7 @@ mod tests {
 
     fn noise(length: usize, modulus: u64) -> Vec<i64> {
         let mut random = super::super::random::Random::new((length as u64, 7));
-        (0..length).map(|_| (random.next() % modulus) as i64).collect()
+        (0..length).map(|_| (random.bits() % modulus) as i64).collect()
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         for length in 0..300 {
             let values = noise(length, 50);
             let mut expected = values.clone();
-            let (_, mut values, _) = sorted(values, |_, _| random.next() % 2 == 0);
+            let (_, mut values, _) = sorted(values, |_, _| random.bits() & 1 == 0);
             values.sort();
             expected.sort();
             assert_eq!(values, expected, "elements are only exchanged");
