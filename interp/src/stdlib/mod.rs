@@ -4,6 +4,7 @@
 pub mod date;
 pub mod fault;
 pub mod format;
+pub mod matcher;
 pub mod pack;
 pub mod pattern;
 pub mod random;
