@@ -3,6 +3,7 @@
 //! First the algorithms, which know bytes and numbers alone; they import neither the heap nor the virtual machine.
 pub mod date;
 pub mod fault;
+pub mod file;
 pub mod format;
 pub mod matcher;
 pub mod pack;
