@@ -1,2 +1,3 @@
 //! Neap: Lua 5.4 on a managed heap of its own.
 pub mod bytecode;
+pub mod stdlib;
