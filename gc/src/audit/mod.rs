@@ -55,6 +55,8 @@ struct Lists {
     snapshots: HashMap<(usize, Option<usize>), Vec<Ref>>,
     dying: HashMap<usize, usize>,
     gray: Vec<(Ref, usize)>,
+    /// What the next epoch end shades, or the next round of marking begins with.
+    promised: Vec<Ref>,
     /// Listed roots, handles and what else keeps objects by being counted.
     roots: Vec<Ref>,
 }
@@ -214,8 +216,15 @@ impl<R: Runtime> Audit<R> {
                 self.expect(r, "a handle", 0)
             }
             Entry::Dropped(r) if self.is_young(r.addr()) => Ok(()),
-            Entry::Dropped(r) => self.expect(r, "the dropped handles and finalizers", 0),
-            Entry::Finalizer(r) => self.expect(r, "the finalizer queues", 0),
+            Entry::Dropped(r) => {
+                self.lists.promised.push(r);
+                self.expect(r, "the dropped handles and finalizers", 0)
+            }
+            Entry::Finalizer(r) if self.is_young(r.addr()) => Ok(()),
+            Entry::Finalizer(r) => {
+                self.lists.promised.push(r);
+                self.expect(r, "the finalizer queues", 0)
+            }
             Entry::Decrement(r) => {
                 self.report.decrements += 1;
                 self.expect(r, "the release queue", 0)
@@ -290,13 +299,10 @@ impl<R: Runtime> Audit<R> {
             match shape {
                 Shape::Leaf | Shape::AllWeak => {}
                 Shape::Thread => {
-                    let stack = R::stack(r);
-                    for i in released.unwrap_or(0)..stack.counted_len {
-                        found.extend(*stack.counted.add(i));
-                    }
-                    if released.is_none() {
-                        R::trace(r, &mut |x| found.push(x));
-                    }
+                    // Detached or half released, its list is shorter by so much.
+                    let counted = &R::stack(r).counted;
+                    found.extend((0..counted.len).filter_map(|slot| counted.get(slot)));
+                    R::trace(r, &mut |x| found.push(x));
                 }
                 _ if r.header().has(flags::CARDED) => {
                     let slots = R::slots(r);
@@ -447,7 +453,7 @@ impl<R: Runtime> Audit<R> {
 
     /// The unmarked objects that marking will still find.
     fn promised(&self) -> Checked<HashSet<usize>> {
-        let mut work: Vec<usize> = self.lists.snapshots.values().flatten().map(|r| r.addr()).collect();
+        let mut work: Vec<usize> = self.lists.snapshots.values().flatten().chain(&self.lists.promised).map(|r| r.addr()).collect();
         if !self.stage.roots_shaded {
             work.extend(self.lists.roots.iter().map(|r| r.addr()));
         }

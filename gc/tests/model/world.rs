@@ -46,6 +46,8 @@ fn violation<T>(text: String) -> Step<T> {
 struct Roots {
     globals: [Slot; 3],
     chain: Vec<Ref>,
+    /// Where the running frame begins.
+    base: usize,
 }
 
 impl RootSource for Roots {
@@ -54,6 +56,9 @@ impl RootSource for Roots {
     }
     fn chain(&self, visit: &mut dyn FnMut(Ref)) {
         self.chain.iter().for_each(|r| visit(*r));
+    }
+    fn current_base(&self) -> usize {
+        self.base
     }
 }
 
@@ -137,9 +142,10 @@ impl World {
         stack.high = stack.high.max(stack.top);
     }
 
-    fn lower_current(&self) {
-        let (cell, id) = self.current();
-        self.lower(cell, id);
+    /// Before anything that scans.
+    fn at_safepoint(&mut self) {
+        let (_, id) = self.current();
+        self.roots.base = (self.shadow.objects[id].frames.len() - 1) * FRAME;
     }
 
     /// That the reference and the oracle's object are the same.
@@ -411,10 +417,9 @@ impl World {
     // ---- the collector
 
     fn drive(&mut self, what: Drive) -> Step<bool> {
-        self.lower_current();
+        self.at_safepoint();
         // SAFETY: all references are in roots, on stacks, or in cells.
         let did = unsafe { self.heap.drive(&self.roots, what) };
-        self.lower_current();
         self.compare()?;
         Ok(did)
     }
@@ -525,27 +530,31 @@ impl World {
                 self.set(a, None);
             }
         }
+        let (mut quiet, mut before) = (0, usize::MAX);
         for round in 0.. {
-            self.lower_current();
+            self.at_safepoint();
             // SAFETY: all references are in roots, on stacks, or in cells.
             unsafe { self.heap.collect_full(&self.roots) };
-            self.lower_current();
             self.compare()?;
             let mut finalized = false;
             while self.next_finalizer()?.is_some() {
                 finalized = true;
             }
-            if !finalized && round > 1 {
+            let mut left = 0;
+            self.heap.each_object(|_, _| left += 1);
+            quiet = if finalized || left != before { 0 } else { quiet + 1 };
+            before = left;
+            if quiet == 2 {
                 break;
             }
-            if round > self.shadow.objects.len() + 10 {
-                return violation("finalizers without end".into());
+            if round > 2 * self.shadow.objects.len() + 10 {
+                return violation("the heap does not come to rest".into());
             }
         }
-        let reach = self.shadow.reach(true);
+        let reach = self.shadow.reach(false);
         let mut found = vec![false; reach.len()];
         // SAFETY: live cells have numbers.
-        self.heap.each_object(|cell| {
+        self.heap.each_object(|cell, _| {
             if let Some(f) = found.get_mut(unsafe { toy::number(cell) } as usize) {
                 *f = true;
             }
@@ -553,6 +562,9 @@ impl World {
         if let Some(id) = (0..reach.len()).find(|&id| reach[id] != found[id]) {
             let (r, f) = (reach[id], found[id]);
             return violation(format!("object {id} of kind {}: reachable {r}, there {f}", self.shadow.objects[id].kind));
+        }
+        if let Some(id) = (0..reach.len()).find(|&id| !reach[id] && self.shadow.objects[id].finalizer) {
+            return violation(format!("the finalizer of {id} was never handed over"));
         }
         for (id, object) in self.shadow.objects.iter().enumerate() {
             let destroyed = self.heap.runtime.destroyed_set.contains(&(id as u64));
@@ -566,7 +578,7 @@ impl World {
 
     fn drop_handle(&mut self, i: usize) {
         if let Some(handle) = self.handles[i].take() {
-            self.heap.release_handle(handle);
+            self.heap.drop_handle(handle);
             self.shadow.handles[i] = None;
         }
     }
@@ -729,7 +741,6 @@ impl World {
                     if d & 1 == 1 {
                         self.set(a, None);
                     }
-                    self.lower_current();
                     // SAFETY: the thread is at hand.
                     unsafe { self.heap.touch_thread(cell) };
                     self.lower(cell, id);
@@ -778,14 +789,14 @@ impl World {
                 let i = b as usize % 3;
                 if let (Some((cell, id)), None) = (self.get(a)?, &self.handles[i]) {
                     // SAFETY: the cell is at hand.
-                    self.handles[i] = Some(unsafe { self.heap.handle(cell) }?);
+                    self.handles[i] = Some(unsafe { self.heap.handle(cell) });
                     self.shadow.handles[i] = Some(id);
                 }
             }
             "unhandle" => self.drop_handle(a as usize % 3),
             "fromhandle" => {
                 let i = a as usize % 3;
-                let real = self.handles[i].as_ref().map(|h| self.heap.handle_ref(h));
+                let real = self.handles[i].as_ref().map(|h| self.heap.get(h));
                 let value = self.same(real, self.shadow.handles[i])?;
                 self.set(b, value);
             }
@@ -826,20 +837,41 @@ impl World {
             }
             "until" => self.until(a)?,
             "step" => {
-                self.lower_current();
+                self.at_safepoint();
                 // SAFETY: all references are in roots, on stacks, or in cells.
                 unsafe { self.heap.step(&self.roots, a as usize * 64) };
-                self.lower_current();
                 self.compare()?;
             }
             "full" => {
-                self.lower_current();
+                self.at_safepoint();
                 // SAFETY: as above.
                 unsafe { self.heap.collect_full(&self.roots) };
-                self.lower_current();
                 self.compare()?;
             }
             other => unreachable!("{other} is in the table and not here"),
+        }
+        Ok(())
+    }
+
+    /// Goes on until the cycle has come to a phase.
+    fn until(&mut self, a: u8) -> Step {
+        use Phase::*;
+        let want = [Idle, Mark, CleanValues, ListFinalizable, MarkAgain, CleanKeys, Detach, Drain, Release][a as usize % 9];
+        for _ in 0..400 {
+            let phase = self.heap.phase();
+            if phase == want {
+                break;
+            }
+            let moved = self.drive(Drive::Phase(1))?;
+            if !moved && self.heap.phase() == phase {
+                if phase == Idle {
+                    break;
+                }
+                self.drive(Drive::EpochEnd)?;
+                if self.heap.phase() == Drain {
+                    self.drive(Drive::Release(50))?;
+                }
+            }
         }
         Ok(())
     }
