@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use crate::collect::{Handle, Phase};
+pub use crate::collect::{Drive, Handle, Phase};
 pub use crate::memory::OutOfMemory;
 
 /// Settings of a heap.
@@ -357,9 +357,6 @@ impl<R: Runtime> Heap<R> {
     /// Bytes committed to the heap: an estimate, from above, of its resident memory.
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
-    }
-    pub fn phase(&self) -> Phase {
-        self.col.phase
     }
     pub fn pauses(&self) -> &Pauses {
         &self.pauses

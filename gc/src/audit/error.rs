@@ -25,7 +25,10 @@ impl fmt::Display for AuditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             AuditError::Count { cell, kind, count, pending, expected } => {
-                write!(f, "{kind} at {cell:#x}: its count is {count}, {pending} increments are pending, {expected} references were found")
+                write!(
+                    f,
+                    "{kind} at {cell:#x}: its count is {count}, {pending} increments are pending, {expected} references were found"
+                )
             }
             AuditError::DeadReference { from, holder: 0, to } => write!(f, "{from}: a reference to the dead cell {to:#x}"),
             AuditError::DeadReference { from, holder, to } => {

@@ -15,7 +15,8 @@ pub use error::AuditError;
 pub(crate) use view::{Entry, Stage};
 
 use crate::heap::Heap;
-use crate::memory::{BlockOwner, BlockView, Memory};
+use crate::memory::segment::Owner as BlockOwner;
+use crate::memory::{BlockView, Memory};
 use crate::object::{Kind, Ref, Runtime, Shape, Verdict, flags};
 use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
@@ -234,8 +235,12 @@ impl<R: Runtime> Audit<R> {
                     cell.pending += 1;
                     Ok(())
                 }
-                _ if self.is_young(r.addr()) => Ok(()),
-                _ => Err(AuditError::DeadReference { from: "the pending increments", holder: 0, to: r.addr() }),
+                _ => {
+                    if self.is_young(r.addr()) {
+                        return Ok(());
+                    }
+                    Err(AuditError::DeadReference { from: "the pending increments", holder: 0, to: r.addr() })
+                }
             },
             Entry::Member(list, r) => {
                 if self.cells.contains_key(&r.addr()) {
@@ -453,7 +458,8 @@ impl<R: Runtime> Audit<R> {
 
     /// The unmarked objects that marking will still find.
     fn promised(&self) -> Checked<HashSet<usize>> {
-        let mut work: Vec<usize> = self.lists.snapshots.values().flatten().chain(&self.lists.promised).map(|r| r.addr()).collect();
+        let mut work: Vec<usize> =
+            self.lists.snapshots.values().flatten().chain(&self.lists.promised).map(|r| r.addr()).collect();
         if !self.stage.roots_shaded {
             work.extend(self.lists.roots.iter().map(|r| r.addr()));
         }

@@ -40,6 +40,11 @@ impl<R: Runtime> Heap<R> {
                 stack.low = stack.low.min(roots.current_base());
             }
         }
+        if self.audit {
+            if let Err(error) = self.audit() {
+                panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase);
+            }
+        }
     }
 
     /// What is young now is dead: its cells are free.

@@ -72,16 +72,24 @@ impl<R: Runtime> Heap<R> {
     pub(crate) fn mark_slice(&mut self, deadline: Instant) -> bool {
         loop {
             for _ in 0..BATCH {
-                match self.col.gray.pop_back(&mut self.store) {
-                    Some(word) => self.scan_gray(word),
-                    None if self.root_unit() => {}
-                    None if self.ephemeron_unit() => {}
-                    None => return true,
+                if !self.mark_unit() {
+                    return true;
                 }
             }
             if Instant::now() >= deadline {
                 return false;
             }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn mark_unit(&mut self) -> bool {
+        match self.col.gray.pop_back(&mut self.store) {
+            Some(word) => {
+                self.scan_gray(word);
+                true
+            }
+            None => self.root_unit() || self.ephemeron_unit(),
         }
     }
 
@@ -179,6 +187,11 @@ impl<R: Runtime> Heap<R> {
         }
         self.col.roots.done = true;
         false
+    }
+
+    /// Whether all roots of the first round have been visited.
+    pub(crate) fn roots_shaded(&self) -> bool {
+        self.col.roots.done
     }
 
     /// Whether marking has nothing to do before the next epoch end.

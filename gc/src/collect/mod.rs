@@ -10,6 +10,7 @@
 //! * `finalize`: finalizers and their queues
 //! * `handles`: references held by native code
 //! * `pacer`, `ticker`: when each of these happens
+//! * `report`, `drive`: for the auditor and the model tests
 //! * `queue`: the lists that all of them use
 //!
 //! Invariants that hold outside of an epoch end:
@@ -23,6 +24,7 @@
 //! May import: `memory`, `object`.
 
 mod barrier;
+mod drive;
 mod epoch;
 mod finalize;
 mod handles;
@@ -30,11 +32,13 @@ mod mark;
 mod pacer;
 mod queue;
 mod release;
+mod report;
 mod sweep;
 mod threads;
 mod ticker;
 mod weak;
 
+pub use drive::Drive;
 pub use handles::Handle;
 pub(crate) use handles::Handles;
 pub(crate) use mark::Roots;

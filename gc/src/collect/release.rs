@@ -45,7 +45,7 @@ impl<R: Runtime> Heap<R> {
     }
 
     #[inline(always)]
-    fn release_unit(&mut self) -> bool {
+    pub(crate) fn release_unit(&mut self) -> bool {
         let word = match self.col.pending.pop_back(&mut self.store) {
             Some(word) => word,
             None => {

@@ -91,7 +91,7 @@ impl<R: Runtime> Heap<R> {
         Some(id)
     }
 
-    fn clear_unit(&mut self) -> bool {
+    pub(crate) fn clear_unit(&mut self) -> bool {
         if self.col.sweep.cleared {
             return false;
         }
@@ -102,7 +102,7 @@ impl<R: Runtime> Heap<R> {
         true
     }
 
-    fn detach_unit(&mut self) -> bool {
+    pub(crate) fn detach_unit(&mut self) -> bool {
         if let Some(&r) = self.col.sweep.cells.last() {
             // SAFETY: S1.
             if unsafe { self.detach(r) } {
@@ -188,7 +188,7 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    fn release_block(&mut self) -> bool {
+    pub(crate) fn release_block(&mut self) -> bool {
         match self.next_block() {
             Some(id) => {
                 if self.poison {

@@ -78,17 +78,18 @@ const CHAIN_MAX: usize = 4;
 
 impl World {
     pub fn run(ops: &[Op], options: &Options) -> Result<(), String> {
-        let config = Config {
-            poison: true,
-            limit_bytes: options.limit_bytes,
-            sabotage: options.sabotage,
-            ..Config::default()
-        };
+        let config = Config { poison: true, limit_bytes: options.limit_bytes, sabotage: options.sabotage, ..Config::default() };
         let Ok(mut heap) = Heap::new(Toy::default(), config) else {
             return if options.fault_every.is_some() { Ok(()) } else { Err("no heap".into()) };
         };
         heap.set_running(false);
-        let mut world = World { heap, roots: Roots::default(), shadow: Shadow::default(), handles: [const { None }; 3], options: options.clone() };
+        let mut world = World {
+            heap,
+            roots: Roots::default(),
+            shadow: Shadow::default(),
+            handles: [const { None }; 3],
+            options: options.clone(),
+        };
         let main = match world.new_thread(None) {
             Ok((cell, id)) => (cell, id),
             Err(Stop::Violation(v)) => return Err(v),
@@ -179,7 +180,8 @@ impl World {
         let i = a as usize % FRAME;
         let (_, thread) = self.current();
         self.frame()[i] = value.map(|v| v.0);
-        *self.shadow.objects[thread].frames.last_mut().expect("a running frame").get_mut(i).expect("in the frame") = value.map(|v| v.1);
+        *self.shadow.objects[thread].frames.last_mut().expect("a running frame").get_mut(i).expect("in the frame") =
+            value.map(|v| v.1);
     }
 
     /// An object that the program has at hand and that suits: on the running frame, in a global, or a field away from those.
@@ -360,7 +362,8 @@ impl World {
         let objects = &self.shadow.objects;
         let is_storage = |id: &Id| objects[*id].kind == toy::ARRAY;
         let Some(owner) = self.select(a, |o| o.slots.iter().flatten().any(is_storage))? else { return Ok(()) };
-        let slots: Vec<usize> = (0..objects[owner.1].slots.len()).filter(|&i| objects[owner.1].slots[i].as_ref().is_some_and(is_storage)).collect();
+        let slots: Vec<usize> =
+            (0..objects[owner.1].slots.len()).filter(|&i| objects[owner.1].slots[i].as_ref().is_some_and(is_storage)).collect();
         let first = slots[b as usize % slots.len()];
         let mut chosen = vec![first];
         if two {
@@ -390,7 +393,8 @@ impl World {
             let (cell, new_id) = new[(i + d as usize) % new.len()];
             let len = self.shadow.objects[new_id].slots.len();
             let spread = if len == LARGE { (i * 97 + b as usize) % len } else { i % len };
-            let Some(slot) = (0..len).map(|k| (spread + k) % len).find(|&k| self.shadow.objects[new_id].slots[k].is_none()) else {
+            let Some(slot) = (0..len).map(|k| (spread + k) % len).find(|&k| self.shadow.objects[new_id].slots[k].is_none())
+            else {
                 return Ok(());
             };
             // SAFETY: the new cell is ours.
@@ -504,7 +508,9 @@ impl World {
         let Some(cell) = self.heap.next_finalizer() else { return Ok(None) };
         // SAFETY: the heap says that the object lives.
         let id = unsafe { toy::number(cell) } as Id;
-        let Some(object) = self.shadow.objects.get_mut(id) else { return violation(format!("the finalizer queue names {id:#x}")) };
+        let Some(object) = self.shadow.objects.get_mut(id) else {
+            return violation(format!("the finalizer queue names {id:#x}"));
+        };
         if object.cell != cell || !object.finalizer || !object.was_unreachable {
             return violation(format!("object {id} is finalized, and should not be"));
         }
@@ -900,7 +906,9 @@ impl World {
     }
 
     fn weak_get(&mut self, a: u8, b: u8, c: u8) -> Step {
-        let Some((cell, id)) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK) && Self::has_entries(o))? else { return Ok(()) };
+        let Some((cell, id)) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK) && Self::has_entries(o))? else {
+            return Ok(());
+        };
         let Some(i) = self.entry_of(id, b) else { return Ok(()) };
         // SAFETY: `select` has checked the cell; the entry is as the collector left it.
         unsafe {
@@ -963,7 +971,8 @@ impl World {
 
     fn intern(&mut self, a: u8, content: u64) -> Step {
         let reach = self.shadow.reach(false);
-        let equal = (0..reach.len()).find(|&id| reach[id] && self.shadow.objects[id].kind == toy::STRING && self.shadow.objects[id].content == content);
+        let equal = (0..reach.len())
+            .find(|&id| reach[id] && self.shadow.objects[id].kind == toy::STRING && self.shadow.objects[id].content == content);
         // SAFETY: entries of the table are live or young cells.
         unsafe {
             if let Some(&cell) = self.heap.runtime.interned.get(&content) {
