@@ -1,2 +1,4 @@
 //! Neap: Lua 5.4 on a managed heap of its own.
 pub mod bytecode;
+pub mod compile;
+pub mod syntax;
