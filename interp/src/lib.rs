@@ -1,4 +1,5 @@
 //! Neap: Lua 5.4 on a managed heap of its own.
 pub mod bytecode;
 pub mod compile;
+pub mod stdlib;
 pub mod syntax;
