@@ -3,3 +3,5 @@ pub mod bytecode;
 pub mod compile;
 pub mod stdlib;
 pub mod syntax;
+pub mod value;
+pub mod vm;
