@@ -35,9 +35,9 @@ assert(values(math.maxinteger, math.mininteger, -math.maxinteger) == "9223372036
 assert(values(math.mininteger + 1, math.mininteger, -1) == "-9223372036854775807 -9223372036854775808")
 assert(values(1, 0 / 0) == "" and values(1, -math.huge) == "" and values(3, 2 ^ 53 | 0, 1 << 53) == "3")
 assert(values(1, "3" + 0) == "1 2 3")
-fails("'for' initial value must be a number", function() for _ = "1", 2 do end end)
-fails("'for' limit must be a number", function() for _ = 1, {} do end end)
-fails("'for' step must be a number", function() for _ = 1, 2, nil do end end)
+fails("bad 'for' initial value (number expected, got table)", function() for _ = {}, 2 do end end)
+fails("bad 'for' limit (number expected, got table)", function() for _ = 1, {} do end end)
+fails("bad 'for' step (number expected, got nil)", function() for _ = 1, 2, nil do end end)
 fails("'for' step is zero", function() for _ = 1, 2, 0 do end end)
 fails("'for' step is zero", function() for _ = 1.0, 2, 0 do end end)
 local evaluations = 0
