@@ -79,8 +79,6 @@ local lazy = setmetatable({}, { __index = function(t, k) asked[#asked + 1] = k r
 assert(lazy.a == "a" and lazy[1] == 1 and lazy[1.5] == 1.5 and lazy[true] == true and #asked == 4 and select("#", lazy.q) == 1)
 assert(setmetatable({}, { __index = lazy }).deep == "deep" and setmetatable({}, { __index = "text" }).len == string.len)
 fails("attempt to index a number value", function() return setmetatable({}, { __index = 5 }).x end)
-lazy[1] = nil
-assert(lazy[nil] == nil and asked[#asked] == 1 or true)
 for _, key in ipairs { 1, -1, 2 ^ 60, "s", 0.5 } do assert(lazy[key] == key) end
 
 -- __newindex: only for absent keys; functions, tables, chains; rawset goes past.
