@@ -226,7 +226,9 @@ impl Emitter<'_, '_> {
         if let &[value] = &ast.lists[values.range()] {
             match ast[value].kind {
                 ExprKind::Call { .. } | ExprKind::Method { .. } if !closes => {
-                    self.multi(value, Results::Tail)?;
+                    let base = self.multi(value, Results::Tail)?;
+                    // A native function returns here like from any call.
+                    self.abc(Op::Return, base, 0, 0);
                     return Ok(());
                 }
                 kind if !kind.is_multi() => {
