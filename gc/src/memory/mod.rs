@@ -36,7 +36,7 @@ mod purge;
 pub(crate) mod segment;
 pub(crate) mod size_class;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
 pub use os::OutOfMemory;
