@@ -116,7 +116,7 @@ impl Model {
             assert!(seen.insert(cell.as_ptr().addr(), usable).is_none());
         });
         assert!(seen.keys().eq(self.blocks.keys()));
-        assert_eq!(self.explicit.allocated_bytes(&self.memory), bytes);
+        assert_eq!(Explicit::allocated_bytes(&self.memory), bytes);
         for (addr, (cell, ..)) in &self.blocks {
             assert!(self.explicit.owns(&self.memory, *addr));
             assert!(!self.explicit.owns(&self.memory, addr + 8));
@@ -165,7 +165,7 @@ fn the_collector_leaves_explicit_blocks_alone() {
     }
     assert_eq!(freed, 112);
     assert!(blocks.iter().all(|block| explicit.owns(&memory, block.as_ptr().addr())));
-    assert_eq!(memory.used_bytes(), explicit.allocated_bytes(&memory));
+    assert_eq!(memory.used_bytes(), Explicit::allocated_bytes(&memory));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn bad_frees_are_told_apart() {
         assert_eq!(explicit.free_checked(&mut memory, block), Err(FreeError::AlreadyFree), "{size}");
         assert_eq!(explicit.free_checked(&mut memory, other.as_ptr().addr()), Ok(()));
     }
-    assert_eq!(explicit.allocated_bytes(&memory), 0);
+    assert_eq!(Explicit::allocated_bytes(&memory), 0);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_large_block_is_resized_in_place() {
         assert!(explicit.realloc(&mut memory, block, usize::MAX).is_err());
         explicit.free(&mut memory, block);
     }
-    assert_eq!(explicit.allocated_bytes(&memory), 0);
+    assert_eq!(Explicit::allocated_bytes(&memory), 0);
 }
 
 #[test]

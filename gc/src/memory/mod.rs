@@ -341,17 +341,6 @@ impl Memory {
         }
     }
 
-    /// # Safety
-    /// As for [`Memory::is_live`].
-    #[inline(always)]
-    pub unsafe fn clear_mark(&mut self, cell: NonNull<u8>) {
-        // SAFETY: by the caller.
-        unsafe {
-            let (pair, bit) = bits_of(cell);
-            (*pair).mark &= !bit;
-        }
-    }
-
     // ---- epochs
 
     /// The epoch ends: what was allocated in it and is not live by now is free. The blocks that it used are the first to be used
