@@ -7,9 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The heap's limit is reached, or the operating system has no memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OutOfMemory;
+pub use crate::memory::OutOfMemory;
 
 /// Settings of a heap.
 #[derive(Clone, Debug)]
@@ -112,6 +110,12 @@ impl<R: Runtime> Heap<R> {
     /// As said; all are of shape `Array`.
     pub unsafe fn replace_storage(&mut self, _old: &[Ref], _new: &[Ref]) {}
 
+    /// A young cell of shape `Array` was filled by copying memory, without barriers (R4).
+    ///
+    /// # Safety
+    /// The cell is young.
+    pub unsafe fn filled_by_copy(&mut self, _cell: Ref) {}
+
     // ---- threads
 
     /// The thread is about to run, be closed, or be written to from outside (R11); also for the resumer when a coroutine yields or ends (R7).
@@ -166,6 +170,8 @@ impl<R: Runtime> Heap<R> {
     pub unsafe fn safepoint(&mut self, _roots: &dyn RootSource) {
         self.poll.fetch_and(!poll::COLLECT, Ordering::Relaxed);
     }
+    /// The next safepoint is to be an epoch end (a stack has grown by much).
+    pub fn request_epoch(&mut self) {}
     /// A whole collection: epoch ends and slices until no garbage of now is left, finalizers queued. Same obligations.
     ///
     /// # Safety

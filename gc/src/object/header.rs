@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// Flags of a header. All but [`flags::LOGGED`] (read by the inlined barrier) are the collector's business.
+/// Flags of a header. All but [`flags::LOGGED`] (read by the inlined barrier) are the collector's business. A mature object of an ordinary kind
+/// that nothing special happened to has none of them, which is what the fast paths test for.
 pub mod flags {
-    /// Writes need no barrier: the object is young, or its references were recorded in this epoch.
+    /// Writes need no barrier: the object is young, or its references were recorded in this epoch. On a mature thread: it is listed as touched.
     pub const LOGGED: u16 = 1 << 0;
     /// Allocated in this epoch (R1).
     pub const YOUNG: u16 = 1 << 1;
@@ -13,9 +14,34 @@ pub mod flags {
     pub const FINALIZER: u16 = 1 << 2;
     /// Some weak slot may name the object.
     pub const WEAKLY_HELD: u16 = 1 << 3;
-    /// A large array with one dirty bit per 64 slots; never `LOGGED`.
+    /// A large run of an indexed shape, with one dirty bit per 64 slots; never `LOGGED`.
     pub const CARDED: u16 = 1 << 4;
+    /// Was loaded through a weak reference: at count 0 it waits for the next epoch end (R14).
+    pub const WEAK_READ: u16 = 1 << 5;
+    /// Stands on the waiting list (R3).
+    pub const WAITING: u16 = 1 << 6;
+    /// Dead, its references given back; the cell is kept while a list or a weak slot may still name it (R12).
+    pub const CORPSE: u16 = 1 << 7;
+    /// Reads as nil through weak references until a cleaning pass has ended (R16).
+    pub const WEAK_DEAD: u16 = 1 << 8;
+    /// Stands in the runtime's table of interned cells (R15).
+    pub const INTERNED: u16 = 1 << 9;
+    /// Dead, its references being given back in slices (R19).
+    pub const DYING: u16 = 1 << 10;
+    /// A carded cell whose marking is complete; has a meaning only while the mark bit is set (R19).
+    pub const BLACK: u16 = 1 << 11;
+    /// Stands in the list of weak holders.
+    pub const HOLDER: u16 = 1 << 12;
+    /// Stands in the list of finalizable objects.
+    pub const FINALIZABLE: u16 = 1 << 13;
+    /// The kind has a destructor, a weak shape, or is a thread: its death takes the slow path.
+    pub const SPECIAL: u16 = 1 << 14;
+    /// Dead by the verdict of a cycle, its references to live objects given back (R25).
+    pub const DETACHED: u16 = 1 << 15;
 }
+
+/// A count that has reached this stays for ever; only marking can find such an object dead.
+pub const STICKY: u32 = u32::MAX;
 
 /// The header of a cell.
 #[repr(C, align(8))]
@@ -43,9 +69,16 @@ impl Ref {
     pub const fn as_ptr(self) -> *mut u8 {
         self.0.as_ptr().cast()
     }
+    /// # Safety
+    /// `addr` is what [`Ref::addr`] gave.
+    #[inline(always)]
+    pub(crate) const unsafe fn from_addr(addr: usize) -> Ref {
+        // SAFETY: the caller vouches for it, so it isn't 0.
+        Ref(unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(addr)) })
+    }
     #[inline(always)]
     pub fn addr(self) -> usize {
-        self.0.as_ptr() as usize
+        self.0.as_ptr().expose_provenance()
     }
     /// # Safety
     /// The cell is live or young.
@@ -64,12 +97,21 @@ impl Ref {
 }
 
 impl Header {
-    pub(crate) fn new(kind: u8, flags: u16) -> Header {
+    #[inline(always)]
+    pub(crate) const fn new(kind: u8, flags: u16) -> Header {
         Header { count: Cell::new(0), flags: Cell::new(flags), kind, aux: Cell::new(0) }
     }
     #[inline(always)]
     pub fn has(&self, flag: u16) -> bool {
         self.flags.get() & flag != 0
+    }
+    #[inline(always)]
+    pub(crate) fn set(&self, flag: u16) {
+        self.flags.set(self.flags.get() | flag);
+    }
+    #[inline(always)]
+    pub(crate) fn unset(&self, flag: u16) {
+        self.flags.set(self.flags.get() & !flag);
     }
     #[inline(always)]
     pub fn kind(&self) -> u8 {

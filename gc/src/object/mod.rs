@@ -3,5 +3,7 @@
 mod header;
 mod runtime;
 
+pub(crate) use header::STICKY;
 pub use header::{Header, Ref, flags};
-pub use runtime::{Kind, Runtime, Shape, Stack};
+pub(crate) use runtime::{Counted, Kinds};
+pub use runtime::{Kind, Runtime, Shape, Stack, Verdict};

@@ -1,6 +1,7 @@
 //! How an embedding runtime describes its objects to the collector.
 
-use super::header::Ref;
+use super::header::{Ref, flags};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// How the references of a kind are laid out and treated.
@@ -50,10 +51,23 @@ pub struct Stack<S> {
     /// No slot below was written since the last scan (R7): the base of the lowest frame that ran. `usize::MAX` right after a scan; the
     /// collector lowers it to the running frame's base.
     pub low: usize,
-    /// The references counted at the last scan, by slot.
-    pub(crate) counted: *mut Option<Ref>,
-    pub(crate) counted_len: usize,
-    pub(crate) counted_capacity: usize,
+    /// The references counted at the last scan, by slot (R10, R11).
+    pub(crate) counted: Counted,
+}
+
+/// The references that a thread's last scan counted: by slot, in pages, so that growing copies little. The memory is the collector's.
+pub(crate) struct Counted {
+    /// The table of pages; `page_count` of them have memory.
+    pub pages: *mut *mut Option<Ref>,
+    pub page_count: u32,
+    pub table_capacity: u32,
+    /// Slots of the first page (the others are full size): a short stack needs no whole page.
+    pub first_capacity: u32,
+    /// The thread stands in the list of stacks to be trimmed.
+    pub trimming: bool,
+    pub len: usize,
+    /// The stack's top at the last scan: entries above it are surplus, given back in slices.
+    pub scanned: usize,
 }
 
 /// An embedding runtime.
@@ -108,9 +122,15 @@ impl<S> Stack<S> {
             top: 0,
             high: 0,
             low: 0,
-            counted: std::ptr::null_mut(),
-            counted_len: 0,
-            counted_capacity: 0,
+            counted: Counted {
+                pages: std::ptr::null_mut(),
+                page_count: 0,
+                table_capacity: 0,
+                first_capacity: 0,
+                trimming: false,
+                len: 0,
+                scanned: 0,
+            },
         }
     }
 }
@@ -118,5 +138,62 @@ impl<S> Stack<S> {
 impl<S> Default for Stack<S> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// What the collector's loops look up by kind, as tables.
+pub(crate) struct Kinds<R>(PhantomData<R>);
+
+impl<R: Runtime> Kinds<R> {
+    const SHAPES: &'static [Shape; 256] = &{
+        let mut table = [Shape::Leaf; 256];
+        let mut kind = 0;
+        while kind < R::KINDS.len() {
+            table[kind] = R::KINDS[kind].shape;
+            kind += 1;
+        }
+        table
+    };
+    const BORN: &'static [u16; 256] = &{
+        let mut table = [flags::YOUNG | flags::LOGGED; 256];
+        let mut kind = 0;
+        while kind < R::KINDS.len() {
+            let special = match R::KINDS[kind].shape {
+                Shape::Leaf | Shape::Plain | Shape::Array => R::KINDS[kind].destructor,
+                Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak | Shape::Thread => true,
+            };
+            if special {
+                table[kind] |= flags::SPECIAL;
+            }
+            kind += 1;
+        }
+        table
+    };
+
+    #[inline(always)]
+    pub fn shape(kind: u8) -> Shape {
+        Self::SHAPES[kind as usize]
+    }
+    /// The flags that a small cell of the kind is born with.
+    #[inline(always)]
+    pub fn born(kind: u8) -> u16 {
+        Self::BORN[kind as usize]
+    }
+    pub fn destructor(kind: u8) -> bool {
+        R::KINDS[kind as usize].destructor
+    }
+}
+
+impl Shape {
+    /// Whether the references stand in numbered slots.
+    pub fn is_indexed(self) -> bool {
+        matches!(self, Shape::Array | Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak)
+    }
+    pub fn is_weak(self) -> bool {
+        matches!(self, Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak)
+    }
+    /// Whether a large run of the shape has cards.
+    pub fn is_carded(self) -> bool {
+        matches!(self, Shape::Array | Shape::WeakValues | Shape::Ephemeron)
     }
 }

@@ -1,0 +1,116 @@
+//! Handles: references held by native code, counted at once.
+//!
+//! Invariants:
+//! H1. A slot in use holds the address of a cell that is live or young, and is counted; a free slot holds the number of the next free one, odd.
+//!
+//! May import: `object`, `memory`.
+
+use super::Store;
+use crate::heap::Heap;
+use crate::object::{Ref, Runtime, flags};
+use std::ptr::NonNull;
+
+const PAGE_SLOTS: usize = 512;
+
+/// A counted reference held outside of the heap. It must be given back with [`Heap::drop_handle`].
+#[derive(PartialEq, Eq, Hash, Debug)]
+pub struct Handle(u32);
+
+/// The table of handles, in pages that never move.
+pub(crate) struct Handles {
+    pages: Vec<NonNull<usize>>,
+    /// The first free slot; `usize::MAX`: none.
+    free: usize,
+    used: usize,
+}
+
+const NO_SLOT: usize = usize::MAX >> 1;
+
+impl Handles {
+    pub const fn new() -> Handles {
+        Handles { pages: Vec::new(), free: NO_SLOT, used: 0 }
+    }
+    pub fn capacity(&self) -> usize {
+        self.pages.len() * PAGE_SLOTS
+    }
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    fn slot(&self, n: usize) -> NonNull<usize> {
+        // SAFETY: the index is within the page.
+        unsafe { self.pages[n / PAGE_SLOTS].add(n % PAGE_SLOTS) }
+    }
+
+    /// What slot `n` holds, if it is in use.
+    pub fn at(&self, n: usize) -> Option<Ref> {
+        // SAFETY: H1.
+        unsafe {
+            let word = self.slot(n).read();
+            (word & 1 == 0).then(|| Ref::from_addr(word))
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Ref> + '_ {
+        (0..self.capacity()).filter_map(|n| self.at(n))
+    }
+
+    fn insert(&mut self, r: Ref, store: &mut Store) -> u32 {
+        if self.free == NO_SLOT {
+            let page = store.raw_alloc(PAGE_SLOTS * size_of::<usize>()).cast::<usize>();
+            let first = self.capacity();
+            self.pages.push(page);
+            for n in (first..first + PAGE_SLOTS).rev() {
+                // SAFETY: a slot of the new page.
+                unsafe { self.slot(n).write(self.free << 1 | 1) };
+                self.free = n;
+            }
+        }
+        let n = self.free;
+        // SAFETY: H1.
+        unsafe {
+            self.free = self.slot(n).read() >> 1;
+            self.slot(n).write(r.addr());
+        }
+        self.used += 1;
+        u32::try_from(n).expect("more handles than fit in memory")
+    }
+
+    fn remove(&mut self, n: usize) -> Option<Ref> {
+        let r = self.at(n)?;
+        // SAFETY: H1.
+        unsafe { self.slot(n).write(self.free << 1 | 1) };
+        self.free = n;
+        self.used -= 1;
+        Some(r)
+    }
+}
+
+impl<R: Runtime> Heap<R> {
+    /// Holds the cell until the handle is dropped.
+    ///
+    /// # Safety
+    /// The cell is live or young.
+    pub unsafe fn handle(&mut self, cell: Ref) -> Handle {
+        // SAFETY: by the caller.
+        let header = unsafe { cell.header() };
+        header.count.set(header.count.get().saturating_add(1));
+        if header.has(flags::YOUNG) {
+            // R1: listed, for the epoch end.
+            self.col.young_handles.push(cell.addr(), &mut self.store);
+        }
+        Handle(self.col.handles.insert(cell, &mut self.store))
+    }
+
+    /// The cell that a handle of this heap holds.
+    pub fn get(&self, handle: &Handle) -> Ref {
+        self.col.handles.at(handle.0 as usize).expect("a handle of this heap")
+    }
+
+    /// Gives a handle back. The cell lives on at least until the next epoch end (R2).
+    pub fn drop_handle(&mut self, handle: Handle) {
+        if let Some(r) = self.col.handles.remove(handle.0 as usize) {
+            self.col.dropped.push(r.addr(), &mut self.store);
+        }
+    }
+}

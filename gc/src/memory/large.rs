@@ -1,0 +1,319 @@
+//! Large runs: cells above 8 KiB, whole pages, each with a descriptor and a card bitmap.
+//!
+//! Below [`DEDICATED`] a run stands among blocks and grows into the pages behind it, if they are free; from there on it has a segment to
+//! itself and grows in the address space reserved there. It never moves (R5).
+//!
+//! The card bitmap has a bit for 64 slots. Its words stand in the segment's metadata (shared) or behind the room of the run (dedicated), so that
+//! it grows with the run and never needs an allocation.
+//!
+//! * **L1** A run starts at a page and has at least three; its `live` and `mark` bits are those of its first granule.
+//! * **L2** The block descriptor of a page in a run says `Free`.
+//! * **L3** `card_words` words of the card bitmap are valid.
+//!
+//! Imports `pages`, `dedicated`, `segment`.
+
+use super::Memory;
+use super::dedicated::DEDICATED;
+use super::os::OutOfMemory;
+use super::pages::Pages;
+use super::segment::*;
+use std::ptr::NonNull;
+
+/// Slots that one card bit stands for.
+pub const CARD_SLOTS: usize = 64;
+const WORD_SLOTS: usize = CARD_SLOTS * 64;
+
+/// The segment of a run and the page where it starts.
+///
+/// # Safety
+/// `cell` is the start of a run that was allocated.
+unsafe fn place_of(cell: NonNull<u8>) -> (Segment, usize) {
+    // SAFETY: by the caller.
+    let segment = unsafe { Segment::of(cell) };
+    (segment, (cell.as_ptr().addr() - segment.addr()) / PAGE)
+}
+
+impl Pages {
+    /// A run of `size` bytes, at a multiple of `align` pages; also how many of its first bytes may have been touched before.
+    pub fn new_run(&mut self, size: usize, align: usize, owner: Owner) -> Result<(NonNull<u8>, usize), OutOfMemory> {
+        let bytes = size.max(2 * PAGE + 1).checked_next_multiple_of(PAGE).ok_or(OutOfMemory)?;
+        let (segment, page, touched) = if bytes < DEDICATED {
+            let (segment, page) = self.take_run(bytes / PAGE, align)?;
+            (segment, page, bytes)
+        } else {
+            self.take_dedicated(bytes, align)?
+        };
+        // SAFETY: pages just taken: head, descriptor and bits of a mapped segment.
+        unsafe {
+            let head = segment.head();
+            (*head).runs[page / 3 / 64] |= 1 << (page / 3 % 64);
+            segment.run_desc(page).write(RunDesc {
+                size,
+                page: page as u32,
+                pages: (bytes / PAGE) as u32,
+                card_words: 0,
+                next: NONE,
+                prev: NONE,
+                state: RunState::Mature,
+                owner,
+            });
+            let cell = segment.data(page * PAGE);
+            let (pair, bit) = bits_of(cell);
+            (*pair).live &= !bit;
+            (*pair).mark &= !bit;
+            Ok((cell, touched))
+        }
+    }
+
+    /// Frees the pages of a run.
+    pub fn give_back_run(&mut self, segment: Segment, page: usize) {
+        // SAFETY: the head and descriptor of a run in use.
+        unsafe {
+            let desc = segment.run_desc(page);
+            let pages = (*desc).pages as usize;
+            (*desc).state = RunState::None;
+            (*segment.head()).runs[page / 3 / 64] &= !(1 << (page / 3 % 64));
+            if (*segment.head()).room != 0 {
+                self.give_back_dedicated(segment);
+            } else {
+                self.give_back(segment, page, pages);
+            }
+        }
+    }
+
+    /// Frees a run that was in limbo; says what comes next there.
+    pub fn limbo_run(&mut self, id: u32) -> u32 {
+        let segment = self.segment_of_id(id);
+        // SAFETY: the descriptor of a run in limbo.
+        let (next, page) = unsafe {
+            let desc = self.run_desc(id);
+            ((*desc).next, (*desc).page as usize)
+        };
+        self.give_back_run(segment, page);
+        next
+    }
+
+    /// Makes a run `size` bytes long where it stands. `false`: it can't be.
+    ///
+    /// # Safety
+    /// `cell` is the start of a run in use.
+    pub unsafe fn resize_run(&mut self, cell: NonNull<u8>, size: usize) -> Result<bool, OutOfMemory> {
+        let bytes = size.max(2 * PAGE + 1).checked_next_multiple_of(PAGE).ok_or(OutOfMemory)?;
+        // SAFETY: by the caller.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            let desc = segment.run_desc(page);
+            let (old, new) = ((*desc).pages as usize, bytes / PAGE);
+            if (*segment.head()).room != 0 {
+                if new != old && !self.resize_dedicated(segment, bytes)? {
+                    return Ok(false);
+                }
+            } else if new > old {
+                // In a segment of its own it could go on growing.
+                if bytes >= DEDICATED || !self.extend_run(segment, page + old, new - old)? {
+                    return Ok(false);
+                }
+            } else if new < old {
+                self.give_back(segment, page + new, old - new);
+            }
+            (*desc).pages = new as u32;
+            (*desc).size = size;
+        }
+        Ok(true)
+    }
+}
+
+impl Memory {
+    pub(super) fn alloc_run(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        self.settle_limbo(super::LIMBO_STEP);
+        let cell = loop {
+            match self.pages.new_run(size, 1, Owner::Collected) {
+                Ok((cell, _)) => break cell,
+                Err(_) => self.reclaim_limbo()?,
+            }
+        };
+        // SAFETY: a run just made.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            let desc = segment.run_desc(page);
+            (*desc).state = RunState::Young;
+            (*desc).next = self.young_runs;
+            let id = run_id((*segment.head()).index, page);
+            if self.young_runs != NONE {
+                (*self.pages.run_desc(self.young_runs)).prev = id;
+            }
+            self.young_runs = id;
+            let bytes = (*desc).pages as usize * PAGE;
+            self.large_bytes += bytes;
+            self.young_large += bytes;
+        }
+        self.ring();
+        Ok(cell)
+    }
+
+    /// Makes a large run bigger where it stands (R5). `false`: it can't grow there.
+    ///
+    /// # Safety
+    /// `cell` is a collected run, young or live; `new_size` is not less than its size.
+    pub unsafe fn grow(&mut self, cell: NonNull<u8>, new_size: usize) -> Result<bool, OutOfMemory> {
+        // SAFETY: by the caller.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            let desc = segment.run_desc(page);
+            let old = (*desc).pages as usize;
+            if new_size <= old * PAGE {
+                (*desc).size = new_size;
+                return Ok(true);
+            }
+            if !self.pages.resize_run(cell, new_size)? {
+                return Ok(false);
+            }
+            let more = ((*desc).pages as usize - old) * PAGE;
+            self.large_bytes += more;
+            self.young_large += more;
+        }
+        self.ring();
+        Ok(true)
+    }
+
+    /// The bytes that a run has, its last page whole.
+    ///
+    /// # Safety
+    /// `cell` is a run in use.
+    pub unsafe fn run_bytes(&self, cell: NonNull<u8>) -> usize {
+        // SAFETY: by the caller.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            (*segment.run_desc(page)).pages as usize * PAGE
+        }
+    }
+
+    /// A collected run has died.
+    ///
+    /// # Safety
+    /// `cell` is a run in use whose `live` bit is clear.
+    pub(super) unsafe fn free_run(&mut self, cell: NonNull<u8>) {
+        // SAFETY: by the caller.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            let desc = segment.run_desc(page);
+            self.large_bytes -= (*desc).pages as usize * PAGE;
+            if (*desc).state == RunState::Young {
+                self.unlink_young(desc);
+            }
+            self.retire(segment, page);
+        }
+    }
+
+    /// Gives back the pages of a dead run, now or after limbo (M3).
+    fn retire(&mut self, segment: Segment, page: usize) {
+        if !self.pages.pinned {
+            return self.pages.give_back_run(segment, page);
+        }
+        // SAFETY: the head and descriptor of a run in use, in no list.
+        unsafe {
+            let desc = segment.run_desc(page);
+            (*desc).state = RunState::Limbo;
+            (*desc).next = self.limbo;
+            self.limbo = run_id((*segment.head()).index, page);
+        }
+    }
+
+    /// # Safety
+    /// The descriptor of a young run.
+    unsafe fn unlink_young(&mut self, desc: *mut RunDesc) {
+        // SAFETY: by the caller; the neighbours are other young runs.
+        unsafe {
+            let (prev, next) = ((*desc).prev, (*desc).next);
+            match prev {
+                NONE => self.young_runs = next,
+                prev => (*self.pages.run_desc(prev)).next = next,
+            }
+            if next != NONE {
+                (*self.pages.run_desc(next)).prev = prev;
+            }
+        }
+    }
+
+    /// The end of the epoch for runs: live ones mature, the others are free.
+    pub(super) fn reset_young_runs(&mut self) {
+        let mut id = std::mem::replace(&mut self.young_runs, NONE);
+        while id != NONE {
+            let segment = self.pages.segment_of_id(id);
+            // SAFETY: the descriptor and bits of a young run.
+            unsafe {
+                let desc = self.pages.run_desc(id);
+                id = (*desc).next;
+                let page = (*desc).page as usize;
+                (*desc).state = RunState::Mature;
+                if !self.is_live(segment.data(page * PAGE)) {
+                    self.large_bytes -= (*desc).pages as usize * PAGE;
+                    self.retire(segment, page);
+                }
+            }
+        }
+    }
+
+    // ---- cards
+
+    /// The card bitmap of a run, grown to cover `slots` slots (of 8 bytes at least); bits that are new are clear.
+    ///
+    /// # Safety
+    /// `cell` is a collected run in use, with room for so many slots. The slice is not used after the run has died.
+    pub unsafe fn cards(&mut self, cell: NonNull<u8>, slots: usize) -> &mut [u64] {
+        // SAFETY: by the caller; the words lie where the segment keeps cards for the pages of this run.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            let desc = segment.run_desc(page);
+            assert!(slots <= (*desc).pages as usize * PAGE / 8);
+            let words = slots.div_ceil(WORD_SLOTS);
+            let start = (*segment.head()).cards.wrapping_add(page);
+            let valid = (*desc).card_words as usize;
+            if words > valid {
+                start.add(valid).write_bytes(0, words - valid);
+                (*desc).card_words = words as u32;
+            }
+            std::slice::from_raw_parts_mut(start, words)
+        }
+    }
+
+    /// The word and the bit of the card of `slot`.
+    ///
+    /// # Safety
+    /// [`Memory::cards`] has been asked for a bitmap that covers the slot.
+    #[inline(always)]
+    pub unsafe fn card_of(&self, cell: NonNull<u8>, slot: usize) -> (*mut u64, u64) {
+        // SAFETY: by the caller.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            let start = (*segment.head()).cards.wrapping_add(page);
+            (start.add(slot / WORD_SLOTS), 1 << (slot / CARD_SLOTS % 64))
+        }
+    }
+
+    /// # Safety
+    /// As for [`Memory::card_of`].
+    #[inline(always)]
+    pub unsafe fn card_is_dirty(&self, cell: NonNull<u8>, slot: usize) -> bool {
+        // SAFETY: by the caller.
+        unsafe {
+            let (word, bit) = self.card_of(cell, slot);
+            *word & bit != 0
+        }
+    }
+
+    /// Makes the card of `slot` dirty; `true` if it was clean.
+    ///
+    /// # Safety
+    /// As for [`Memory::card_of`].
+    #[inline(always)]
+    pub unsafe fn card_set_dirty(&mut self, cell: NonNull<u8>, slot: usize) -> bool {
+        // SAFETY: by the caller.
+        unsafe {
+            let (word, bit) = self.card_of(cell, slot);
+            let old = *word;
+            *word = old | bit;
+            old & bit == 0
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! The memory below the collector: cells, their bits, and nothing of what is in them.
+//!
+//! Glossary: a **segment** is 4 MiB of mapping; a **block** 32 KiB of it, cells of one size class; a **run** is a cell above 8 KiB, whole
+//! pages; a **granule** is 16 bytes; an **epoch** is the time between two calls of [`Memory::epoch_reset`]. A cell is *young* from its
+//! allocation until its `live` bit is set or the epoch ends; *live* while that bit is set; else *free*.
+//!
+//! ```text
+//!   alloc -> Bump of the class, in its current block          block.rs
+//!              | end of the run
+//!              v
+//!            next run of free cells, next available block     block.rs
+//!              | none
+//!              v
+//!            free block, warm before cold                     pages.rs     runs: large.rs, dedicated.rs
+//!              | none
+//!              v
+//!            new segment                                      os.rs
+//! ```
+//!
+//! * **M1** `committed <= limit`: an allocation that would pass it is `Err(OutOfMemory)` and changes nothing that matters.
+//! * **M2** A block is handed to the collected allocator at most once an epoch (R9). A block that has been (`Current`, `Spent`) may hold young cells: it
+//!   is neither empty nor free before `epoch_reset` has looked.
+//! * **M3** While the layout is pinned, no block changes its class, no run its extent, and no segment is unmapped (R9): what is freed
+//!   waits in limbo.
+//! * **M4** `used_bytes` = live small cells (blocks handed out in this epoch: as they were then) + runs + explicit cells + what
+//!   was handed out in this epoch.
+//!
+//! Imports nothing of the crate but its own files.
+
+pub(crate) mod block;
+mod dedicated;
+mod large;
+mod os;
+pub(crate) mod pages;
+mod purge;
+pub(crate) mod segment;
+pub(crate) mod size_class;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use os::OutOfMemory;
+
+use block::Lanes;
+use pages::{Pages, split};
+use segment::{NONE, Owner, Segment, State, bits_of};
+use size_class::{CLASSES, MAX_SMALL, class_of, size_of_class};
+use std::ptr::NonNull;
+use std::time::Instant;
+
+pub(crate) use walk::BlockView;
+
+/// What waits for the layout to be unpinned is freed in steps of this many.
+const LIMBO_STEP: usize = 32;
+
+/// The cells of a heap.
+pub(crate) struct Memory {
+    lanes: Lanes,
+    pub(crate) pages: Pages,
+    alarmed: bool,
+    alarm_bytes: usize,
+    young_small: usize,
+    young_large: usize,
+    small_live: usize,
+    large_bytes: usize,
+    pub(crate) explicit_bytes: usize,
+    /// Blocks handed out in this epoch, in order, linked by `next`.
+    spent_head: u32,
+    spent_tail: u32,
+    /// Runs allocated in this epoch.
+    young_runs: u32,
+    limbo: u32,
+}
+
+impl Memory {
+    /// Memory that maps nothing yet.
+    pub fn new(limit_bytes: usize) -> Memory {
+        Memory {
+            lanes: Lanes::new(),
+            pages: Pages::new(limit_bytes),
+            alarmed: false,
+            alarm_bytes: usize::MAX,
+            young_small: 0,
+            young_large: 0,
+            small_live: 0,
+            large_bytes: 0,
+            explicit_bytes: 0,
+            spent_head: NONE,
+            spent_tail: NONE,
+            young_runs: NONE,
+            limbo: NONE,
+        }
+    }
+
+    // ---- allocation
+
+    /// A young cell of at least `size` bytes, at a multiple of 16; its contents are anything.
+    #[inline(always)]
+    pub fn alloc(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        match self.alloc_fast(size) {
+            Some(cell) => Ok(cell),
+            None => self.alloc_slow(size),
+        }
+    }
+
+    /// The inlined part of [`Memory::alloc`]: `None` means that [`Memory::alloc_slow`] must be asked. The alarm can only ring there.
+    #[inline(always)]
+    pub fn alloc_fast(&mut self, size: usize) -> Option<NonNull<u8>> {
+        if size > MAX_SMALL {
+            return None;
+        }
+        let class = class_of(size);
+        self.lanes.bump[class].take(size_of_class(class))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub fn alloc_slow(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        if size > MAX_SMALL {
+            return self.alloc_run(size);
+        }
+        let class = class_of(size);
+        loop {
+            if let Some(cell) = self.lanes.bump[class].take(size_of_class(class)) {
+                return Ok(cell);
+            }
+            if self.refill(class).is_err() {
+                self.reclaim_limbo()?;
+            }
+        }
+    }
+
+    /// Memory is short: frees all that waits in limbo, or fails if there is none.
+    #[cold]
+    pub(crate) fn reclaim_limbo(&mut self) -> Result<(), OutOfMemory> {
+        if self.limbo == NONE || self.pages.pinned {
+            return Err(OutOfMemory);
+        }
+        self.settle_limbo(usize::MAX);
+        Ok(())
+    }
+
+    /// Whether a cell of that size is a run of its own pages.
+    #[inline(always)]
+    pub const fn alloc_is_large(size: usize) -> bool {
+        size > MAX_SMALL
+    }
+
+    fn refill(&mut self, class: usize) -> Result<(), OutOfMemory> {
+        loop {
+            let id = self.lanes.current[class];
+            if id != NONE {
+                if let Some(bump) = self.pages.next_run(id)? {
+                    self.lanes.bump[class] = bump;
+                    self.young_small += bump.end.addr() - bump.cursor.addr();
+                    self.ring();
+                    return Ok(());
+                }
+                // SAFETY: the descriptor of a block in use.
+                unsafe { (*self.pages.block_desc(id)).state = State::Spent };
+                self.lanes.current[class] = NONE;
+            }
+            self.settle_limbo(LIMBO_STEP);
+            let id = match self.lanes.pop(&self.pages, class) {
+                Some(id) => id,
+                None => self.pages.new_block(class, Owner::Collected)?,
+            };
+            self.hand_out(id, class);
+        }
+    }
+
+    /// Makes a block the current one of its class, for the only time in this epoch (M2).
+    fn hand_out(&mut self, id: u32, class: usize) {
+        // SAFETY: descriptors of blocks in use.
+        unsafe {
+            let desc = self.pages.block_desc(id);
+            (*desc).state = State::Current;
+            (*desc).scan = 0;
+            (*desc).next = NONE;
+            match self.spent_tail {
+                NONE => self.spent_head = id,
+                tail => (*self.pages.block_desc(tail)).next = id,
+            }
+        }
+        self.spent_tail = id;
+        self.lanes.current[class] = id;
+    }
+
+    #[inline]
+    fn ring(&mut self) {
+        if self.young_bytes() >= self.alarm_bytes {
+            self.alarmed = true;
+        }
+    }
+
+    /// The alarm rings when this many young bytes have been handed out since the epoch began.
+    pub fn set_alarm(&mut self, bytes: usize) {
+        self.alarm_bytes = bytes;
+    }
+
+    /// Whether the alarm has rung since the last question. Worth asking only after [`Memory::alloc_slow`] or [`Memory::grow`].
+    #[inline]
+    pub fn take_alarm(&mut self) -> bool {
+        std::mem::take(&mut self.alarmed)
+    }
+
+    // ---- the bits of a cell
+
+    /// # Safety
+    /// Here and below: `cell` is the start of a cell that was allocated, and its memory has not been given up since (a pinned layout gives up
+    /// nothing).
+    #[inline(always)]
+    pub unsafe fn is_live(&self, cell: NonNull<u8>) -> bool {
+        // SAFETY: by the caller.
+        unsafe {
+            let (pair, bit) = bits_of(cell);
+            (*pair).live & bit != 0
+        }
+    }
+
+    /// The young cell survives the epoch.
+    ///
+    /// # Safety
+    /// As for [`Memory::is_live`], and the cell is young (or live already, which changes nothing).
+    #[inline(always)]
+    pub unsafe fn set_live(&mut self, cell: NonNull<u8>) {
+        // SAFETY: by the caller. Counted by `epoch_reset`.
+        unsafe {
+            let (pair, bit) = bits_of(cell);
+            (*pair).live |= bit;
+        }
+    }
+
+    /// Frees a live cell; its mark goes too. Its memory may be reused from now on, except while the layout is pinned, when
+    /// only its own class can have it.
+    ///
+    /// # Safety
+    /// As for [`Memory::is_live`], and the cell is live. Its contents are not needed.
+    #[inline]
+    pub unsafe fn clear_live(&mut self, cell: NonNull<u8>) {
+        // SAFETY: by the caller.
+        unsafe {
+            let (pair, bit) = bits_of(cell);
+            debug_assert!((*pair).live & bit != 0);
+            (*pair).live &= !bit;
+            (*pair).mark &= !bit;
+            let segment = Segment::of(cell);
+            let block = (cell.as_ptr().addr() - segment.addr()) / segment::BLOCK;
+            if (*segment.block_desc(block)).state == State::Free {
+                self.free_run(cell);
+            } else {
+                self.cells_died(segment, block, 1);
+            }
+        }
+    }
+
+    /// Cells of a block have lost their `live` bits.
+    ///
+    /// # Safety
+    /// The block is in use by the collector, and this was not said before.
+    #[inline]
+    unsafe fn cells_died(&mut self, segment: Segment, block: usize, cells: usize) {
+        // SAFETY: the descriptor of a block in use.
+        unsafe {
+            let desc = segment.block_desc(block);
+            // A block handed out in this epoch is counted anew when it ends (M2).
+            if matches!((*desc).state, State::Current | State::Spent) {
+                return;
+            }
+            self.small_live -= cells * (*desc).cell as usize * size_class::GRANULE;
+            (*desc).live -= cells as u16;
+            if (*desc).state == State::Full {
+                self.lanes.push(&self.pages, segment::block_id((*segment.head()).index, block));
+            }
+            if (*desc).live == 0 {
+                self.block_is_empty(segment, block);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Memory::is_live`].
+    #[inline(always)]
+    pub unsafe fn is_marked(&self, cell: NonNull<u8>) -> bool {
+        // SAFETY: by the caller.
+        unsafe {
+            let (pair, bit) = bits_of(cell);
+            (*pair).mark & bit != 0
+        }
+    }
+
+    /// Marks a cell; `true` if it was not marked.
+    ///
+    /// # Safety
+    /// As for [`Memory::is_live`].
+    #[inline(always)]
+    pub unsafe fn set_mark(&mut self, cell: NonNull<u8>) -> bool {
+        // SAFETY: by the caller.
+        unsafe {
+            let (pair, bit) = bits_of(cell);
+            let old = (*pair).mark;
+            (*pair).mark = old | bit;
+            old & bit == 0
+        }
+    }
+
+    /// # Safety
+    /// As for [`Memory::is_live`].
+    #[inline(always)]
+    pub unsafe fn clear_mark(&mut self, cell: NonNull<u8>) {
+        // SAFETY: by the caller.
+        unsafe {
+            let (pair, bit) = bits_of(cell);
+            (*pair).mark &= !bit;
+        }
+    }
+
+    // ---- epochs
+
+    /// The epoch ends: what was allocated in it and is not live by now is free. The blocks that it used are the first to be used
+    /// again, the last of them before all.
+    pub fn epoch_reset(&mut self) {
+        self.pages.tick(Instant::now());
+        self.lanes.bump = [block::Bump::EMPTY; CLASSES];
+        self.lanes.current = [NONE; CLASSES];
+        self.young_small = 0;
+        self.young_large = 0;
+        self.alarmed = false;
+        let mut id = std::mem::replace(&mut self.spent_head, NONE);
+        self.spent_tail = NONE;
+        while id != NONE {
+            let segment = self.pages.segment_of_id(id);
+            let block = split(id).1;
+            let desc = segment.block_desc(block);
+            // SAFETY: the descriptor of a block in use, in the list of the spent only.
+            let next = unsafe {
+                let size = (*desc).cell as usize * size_class::GRANULE;
+                let live = self.pages.count_live(segment, block);
+                self.small_live = self.small_live + live * size - (*desc).live as usize * size;
+                (*desc).live = live as u16;
+                (*desc).next
+            };
+            self.settle(segment, block);
+            id = next;
+        }
+        self.reset_young_runs();
+    }
+
+    /// Puts a block that is in no list where its live cells say.
+    fn settle(&mut self, segment: Segment, block: usize) {
+        // SAFETY: the descriptor of a block in use.
+        unsafe {
+            let desc = segment.block_desc(block);
+            if (*desc).live == (*desc).capacity {
+                (*desc).state = State::Full;
+            } else {
+                self.lanes.push(&self.pages, segment::block_id((*segment.head()).index, block));
+                if (*desc).live == 0 {
+                    self.block_is_empty(segment, block);
+                }
+            }
+        }
+    }
+
+    /// An available block has no live cell: its pages are free, at once or when the layout is no longer pinned (M3).
+    fn block_is_empty(&mut self, segment: Segment, block: usize) {
+        // SAFETY: the descriptor of a block in use.
+        unsafe {
+            let desc = segment.block_desc(block);
+            let id = segment::block_id((*segment.head()).index, block);
+            if !self.pages.pinned {
+                if !(*desc).in_limbo {
+                    self.lanes.unlink(&self.pages, id);
+                    self.pages.give_back_block(segment, block);
+                }
+            } else if !(*desc).in_limbo {
+                (*desc).in_limbo = true;
+                (*desc).limbo = std::mem::replace(&mut self.limbo, id);
+            }
+        }
+    }
+
+    /// Pins the layout (M3), or lets it change again.
+    pub fn pin_layout(&mut self, pinned: bool) {
+        self.pages.pinned = pinned;
+    }
+
+    /// Frees some of what waits in limbo.
+    fn settle_limbo(&mut self, max: usize) {
+        for _ in 0..max {
+            if self.limbo == NONE || self.pages.pinned {
+                return;
+            }
+            let id = self.limbo;
+            let (segment, number) = (self.pages.segment_of_id(id), split(id).1);
+            if number >= segment::BLOCKS {
+                self.limbo = self.pages.limbo_run(id);
+                continue;
+            }
+            // SAFETY: the descriptor of a block in use; one in limbo is not given back (M3).
+            unsafe {
+                let desc = segment.block_desc(number);
+                (*desc).in_limbo = false;
+                self.limbo = (*desc).limbo;
+                if (*desc).state == State::Available && (*desc).live == 0 {
+                    self.block_is_empty(segment, number);
+                }
+            }
+        }
+    }
+
+    // ---- accounting
+
+    /// Bytes handed out in this epoch.
+    #[inline(always)]
+    pub fn young_bytes(&self) -> usize {
+        self.young_small + self.young_large
+    }
+    /// Bytes in use (M4).
+    pub fn used_bytes(&self) -> usize {
+        self.small_live + self.young_small + self.large_bytes + self.explicit_bytes
+    }
+    /// Bytes committed: an estimate, from above, of the resident memory.
+    pub fn mapped_bytes(&self) -> usize {
+        self.pages.committed()
+    }
+    /// The part of [`Memory::mapped_bytes`] that is free and could go back to the system at once.
+    pub fn idle_bytes(&self) -> usize {
+        self.pages.idle()
+    }
+    /// The most that was ever committed.
+    pub fn peak_bytes(&self) -> usize {
+        self.pages.peak()
+    }
+    pub fn limit(&self) -> usize {
+        self.pages.limit()
+    }
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.pages.set_limit(bytes);
+    }
+
+    /// Gives memory back to the system that has been idle for a while, about `max` bytes. Says how many.
+    pub fn purge(&mut self, now: Instant, max: usize) -> usize {
+        self.settle_limbo(LIMBO_STEP * 8);
+        self.pages.purge(now, max)
+    }
+
+    /// For tests: the next `n` requests to the system succeed, all later ones fail (`usize::MAX`: none does).
+    pub fn fail_after(&mut self, n: usize) {
+        self.pages.os.fail_after(n);
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.pages.unmap_all();
+    }
+}

@@ -1,0 +1,111 @@
+//! The one seam to the operating system: address space, and pages given back.
+//!
+//! Everything is mapped readable, writable and without reserve, so that a page is committed by its first touch and growth
+//! inside a mapping needs no system call. What the heap may touch is counted above, by [`super::Memory`], before it is touched.
+//!
+//! * **O1** A mapping starts at a multiple of [`SEGMENT`].
+//! * **O2** Only this file makes system calls.
+//!
+//! Imports `rustix` only.
+
+use super::segment::{PAGE, SEGMENT};
+use rustix::mm::{self, Advice, MapFlags, ProtFlags};
+use std::ffi::c_void;
+use std::ptr::{NonNull, null_mut};
+
+/// The heap's limit is reached, or the operating system has no memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfMemory;
+
+impl std::fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not enough memory")
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// The operating system, with a switch that makes it fail.
+pub struct Os {
+    /// Requests that still succeed, while faults are injected.
+    remaining: usize,
+    page_bytes: usize,
+}
+
+impl Os {
+    pub fn new() -> Os {
+        Os { remaining: usize::MAX, page_bytes: rustix::param::page_size() }
+    }
+
+    /// The next `n` requests succeed and all later ones fail, until this is called again. `usize::MAX`: no faults.
+    pub fn fail_after(&mut self, n: usize) {
+        self.remaining = n;
+    }
+
+    /// Asks whether one more request (a mapping, or the commitment of pages inside one) is granted.
+    pub fn request(&mut self) -> Result<(), OutOfMemory> {
+        if self.remaining != usize::MAX {
+            self.remaining = self.remaining.checked_sub(1).ok_or(OutOfMemory)?;
+        }
+        Ok(())
+    }
+
+    /// Maps `len` bytes (a multiple of [`PAGE`]) at a multiple of [`SEGMENT`] (O1). `small_pages` keeps huge pages away.
+    pub fn map(&mut self, len: usize, small_pages: bool) -> Result<NonNull<u8>, OutOfMemory> {
+        self.request()?;
+        let len = len.checked_next_multiple_of(self.page_bytes).ok_or(OutOfMemory)?;
+        let span = len.checked_add(SEGMENT).ok_or(OutOfMemory)?;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a fresh anonymous mapping at an address of the system's choice disturbs nothing.
+        let raw = unsafe { mm::mmap_anonymous(null_mut(), span, ProtFlags::READ | ProtFlags::WRITE, flags) };
+        let raw = raw.map_err(|_| OutOfMemory)?.cast::<u8>();
+        let lead = raw.align_offset(SEGMENT);
+        // SAFETY: lead < SEGMENT and lead + len <= span: all addresses lie in the mapping just made, of which only the middle is kept.
+        unsafe {
+            if lead > 0 {
+                let _ = mm::munmap(raw.cast(), lead);
+            }
+            let start = raw.add(lead);
+            let tail = span - lead - len;
+            if tail > 0 {
+                let _ = mm::munmap(start.add(len).cast(), tail);
+            }
+            if small_pages {
+                let _ = mm::madvise(start.cast(), len, Advice::LinuxNoHugepage);
+            }
+            NonNull::new(start).ok_or(OutOfMemory)
+        }
+    }
+
+    /// Gives a whole mapping back.
+    ///
+    /// # Safety
+    /// `start` and `len` are those of an earlier [`Os::map`], and nothing will use it again.
+    pub unsafe fn unmap(&mut self, start: NonNull<u8>, len: usize) {
+        let len = len.next_multiple_of(self.page_bytes);
+        // SAFETY: by the caller. A failure leaves the mapping in place, which harms nobody.
+        let _ = unsafe { mm::munmap(start.as_ptr().cast(), len) };
+    }
+
+    /// Gives the pages of a range back; they read as zero when touched again. `false`: they stay as they are.
+    ///
+    /// # Safety
+    /// The range lies in one mapping and its contents are not needed.
+    pub unsafe fn decommit(&mut self, start: *mut u8, len: usize) -> bool {
+        debug_assert!(start.addr().is_multiple_of(PAGE) && len.is_multiple_of(PAGE));
+        if self.page_bytes != PAGE {
+            return false;
+        }
+        // SAFETY: by the caller.
+        unsafe { mm::madvise(start.cast::<c_void>(), len, Advice::LinuxDontNeed) }.is_ok()
+    }
+
+    /// Makes the pages of a range resident in one call rather than by a fault each. Only a hint.
+    ///
+    /// # Safety
+    /// The range lies in one mapping.
+    pub unsafe fn populate(&mut self, start: *mut u8, len: usize) {
+        // SAFETY: by the caller; contents stay.
+        let _ = unsafe { mm::madvise(start.cast::<c_void>(), len, Advice::LinuxPopulateWrite) };
+    }
+}

@@ -1,0 +1,447 @@
+//! Pages of segments: who has them, which of them have been touched, and when idle ones go back to the system.
+//!
+//! A free page that was touched is *idle*: it costs memory and serves nobody. Whole blocks of which some page is idle are *warm* and are
+//! taken first, the last freed before all (its lines are in the cache). Idle pages go back to the system after [`super::purge::IDLE_MS`], and at once
+//! rather than that the heap reaches a new peak, or its limit.
+//!
+//! * **P1** `committed` = the touched pages of shared segments + what dedicated segments have committed + metadata paid for.
+//! * **P2** `idle` = the part of it that is free. Both are counted in bytes.
+//! * **P3** `committed <= limit` after every call, whatever the order of requests.
+//! * **P4** A free block is in the warm list if one of its pages is touched, else it counts in its segment's `cold`.
+//! * **P5** No segment is unmapped while the layout is pinned (R9).
+//!
+//! Imports `os`, `segment`.
+
+use super::os::{Os, OutOfMemory};
+use super::segment::*;
+use bitvec::prelude::{BitSlice, Lsb0};
+use std::time::Instant;
+
+/// Segments mapped while the heap is small keep to small pages.
+const SMALL_PAGE_SEGMENTS: usize = 8;
+
+/// One line of the table of segments.
+pub(super) struct Entry {
+    pub(super) segment: Option<Segment>,
+    /// Vacant: the next vacant line.
+    pub(super) next_vacant: u32,
+    pub(super) stamp_ms: u32,
+    /// At least the length of the longest run of free pages.
+    pub(super) longest: u16,
+    /// Free blocks without a touched page.
+    pub(super) cold: u16,
+    /// There may be idle pages outside of warm blocks.
+    pub(super) stray: bool,
+    pub(super) dedicated: bool,
+}
+
+/// The segments and their pages.
+pub struct Pages {
+    pub os: Os,
+    pub(super) table: Vec<Entry>,
+    pub(super) vacant: u32,
+    /// The mappings by address, for questions about any address.
+    pub(super) by_address: Vec<(usize, usize, u32)>,
+    pub(super) warm_head: u32,
+    pub(super) warm_tail: u32,
+    /// Dedicated segments without a run, last freed first.
+    pub(super) dead_head: u32,
+    pub(super) dead_tail: u32,
+    /// No segment below has cold blocks.
+    pub(super) cold_from: usize,
+    pub(super) stray_from: usize,
+    pub(super) address_space: usize,
+    pub(super) committed: usize,
+    pub(super) idle: usize,
+    pub(super) peak: usize,
+    pub(super) limit: usize,
+    pub(super) started: Instant,
+    pub(super) clock_ms: u32,
+    pub pinned: bool,
+}
+
+/// Splits an identity into segment index and number within.
+#[inline(always)]
+pub fn split(id: u32) -> (usize, usize) {
+    (id as usize / IDS, id as usize % IDS)
+}
+
+fn bits(words: &[u64; PAGES / 64]) -> &BitSlice<u64, Lsb0> {
+    BitSlice::from_slice(words)
+}
+
+fn bits_mut(words: &mut [u64; PAGES / 64]) -> &mut BitSlice<u64, Lsb0> {
+    BitSlice::from_slice_mut(words)
+}
+
+impl Pages {
+    pub fn new(limit: usize) -> Pages {
+        Pages {
+            os: Os::new(),
+            table: Vec::new(),
+            vacant: NONE,
+            by_address: Vec::new(),
+            warm_head: NONE,
+            warm_tail: NONE,
+            dead_head: NONE,
+            dead_tail: NONE,
+            cold_from: 0,
+            stray_from: 0,
+            address_space: super::dedicated::ADDRESS_SPACE,
+            committed: 0,
+            idle: 0,
+            peak: 0,
+            limit,
+            started: Instant::now(),
+            clock_ms: 0,
+            pinned: false,
+        }
+    }
+
+    pub fn committed(&self) -> usize {
+        self.committed
+    }
+    pub fn idle(&self) -> usize {
+        self.idle
+    }
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+    /// Sets the limit; if more is committed already, only the next commitment fails.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// The number of lines in the table of segments.
+    pub fn segments(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn segment(&self, index: usize) -> Option<Segment> {
+        self.table.get(index)?.segment
+    }
+
+    /// The segment of a block or run known to be in use.
+    #[inline(always)]
+    pub fn segment_of_id(&self, id: u32) -> Segment {
+        match self.table[id as usize / IDS].segment {
+            Some(segment) => segment,
+            None => unreachable!("an identity of an unmapped segment"),
+        }
+    }
+
+    #[inline(always)]
+    pub fn block_desc(&self, id: u32) -> *mut BlockDesc {
+        self.segment_of_id(id).block_desc(id as usize % IDS)
+    }
+
+    pub fn run_desc(&self, id: u32) -> *mut RunDesc {
+        // The pages of a run that can have this identity share one descriptor.
+        self.segment_of_id(id).run_desc((id as usize % IDS - BLOCKS) * 3)
+    }
+
+    /// The segment that maps `addr`, which may be any number.
+    pub fn find(&self, addr: usize) -> Option<Segment> {
+        let at = self.by_address.partition_point(|&(base, ..)| base <= addr);
+        let &(base, len, index) = self.by_address.get(at.checked_sub(1)?)?;
+        if addr - base < len { self.segment(index as usize) } else { None }
+    }
+
+    // ---- the budget
+
+    /// Counts `bytes` as committed, if the limit and the system allow it (P3).
+    #[inline]
+    pub fn charge(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        let after = self.committed.saturating_add(bytes);
+        if after > self.limit || (after > self.peak && self.idle > 0) {
+            self.make_room(bytes);
+            if self.committed.saturating_add(bytes) > self.limit {
+                return Err(OutOfMemory);
+            }
+        }
+        self.os.request()?;
+        self.committed += bytes;
+        self.peak = self.peak.max(self.committed);
+        Ok(())
+    }
+
+    /// Gives back idle pages, the longest idle first, until a charge of `bytes` neither passes the limit nor makes a new peak.
+    #[cold]
+    fn make_room(&mut self, bytes: usize) {
+        let bound = self.peak.min(self.limit);
+        let excess = self.committed.saturating_add(bytes).saturating_sub(bound);
+        let mut freed = self.purge_warm(excess, None);
+        if freed < excess {
+            freed += self.purge_dead(excess - freed, None);
+        }
+        if freed < excess && self.idle > 0 {
+            self.purge_stray(excess - freed, None);
+        }
+    }
+
+    pub(super) fn charge_meta(&mut self, segment: Segment, pages: u32) -> Result<(), OutOfMemory> {
+        // SAFETY: the head of a mapped segment; no reference to it is held across `charge`.
+        unsafe {
+            let new = pages & !(*segment.head()).meta;
+            if new != 0 {
+                self.charge(new.count_ones() as usize * PAGE)?;
+                (*segment.head()).meta |= new;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- segments
+
+    /// Maps a segment and enters it into the table.
+    pub(super) fn map(&mut self, len: usize, dedicated: bool, small_pages: bool) -> Result<(usize, Segment), OutOfMemory> {
+        self.table.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.by_address.try_reserve(1).map_err(|_| OutOfMemory)?;
+        let base = self.os.map(len, small_pages)?;
+        // SAFETY: just mapped, at least a segment long; the zeros that it holds are a valid head.
+        let (segment, head) = unsafe {
+            let segment = Segment::at(base);
+            (segment, &mut *segment.head())
+        };
+        let index = if self.vacant == NONE {
+            self.table.push(Entry {
+                segment: None,
+                next_vacant: NONE,
+                stamp_ms: 0,
+                longest: 0,
+                cold: 0,
+                stray: false,
+                dedicated,
+            });
+            self.table.len() - 1
+        } else {
+            let index = self.vacant as usize;
+            self.vacant = self.table[index].next_vacant;
+            index
+        };
+        head.mapped = len;
+        head.index = index as u32;
+        head.cards = segment.shared_cards();
+        head.used[0] = (1 << FIRST_PAGE) - 1;
+        let entry = &mut self.table[index];
+        entry.segment = Some(segment);
+        entry.dedicated = dedicated;
+        entry.stray = false;
+        entry.longest = if dedicated { 0 } else { (PAGES - FIRST_PAGE) as u16 };
+        entry.cold = if dedicated { 0 } else { (BLOCKS - FIRST_BLOCK) as u16 };
+        self.cold_from = self.cold_from.min(index);
+        let at = self.by_address.partition_point(|&(base, ..)| base < segment.addr());
+        self.by_address.insert(at, (segment.addr(), len, index as u32));
+        Ok((index, segment))
+    }
+
+    /// Unmaps a segment nothing of which is in use or committed, metadata aside.
+    pub(super) fn unmap(&mut self, index: usize) {
+        debug_assert!(!self.pinned);
+        let Some(segment) = self.table[index].segment.take() else { return };
+        self.table[index].next_vacant = self.vacant;
+        self.table[index].cold = 0;
+        self.table[index].longest = 0;
+        self.vacant = index as u32;
+        if let Ok(at) = self.by_address.binary_search_by_key(&segment.addr(), |&(base, ..)| base) {
+            self.by_address.remove(at);
+        }
+        // SAFETY: the head of a mapped segment; after this nothing refers to it (P5, and it left the table).
+        unsafe {
+            let (len, meta) = ((*segment.head()).mapped, (*segment.head()).meta);
+            self.committed -= meta.count_ones() as usize * PAGE;
+            self.os.unmap(segment.base(), len);
+        }
+    }
+
+    /// The end: all segments go, whatever is in them.
+    pub fn unmap_all(&mut self) {
+        self.pinned = false;
+        for index in 0..self.table.len() {
+            self.unmap(index);
+        }
+    }
+
+    /// A segment for blocks and runs.
+    fn new_shared(&mut self) -> Result<usize, OutOfMemory> {
+        let (index, segment) = self.map(SEGMENT, false, self.table.len() < SMALL_PAGE_SEGMENTS)?;
+        if let Err(error) = self.charge_meta(segment, 1) {
+            if !self.pinned {
+                self.unmap(index);
+            }
+            return Err(error);
+        }
+        Ok(index)
+    }
+
+    // ---- the pages of shared segments
+
+    /// Takes free pages of a segment out of all lists (S2).
+    fn take(&mut self, segment: Segment, start: usize, count: usize) {
+        let head = segment.head();
+        // SAFETY: the head of a mapped segment; no reference to it is held across a call.
+        unsafe {
+            let index = (*head).index;
+            for block in start / BLOCK_PAGES..=(start + count - 1) / BLOCK_PAGES {
+                if (*head).warm[block / 64] >> (block % 64) & 1 == 1 {
+                    self.unlink_warm(segment, block_id(index, block));
+                } else if block_byte(&(*head).used, block) == 0 {
+                    self.table[index as usize].cold -= 1;
+                }
+            }
+            bits_mut(&mut (*head).used)[start..start + count].fill(true);
+            self.idle -= bits(&(*head).touched)[start..start + count].count_ones() * PAGE;
+        }
+    }
+
+    /// The reverse: the pages are free, those that were touched idle.
+    pub fn give_back(&mut self, segment: Segment, start: usize, count: usize) {
+        let head = segment.head();
+        // SAFETY: the head of a mapped segment; no reference to it is held across a call.
+        let index = unsafe {
+            let index = (*head).index as usize;
+            bits_mut(&mut (*head).used)[start..start + count].fill(false);
+            self.idle += bits(&(*head).touched)[start..start + count].count_ones() * PAGE;
+            for block in start / BLOCK_PAGES..=(start + count - 1) / BLOCK_PAGES {
+                if block_byte(&(*head).used, block) != 0 {
+                    self.table[index].stray = true;
+                } else if block_byte(&(*head).touched, block) != 0 {
+                    self.link_warm(segment, block_id(index as u32, block));
+                } else {
+                    self.table[index].cold += 1;
+                    self.cold_from = self.cold_from.min(index);
+                }
+            }
+            index
+        };
+        let entry = &mut self.table[index];
+        entry.stamp_ms = self.clock_ms;
+        entry.longest = (PAGES - FIRST_PAGE) as u16;
+    }
+
+    /// Commits those of the pages in use that are untouched.
+    pub fn commit(&mut self, segment: Segment, start: usize, count: usize) -> Result<(), OutOfMemory> {
+        // SAFETY: the head of a mapped segment; `charge` looks at others' pages only, those that are free.
+        let untouched = count - bits(unsafe { &(*segment.head()).touched })[start..start + count].count_ones();
+        if untouched > 0 {
+            self.charge(untouched * PAGE)?;
+            // SAFETY: as above.
+            bits_mut(unsafe { &mut (*segment.head()).touched })[start..start + count].fill(true);
+        }
+        Ok(())
+    }
+
+    /// A block for small cells: a warm one, or the highest cold one of the first segment that has one.
+    pub fn take_block(&mut self) -> Result<(Segment, usize), OutOfMemory> {
+        let (segment, block) = if self.warm_head != NONE {
+            (self.segment_of_id(self.warm_head), split(self.warm_head).1)
+        } else {
+            self.cold_block()?
+        };
+        self.take(segment, block * BLOCK_PAGES, BLOCK_PAGES);
+        if let Err(error) = self.charge_meta(segment, Segment::block_meta(block)) {
+            self.give_back(segment, block * BLOCK_PAGES, BLOCK_PAGES);
+            return Err(error);
+        }
+        // SAFETY: the head of a mapped segment.
+        unsafe { (*segment.head()).blocks[block / 64] |= 1 << (block % 64) };
+        Ok((segment, block))
+    }
+
+    fn cold_block(&mut self) -> Result<(Segment, usize), OutOfMemory> {
+        let index = loop {
+            match self.table.get(self.cold_from) {
+                Some(entry) if entry.cold > 0 => break self.cold_from,
+                Some(_) => self.cold_from += 1,
+                None => {
+                    let index = self.new_shared()?;
+                    self.cold_from = index;
+                    break index;
+                }
+            }
+        };
+        let segment = self.segment_of_id(block_id(index as u32, 0));
+        // SAFETY: the head of a mapped segment.
+        let head = unsafe { &*segment.head() };
+        let is_cold = |&block: &usize| block_byte(&head.used, block) == 0 && head.warm[block / 64] >> (block % 64) & 1 == 0;
+        match (FIRST_BLOCK..BLOCKS).rev().find(is_cold) {
+            Some(block) => Ok((segment, block)),
+            None => unreachable!("P4: a segment counts a cold block that it has not"),
+        }
+    }
+
+    /// The reverse of [`Pages::take_block`].
+    pub fn give_back_block(&mut self, segment: Segment, block: usize) {
+        // SAFETY: the head and a descriptor of a mapped segment.
+        unsafe {
+            (*segment.head()).blocks[block / 64] &= !(1 << (block % 64));
+            (*segment.block_desc(block)).state = State::Free;
+        }
+        self.give_back(segment, block * BLOCK_PAGES, BLOCK_PAGES);
+    }
+
+    /// Pages for a run in a shared segment, at a multiple of `align` pages: the first fit. All of them committed.
+    pub fn take_run(&mut self, count: usize, align: usize) -> Result<(Segment, usize), OutOfMemory> {
+        let mut fit = None;
+        for index in 0..self.table.len() {
+            if (self.table[index].longest as usize) < count {
+                continue;
+            }
+            let Some(segment) = self.table[index].segment else { continue };
+            // SAFETY: the head of a mapped segment.
+            let (found, longest) = first_fit(bits(unsafe { &(*segment.head()).used }), count, align);
+            if let Some(start) = found {
+                fit = Some((segment, start));
+                break;
+            }
+            self.table[index].longest = longest as u16;
+        }
+        let (segment, start) = match fit {
+            Some(fit) => fit,
+            None => {
+                let index = self.new_shared()?;
+                (self.segment_of_id(block_id(index as u32, 0)), FIRST_PAGE.next_multiple_of(align))
+            }
+        };
+        self.take(segment, start, count);
+        let paid = self.charge_meta(segment, Segment::run_meta(start)).and_then(|()| self.commit(segment, start, count));
+        if let Err(error) = paid {
+            self.give_back(segment, start, count);
+            return Err(error);
+        }
+        Ok((segment, start))
+    }
+
+    /// Takes the `more` pages behind `end`, if they are free. `false`: they are not.
+    pub fn extend_run(&mut self, segment: Segment, end: usize, more: usize) -> Result<bool, OutOfMemory> {
+        // SAFETY: the head of a mapped segment.
+        if end + more > PAGES || bits(unsafe { &(*segment.head()).used })[end..end + more].any() {
+            return Ok(false);
+        }
+        self.take(segment, end, more);
+        if let Err(error) = self.commit(segment, end, more) {
+            self.give_back(segment, end, more);
+            return Err(error);
+        }
+        Ok(true)
+    }
+}
+
+/// The first `count` zeros at a multiple of `align`; and the longest run of zeros, if there is no such place.
+fn first_fit(used: &BitSlice<u64, Lsb0>, count: usize, align: usize) -> (Option<usize>, usize) {
+    let (mut at, mut longest) = (0, 0);
+    while let Some(zeros) = used[at..].first_zero() {
+        let start = at + zeros;
+        let end = used[start..].first_one().map_or(PAGES, |ones| start + ones);
+        let aligned = start.next_multiple_of(align);
+        if aligned + count <= end {
+            return (Some(aligned), 0);
+        }
+        longest = longest.max(end - start);
+        at = end;
+    }
+    (None, longest)
+}
