@@ -44,7 +44,7 @@ fn table_like(vm: &mut Vm, args: Args, i: usize, metamethods: &[&str]) -> Result
 
 /// `t[i]`
 #[inline]
-fn get(vm: &mut Vm, table: Value, i: i64) -> Result<Value, Throw> {
+pub(super) fn get(vm: &mut Vm, table: Value, i: i64) -> Result<Value, Throw> {
     if let Some(plain) = table.as_table() {
         let value = plain.get_int(&mut vm.heap, i);
         if !value.is_nil() || plain.meta().is_none() {
