@@ -8,8 +8,8 @@
 //!
 //! May import: `object`, `memory`.
 
-use super::barrier::trace_strong;
 use super::Phase;
+use super::barrier::trace_strong;
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
 use std::time::Instant;
@@ -91,7 +91,7 @@ impl<R: Runtime> Heap<R> {
         Some(id)
     }
 
-    fn clear_unit(&mut self) -> bool {
+    pub(crate) fn clear_unit(&mut self) -> bool {
         if self.col.sweep.cleared {
             return false;
         }
@@ -102,7 +102,7 @@ impl<R: Runtime> Heap<R> {
         true
     }
 
-    fn detach_unit(&mut self) -> bool {
+    pub(crate) fn detach_unit(&mut self) -> bool {
         if let Some(&r) = self.col.sweep.cells.last() {
             // SAFETY: S1.
             if unsafe { self.detach(r) } {
@@ -179,7 +179,7 @@ impl<R: Runtime> Heap<R> {
                 trace_strong::<R>(r, shape, &mut give_back);
             }
             header.set(flags::DETACHED);
-            self.col.counters.cycle_objects += 1;
+            self.col.counters.cyclic_objects += 1;
             if header.has(flags::SPECIAL) && Kinds::<R>::destructor(header.kind) {
                 // R26.
                 self.destroy(r);
@@ -188,7 +188,7 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    fn release_block(&mut self) -> bool {
+    pub(crate) fn release_block(&mut self) -> bool {
         match self.next_block() {
             Some(id) => {
                 if self.poison {
@@ -201,11 +201,12 @@ impl<R: Runtime> Heap<R> {
                 }
                 // S2. What is live and unmarked now was detached: corpses were marked in that pass, or are born marked.
                 let bytes = self.store.memory.sweep_block(id, |_| false);
-                self.col.counters.cycle_bytes += bytes as u64;
+                self.col.counters.cyclic_bytes += bytes as u64;
             }
             None => {
                 self.col.enter(Phase::Idle);
                 self.col.sweep = Sweep::new();
+                self.col.counters.cycles += 1;
                 self.end_cycle();
             }
         }

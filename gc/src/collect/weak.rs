@@ -257,9 +257,7 @@ impl<R: Runtime> Heap<R> {
                 let Some(value) = value else { return };
                 let marked = match key {
                     None => true,
-                    Some(key) => {
-                        !key.header().has(flags::YOUNG | flags::CORPSE | flags::DYING) && self.is_marked(key)
-                    }
+                    Some(key) => !key.header().has(flags::YOUNG | flags::CORPSE | flags::DYING) && self.is_marked(key),
                 };
                 if marked {
                     self.shade(value);
@@ -291,7 +289,7 @@ impl<R: Runtime> Heap<R> {
             unsafe { Ref::from_addr(word).header() }.unset(flags::WEAK_DEAD);
             // R16: now the finalizer is handed over.
             self.col.fin_queue.push(word, &mut self.store);
-            self.col.counters.finalized_objects += 1;
+            self.col.counters.finalizers += 1;
         }
         match pass.purpose {
             Phase::CleanValues => self.start_listing(),

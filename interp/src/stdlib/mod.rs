@@ -11,3 +11,7 @@ pub mod pattern;
 pub mod random;
 pub mod sort;
 pub mod utf8_codec;
+
+/// The state of the libraries in one interpreter.
+#[derive(Default)]
+pub struct LibState {}

@@ -85,7 +85,13 @@ impl ProtoCell {
 }
 
 impl Gc<ProtoCell> {
-    pub fn new(heap: &mut Heap<LuaRuntime>, body: ProtoBody, max_stack: u8, num_params: u8, is_vararg: bool) -> Result<Self, OutOfMemory> {
+    pub fn new(
+        heap: &mut Heap<LuaRuntime>,
+        body: ProtoBody,
+        max_stack: u8,
+        num_params: u8,
+        is_vararg: bool,
+    ) -> Result<Self, OutOfMemory> {
         let body = Box::new(body);
         // SAFETY: a kind of the table; all fields are initialised below. The boxed slices stay where they are.
         unsafe {
@@ -123,7 +129,11 @@ impl Closure {
 impl Gc<Closure> {
     /// A closure whose upvalue `i` is `upval(i)`.
     #[inline(always)]
-    pub fn new(heap: &mut Heap<LuaRuntime>, proto: Gc<ProtoCell>, mut upval: impl FnMut(usize) -> Gc<UpBox>) -> Result<Self, OutOfMemory> {
+    pub fn new(
+        heap: &mut Heap<LuaRuntime>,
+        proto: Gc<ProtoCell>,
+        mut upval: impl FnMut(usize) -> Gc<UpBox>,
+    ) -> Result<Self, OutOfMemory> {
         let n = proto.num_upvals as usize;
         // SAFETY: a kind of the table; all fields and the `n` boxes behind them are initialised below.
         unsafe {

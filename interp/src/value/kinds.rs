@@ -153,7 +153,7 @@ unsafe impl Runtime for LuaRuntime {
             match cell.kind() {
                 kind::ARRAY => {
                     for v in at::<ArrayPart>(cell).values(range) {
-                        visit_value(v, visit);
+                        visit_value(*v, visit);
                     }
                 }
                 kind::NODES => {

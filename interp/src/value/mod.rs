@@ -19,8 +19,8 @@ mod userdata;
 
 pub use function::{Closure, Native, NativeFn, ProtoBody, ProtoCell, Special, UpBox};
 pub use gc::Gc;
-pub use number::{NumberBuffer, number_text};
 pub use kinds::{LuaRuntime, kind};
+pub use number::{NumberBuffer, number_text};
 pub use string::{Str, StringTable};
 pub use table::{Node, SetError, Table};
 pub use thread::{Frame, Status, Thread, frame_flags};
@@ -256,8 +256,12 @@ impl Value {
     pub fn raw_equals(self, other: Value) -> bool {
         if self.tag != other.tag {
             return match (self.tag, other.tag) {
-                (Tag::INT, Tag::FLOAT) => self.raw_int() as f64 == other.raw_float() && float_is_exactly(other.raw_float(), self.raw_int()),
-                (Tag::FLOAT, Tag::INT) => other.raw_int() as f64 == self.raw_float() && float_is_exactly(self.raw_float(), other.raw_int()),
+                (Tag::INT, Tag::FLOAT) => {
+                    self.raw_int() as f64 == other.raw_float() && float_is_exactly(other.raw_float(), self.raw_int())
+                }
+                (Tag::FLOAT, Tag::INT) => {
+                    other.raw_int() as f64 == self.raw_float() && float_is_exactly(self.raw_float(), other.raw_int())
+                }
                 _ => false,
             };
         }

@@ -152,7 +152,7 @@ impl Gc<Str> {
         if let Some(found) = find(heap, bytes, hash) {
             return Ok(found);
         }
-        let s = Gc::new(heap, bytes)?;
+        let s = Gc::<Str>::new(heap, bytes)?;
         s.hash.set(hash);
         s.header.aux.set(aux::HASHED);
         enter(heap, s)?;

@@ -611,7 +611,9 @@ impl Gc<Table> {
         }
         self.rehash(heap, key)?;
         match key.as_int() {
-            Some(i) if (i as u64).wrapping_sub(1) < self.array_len.get() as u64 => Ok(self.set_slot(heap, i as usize - 1, value)?),
+            Some(i) if (i as u64).wrapping_sub(1) < self.array_len.get() as u64 => {
+                Ok(self.set_slot(heap, i as usize - 1, value)?)
+            }
             _ => self.insert(heap, key, value),
         }
     }
@@ -665,7 +667,8 @@ impl Gc<Table> {
     /// Sets the size of the array part, and of the hash part so that `hash` entries fit.
     pub fn resize(self, heap: &mut LuaHeap, array: usize, hash: usize) -> Result<(), SetError> {
         let old_len = self.array_len();
-        let mut count = if hash == 0 { 0 } else { hash.checked_next_power_of_two().filter(|&n| n <= 1 << 30).ok_or(SetError::Overflow)? };
+        let mut count =
+            if hash == 0 { 0 } else { hash.checked_next_power_of_two().filter(|&n| n <= 1 << 30).ok_or(SetError::Overflow)? };
         if count == self.node_count() && hash > count - count / 8 {
             // Nearly full of live entries: the same size again would soon be rehashed again.
             count *= 2;

@@ -167,7 +167,9 @@ pub(crate) fn compare_le(x: Value, y: Value) -> Option<bool> {
     match (x.tag(), y.tag()) {
         (Tag::INT, Tag::INT) => Some(x.raw_int() <= y.raw_int()),
         (Tag::FLOAT, Tag::FLOAT) => Some(x.raw_float() <= y.raw_float()),
-        (Tag::INT, Tag::FLOAT) => Some(matches!(int_float_order(x.raw_int(), y.raw_float()), Some(Ordering::Less | Ordering::Equal))),
+        (Tag::INT, Tag::FLOAT) => {
+            Some(matches!(int_float_order(x.raw_int(), y.raw_float()), Some(Ordering::Less | Ordering::Equal)))
+        }
         (Tag::FLOAT, Tag::INT) => {
             Some(matches!(int_float_order(y.raw_int(), x.raw_float()), Some(Ordering::Greater | Ordering::Equal)))
         }

@@ -78,7 +78,14 @@ impl Vm {
         Ok(Flow::Reload)
     }
 
-    pub(crate) fn enter_native(&mut self, native: Gc<Native>, func: usize, nargs: usize, wanted: i16, flags: u16) -> Result<Flow, Throw> {
+    pub(crate) fn enter_native(
+        &mut self,
+        native: Gc<Native>,
+        func: usize,
+        nargs: usize,
+        wanted: i16,
+        flags: u16,
+    ) -> Result<Flow, Throw> {
         let base = func + 1;
         self.top = base + nargs;
         self.check_stack(self.top + limits::NATIVE_SLOTS)?;

@@ -20,7 +20,7 @@ mod protect;
 mod safepoint;
 mod stack;
 
-pub use arith::{Arith, int_floor_div, int_mod, int_shl, float_mod};
+pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
 pub use error::Throw;
 pub use load::Mode;
 pub use meta::Event;
@@ -143,4 +143,3 @@ impl Vm {
         self.thread
     }
 }
-
