@@ -24,7 +24,7 @@ pub enum Arith {
 }
 
 impl Arith {
-    fn event(self) -> Event {
+    pub(super) fn event(self) -> Event {
         match self {
             Arith::Add => Event::Add,
             Arith::Sub => Event::Sub,
@@ -43,7 +43,7 @@ impl Arith {
         }
     }
 
-    fn is_bitwise(self) -> bool {
+    pub(super) fn is_bitwise(self) -> bool {
         matches!(self, Arith::BAnd | Arith::BOr | Arith::BXor | Arith::Shl | Arith::Shr | Arith::BNot)
     }
 }
@@ -247,16 +247,6 @@ impl Vm {
             Some(v) => v,
             None => Err(self.arith_error(op, x, y)),
         }
-    }
-
-    fn arith_error(&mut self, op: Arith, x: Value, y: Value) -> Throw {
-        if op.is_bitwise() {
-            // Numbers and strings that read as numbers are no culprits here.
-            let culprit = if coerce_number(x).is_none() { x } else { y };
-            return self.operand_error("perform bitwise operation on", culprit);
-        }
-        let culprit = if coerce_number(x).is_none() { x } else { y };
-        self.operand_error("perform arithmetic on", culprit)
     }
 
     /// A comparison by metamethod, for the instruction in progress.

@@ -19,6 +19,7 @@ mod native;
 mod protect;
 mod safepoint;
 mod stack;
+mod type_error;
 
 pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
 pub use error::Throw;
