@@ -187,8 +187,7 @@ fn exit(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if vm.arg(args, 1).is_truthy() {
         vm.close();
     }
-    vm.lib.flush_all();
-    std::process::exit(status)
+    vm.exit(status)
 }
 
 fn getenv(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
