@@ -27,7 +27,7 @@ impl Vm {
     }
 
     fn call_in_protected(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
-        match self.precall(func, nargs, -1, 0) {
+        match self.precall(func, nargs, -1, frame_flags::DETACHED) {
             Ok(flow) => Ok(flow),
             // Straight to the frame just made: no `execute` needs to see the error.
             Err(throw) => self.recover(throw),
