@@ -72,7 +72,9 @@ impl ProtoCell {
                 Op::LoadNil => (a..=a + i.b() as usize).contains(&register),
                 Op::Call | Op::TailCall => register >= a,
                 Op::TForCall => register >= a + 4,
-                Op::VarArg => register == a || i.c() == 0 && register > a || (a..(a + i.c() as usize).saturating_sub(1)).contains(&register),
+                Op::VarArg => {
+                    register == a || i.c() == 0 && register > a || (a..(a + i.c() as usize).saturating_sub(1)).contains(&register)
+                }
                 Op::SelfField | Op::SelfReg => register == a || register == a + 1,
                 Op::ForPrep | Op::ForLoop => (a..a + 4).contains(&register),
                 Op::TForLoop => register == a + 2,
@@ -163,13 +165,9 @@ impl ProtoCell {
             Op::Call | Op::TailCall => return self.register_name(pc, i.a() as usize),
             Op::TForCall => return Some(Name::new("for iterator", b"for iterator")),
             Op::GetTabUp | Op::GetTable | Op::GetIndex | Op::GetField | Op::SelfField | Op::SelfReg => Event::Index,
-            Op::SetTabUp
-            | Op::SetTable
-            | Op::SetTableK
-            | Op::SetIndex
-            | Op::SetIndexK
-            | Op::SetField
-            | Op::SetFieldK => Event::NewIndex,
+            Op::SetTabUp | Op::SetTable | Op::SetTableK | Op::SetIndex | Op::SetIndexK | Op::SetField | Op::SetFieldK => {
+                Event::NewIndex
+            }
             Op::AddI | Op::AddK | Op::Add => Event::Add,
             Op::SubK | Op::Sub => Event::Sub,
             Op::MulK | Op::Mul => Event::Mul,
@@ -201,10 +199,9 @@ impl ProtoCell {
         if let Some(i) = self.instr(pc) {
             match (i.op(), i.op().layout()) {
                 // Tables and the objects of assignments.
-                (
-                    Op::SetTable | Op::SetTableK | Op::SetIndex | Op::SetIndexK | Op::SetField | Op::SetFieldK,
-                    _,
-                ) => first = Some(i.a()),
+                (Op::SetTable | Op::SetTableK | Op::SetIndex | Op::SetIndexK | Op::SetField | Op::SetFieldK, _) => {
+                    first = Some(i.a())
+                }
                 (Op::GetTable | Op::SelfReg, _) => first = Some(i.b()),
                 (_, Layout::Abc([Role::Write, Role::Read, last])) => {
                     first = Some(i.b());

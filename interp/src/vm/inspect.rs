@@ -54,19 +54,26 @@ impl Local {
 }
 
 impl Vm {
-    /// The number of active functions of a thread.
-    pub fn activations(&self, thread: Gc<Thread>) -> usize {
+    fn frame_count_of(&self, thread: Gc<Thread>) -> usize {
         if thread == self.thread { self.frame_count } else { thread.state().frame_count }
+    }
+
+    /// The number of active functions of a thread. The host program counts as one where it calls a Lua function; a native function
+    /// that it calls stands for it.
+    pub fn activations(&self, thread: Gc<Thread>) -> usize {
+        let count = self.frame_count_of(thread);
+        let second = self.frame_of(Activation { thread, index: 1 });
+        count - (thread == self.roots.main && second.is_some_and(|f| !f.is_lua())) as usize
     }
 
     /// The active function at a level of a thread's stack; 0 is the innermost.
     pub fn activation(&self, thread: Gc<Thread>, level: usize) -> Option<Activation> {
-        let index = self.activations(thread).checked_sub(level.checked_add(1)?)?;
-        Some(Activation { thread, index })
+        let index = self.frame_count_of(thread).checked_sub(level.checked_add(1)?)?;
+        (level < self.activations(thread)).then_some(Activation { thread, index })
     }
 
     fn frame_of(&self, at: Activation) -> Option<Frame> {
-        if at.index >= self.activations(at.thread) {
+        if at.index >= self.frame_count_of(at.thread) {
             return None;
         }
         // SAFETY: N1: the frames below the count are initialised; growing keeps the state's pointer in step with the cache.
