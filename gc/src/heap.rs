@@ -1,12 +1,22 @@
 //! `Heap<R>`: the face of the crate for virtual machines.
 //!
-//! SKELETON: allocates and never reclaims; fixes the interface that the interpreter is written against.
+//! The obligations of the caller, beside those of each function:
+//! * **O1** A cell is initialised before the next safepoint, and between two safepoints references may be held anywhere.
+//! * **O2** [`Heap::barrier`] comes before every write that overwrites or stores a reference in a cell that is not fresh, with no safepoint between.
+//! * **O3** A thread is touched before its stack is written, and when it becomes the current one again ([`Heap::touch_thread`]).
+//! * **O4** Weak slots are written, read and copied as the functions for weak references say.
+//!
+//! May import: everything below (`collect`, `memory`, `explicit`, `object`, `observe`).
 
-use crate::object::{Header, Ref, Runtime, flags};
+use crate::collect::{Collector, Store, Ticker};
+use crate::memory::Memory;
+use crate::object::{Header, Kinds, Ref, Runtime, flags};
+use crate::observe::{Counters, Pauses};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use crate::collect::{Drive, Handle, Phase, Sabotage};
 pub use crate::memory::OutOfMemory;
 
 /// Settings of a heap.
@@ -22,11 +32,20 @@ pub struct Config {
     pub poison: bool,
     /// Goal of the pacer, in microseconds.
     pub max_pause_us: u32,
+    #[doc(hidden)]
+    pub sabotage: Sabotage,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { limit_bytes: usize::MAX, stress_cycle: 0, audit: false, poison: false, max_pause_us: 500 }
+        Config {
+            limit_bytes: usize::MAX,
+            stress_cycle: 0,
+            audit: false,
+            poison: false,
+            max_pause_us: 500,
+            sabotage: Sabotage::None,
+        }
     }
 }
 
@@ -36,6 +55,11 @@ pub trait RootSource {
     fn globals(&self, visit: &mut dyn FnMut(Ref));
     /// The running chain of threads: main thread first, current one last (R11).
     fn chain(&self, visit: &mut dyn FnMut(Ref));
+    /// The slot where the running frame of the current thread begins (R7): what stands below is not written before the frame returns or the
+    /// runtime lowers the stack's `low`. 0, which is always right, means that each epoch end scans the current stack from its bottom.
+    fn current_base(&self) -> usize {
+        0
+    }
 }
 
 /// The bits of the poll word.
@@ -50,11 +74,35 @@ pub mod poll {
 pub struct Heap<R: Runtime> {
     pub runtime: R,
     poll: Arc<AtomicU32>,
+    pub(crate) store: Store,
+    pub(crate) col: Collector,
+    pub(crate) pauses: Pauses,
+    pub(crate) ticker: Option<Ticker>,
+    pub(crate) stress_cycle: u32,
+    pub(crate) audit: bool,
+    pub(crate) poison: bool,
+    pub(crate) sabotage: Sabotage,
 }
 
 impl<R: Runtime> Heap<R> {
-    pub fn new(runtime: R, _config: Config) -> Result<Heap<R>, OutOfMemory> {
-        Ok(Heap { runtime, poll: Arc::new(AtomicU32::new(0)) })
+    pub fn new(runtime: R, config: Config) -> Result<Heap<R>, OutOfMemory> {
+        let mut heap = Heap {
+            runtime,
+            poll: Arc::new(AtomicU32::new(0)),
+            store: Store::new(Memory::new(config.limit_bytes)),
+            col: Collector::new(config.max_pause_us),
+            pauses: Pauses::new(),
+            ticker: None,
+            stress_cycle: config.stress_cycle,
+            audit: config.audit,
+            poison: config.poison,
+            sabotage: config.sabotage,
+        };
+        if config.stress_cycle != 0 {
+            heap.request_safepoint();
+        }
+        heap.set_alarm();
+        Ok(heap)
     }
 
     /// The word that the runtime checks at back edges and calls: not 0 means "come to [`Heap::safepoint`]".
@@ -62,28 +110,78 @@ impl<R: Runtime> Heap<R> {
         &self.poll
     }
 
+    pub(crate) fn request_safepoint(&self) {
+        self.poll.fetch_or(poll::COLLECT, Ordering::Relaxed);
+    }
+
+    // ---- allocation
+
     /// Allocates a young cell of `size` bytes (header included, any size) with its header written; the rest is uninitialised and must be
     /// initialised before the next safepoint.
     ///
     /// # Safety
     /// `kind` is an index of `R::KINDS`.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn alloc(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
-        let words = size.div_ceil(8);
-        let ptr = Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr();
-        // SAFETY: fresh memory of at least 8 bytes.
-        unsafe {
-            ptr.cast::<Header>().write(Header::new(kind, flags::YOUNG | flags::LOGGED));
-            Ok(Ref::from_ptr(NonNull::new_unchecked(ptr.cast())))
+        let born = Kinds::<R>::born(kind);
+        if born & flags::SPECIAL == 0 {
+            if let Some(cell) = self.store.memory.alloc_fast(size) {
+                // SAFETY: a fresh cell of at least 16 bytes, aligned to 16.
+                unsafe {
+                    cell.cast::<Header>().write(Header::new(kind, born));
+                    return Ok(Ref::from_ptr(cell));
+                }
+            }
         }
+        self.alloc_slow(kind, size)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_slow(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
+        let mut born = Kinds::<R>::born(kind);
+        let cell = self.store.memory.alloc(size.max(size_of::<Header>()))?;
+        let large = Memory::alloc_is_large(size);
+        if large && Kinds::<R>::shape(kind).is_carded() {
+            born = born & !flags::LOGGED | flags::CARDED;
+        }
+        // SAFETY: as in `alloc`.
+        let r = unsafe {
+            cell.cast::<Header>().write(Header::new(kind, born));
+            Ref::from_ptr(cell)
+        };
+        if born & flags::CARDED != 0 {
+            self.cards(r).fill(0);
+        }
+        if born & flags::SPECIAL != 0 {
+            self.col.young_special.push(r.addr(), &mut self.store);
+        }
+        if self.store.memory.take_alarm() {
+            self.request_safepoint();
+        }
+        Ok(r)
     }
 
     /// Makes a large run of shape `Array` bigger at its own address (R5). `false`: it can't grow, make a new one.
     ///
     /// # Safety
     /// The cell is live or young; after `true` the runtime writes the new slots and its own length before the next safepoint.
-    pub unsafe fn grow(&mut self, _cell: Ref, _new_size: usize) -> Result<bool, OutOfMemory> {
-        Ok(false)
+    pub unsafe fn grow(&mut self, cell: Ref, new_size: usize) -> Result<bool, OutOfMemory> {
+        // SAFETY: by the caller.
+        unsafe {
+            if !cell.header().has(flags::CARDED) || new_size < self.store.memory.run_bytes(cell.as_nonnull()) {
+                return Ok(false);
+            }
+            let grown = self.store.memory.grow(cell.as_nonnull(), new_size)?;
+            if grown {
+                // The cards of the new slots: clean.
+                self.cards(cell);
+            }
+            if self.store.memory.take_alarm() {
+                self.request_safepoint();
+            }
+            Ok(grown)
+        }
     }
 
     /// Before a write of slot `slot` of `object`, if the old or the new content is a reference. (Slot index for indexed
@@ -94,11 +192,9 @@ impl<R: Runtime> Heap<R> {
     #[inline(always)]
     pub unsafe fn barrier(&mut self, object: Ref, slot: usize) -> Result<(), OutOfMemory> {
         // SAFETY: the caller vouches for the object.
-        if unsafe { object.header() }.has(flags::LOGGED) { Ok(()) } else { self.barrier_slow(object, slot) }
-    }
-
-    #[cold]
-    fn barrier_slow(&mut self, _object: Ref, _slot: usize) -> Result<(), OutOfMemory> {
+        if !unsafe { object.header() }.has(flags::LOGGED) {
+            self.barrier_slow(object, slot);
+        }
         Ok(())
     }
 
@@ -107,14 +203,21 @@ impl<R: Runtime> Heap<R> {
     /// on the old ones where it does so. Must come right after the copy, with no safepoint between.
     ///
     /// # Safety
-    /// As said; all are of shape `Array`.
-    pub unsafe fn replace_storage(&mut self, _old: &[Ref], _new: &[Ref]) {}
+    /// As said; all are of shape `Array`, and the new ones young.
+    pub unsafe fn replace_storage(&mut self, old: &[Ref], new: &[Ref]) {
+        self.adopt(old, new);
+    }
 
     /// A young cell of shape `Array` was filled by copying memory, without barriers (R4).
     ///
     /// # Safety
     /// The cell is young.
-    pub unsafe fn filled_by_copy(&mut self, _cell: Ref) {}
+    pub unsafe fn filled_by_copy(&mut self, cell: Ref) {
+        // SAFETY: by the caller.
+        if unsafe { cell.header() }.has(flags::CARDED) {
+            self.dirty_all(cell);
+        }
+    }
 
     // ---- threads
 
@@ -122,7 +225,10 @@ impl<R: Runtime> Heap<R> {
     ///
     /// # Safety
     /// `thread` is a live or young cell of shape `Thread`, its stack's `top` is right.
-    pub unsafe fn touch_thread(&mut self, _thread: Ref) {}
+    #[inline]
+    pub unsafe fn touch_thread(&mut self, thread: Ref) {
+        self.touch(thread);
+    }
 
     // ---- weak references, finalizers, interned cells
 
@@ -130,36 +236,87 @@ impl<R: Runtime> Heap<R> {
     ///
     /// # Safety
     /// Here and below: the cells are live or young (or, read from a weak slot, as the collector left them).
-    pub unsafe fn weak_hold(&mut self, _target: Ref) {}
+    #[inline]
+    pub unsafe fn weak_hold(&mut self, target: Ref) {
+        self.hold_weakly(target);
+    }
     /// Reads a weak value: `false` means that it reads as nil. A `true` is a weak load (R14).
-    pub unsafe fn weak_value(&mut self, _target: Ref) -> bool {
-        true
+    ///
+    /// # Safety
+    /// As for [`Heap::weak_hold`].
+    pub unsafe fn weak_value(&mut self, target: Ref) -> bool {
+        let alive = !self.dead_value(target);
+        if alive {
+            self.weak_load(target);
+        }
+        alive
     }
     /// Reads a weak key in an iteration: `false` means that the entry reads as absent. A `true` is a weak load.
-    pub unsafe fn weak_key(&mut self, _key: Ref) -> bool {
-        true
+    ///
+    /// # Safety
+    /// As for [`Heap::weak_hold`].
+    pub unsafe fn weak_key(&mut self, key: Ref) -> bool {
+        let alive = !self.key_reads_nil(key);
+        if alive {
+            self.weak_load(key);
+        }
+        alive
     }
     /// The value of a weak-keyed entry has been read (R14).
-    pub unsafe fn ephemeron_value(&mut self, _value: Ref) {}
+    ///
+    /// # Safety
+    /// As for [`Heap::weak_hold`].
+    #[inline]
+    pub unsafe fn ephemeron_value(&mut self, value: Ref) {
+        if self.col.shading {
+            self.shade(value);
+        }
+    }
     /// Whether the copy of a weak storage keeps an entry with this weak value or key (R13).
-    pub unsafe fn copy_keeps(&mut self, _target: Ref, _is_key: bool) -> bool {
-        true
+    ///
+    /// # Safety
+    /// As for [`Heap::weak_hold`].
+    pub unsafe fn copy_keeps(&mut self, target: Ref, is_key: bool) -> bool {
+        if is_key { !self.dead_key(target) } else { !self.dead_value(target) }
     }
     /// A lookup in the table of interned cells found this one: `false` means that it counts as absent (R15); the table then forgets it.
-    pub unsafe fn intern_hit(&mut self, _cell: Ref) -> bool {
-        true
+    ///
+    /// # Safety
+    /// As for [`Heap::weak_hold`].
+    #[inline]
+    pub unsafe fn intern_hit(&mut self, cell: Ref) -> bool {
+        self.hit_interned(cell)
     }
     /// A cell has been entered into the table of interned cells.
-    pub unsafe fn interned(&mut self, _cell: Ref) {}
+    ///
+    /// # Safety
+    /// As for [`Heap::weak_hold`]; the cell is of shape `Leaf`.
+    pub unsafe fn interned(&mut self, cell: Ref) {
+        // SAFETY: by the caller.
+        let header = unsafe { cell.header() };
+        if !header.has(flags::INTERNED) {
+            header.set(flags::INTERNED);
+            if header.has(flags::YOUNG) {
+                self.col.young_interned.push(cell.addr(), &mut self.store);
+            }
+        }
+    }
     /// Marks the object for finalization.
-    pub unsafe fn set_finalizer(&mut self, _object: Ref) {}
+    ///
+    /// # Safety
+    /// As for [`Heap::weak_hold`].
+    pub unsafe fn set_finalizer(&mut self, object: Ref) {
+        self.give_finalizer(object);
+    }
     /// The next object to finalize, in the order of the language (the reverse of [`Heap::set_finalizer`] within one cycle). The reference is on loan
     /// until the next safepoint: put it on a stack.
     pub fn next_finalizer(&mut self) -> Option<Ref> {
-        None
+        self.pop_finalizer()
     }
     /// Queues every object that still has a finalizer, last set first; for the closing of the runtime.
-    pub fn queue_all_finalizers(&mut self) {}
+    pub fn queue_all_finalizers(&mut self) {
+        self.queue_every_finalizer();
+    }
 
     // ---- safepoints
 
@@ -167,49 +324,119 @@ impl<R: Runtime> Heap<R> {
     ///
     /// # Safety
     /// Every reference that the runtime holds is in a root, on a stack below `top`, or in a cell reached from them.
-    pub unsafe fn safepoint(&mut self, _roots: &dyn RootSource) {
+    pub unsafe fn safepoint(&mut self, roots: &dyn RootSource) {
         self.poll.fetch_and(!poll::COLLECT, Ordering::Relaxed);
+        self.start_ticker();
+        self.stop(roots);
     }
-    /// The next safepoint is to be an epoch end (a stack has grown by much).
-    pub fn request_epoch(&mut self) {}
+    /// The next safepoint is to be an epoch end: a stack has grown by so much that its scan should not wait.
+    pub fn request_epoch(&mut self) {
+        self.col.pacer.epoch_wanted = true;
+        self.request_safepoint();
+    }
     /// A whole collection: epoch ends and slices until no garbage of now is left, finalizers queued. Same obligations.
     ///
     /// # Safety
     /// As for [`Heap::safepoint`].
-    pub unsafe fn collect_full(&mut self, _roots: &dyn RootSource) {}
+    pub unsafe fn collect_full(&mut self, roots: &dyn RootSource) {
+        self.collect_whole(roots);
+    }
     /// One step of about `bytes` of allocation; `true` if a cycle ended. Same obligations.
     ///
     /// # Safety
     /// As for [`Heap::safepoint`].
-    pub unsafe fn step(&mut self, _roots: &dyn RootSource, _bytes: usize) -> bool {
-        false
+    pub unsafe fn step(&mut self, roots: &dyn RootSource, bytes: usize) -> bool {
+        self.step_by(roots, bytes)
     }
     /// Stops (or lets go on) the collections that the heap starts by itself.
-    pub fn set_running(&mut self, _running: bool) {}
-    pub fn is_running(&self) -> bool {
-        true
+    pub fn set_running(&mut self, running: bool) {
+        self.col.pacer.running = running;
+        self.set_alarm();
     }
+    pub fn is_running(&self) -> bool {
+        self.col.pacer.running
+    }
+
+    /// The first stop of a program starts the ticker: what ends before that needs none.
+    fn start_ticker(&mut self) {
+        if self.ticker.is_none() && self.stress_cycle == 0 {
+            self.ticker = Some(Ticker::start(self.poll.clone(), poll::COLLECT));
+        }
+    }
+
+    // ---- figures
+
     /// Bytes in use: live cells, young ones allocated since the last epoch end, explicit blocks.
     pub fn used_bytes(&self) -> usize {
-        0
+        self.store.memory.used_bytes()
+    }
+    /// Bytes committed to the heap: an estimate, from above, of its resident memory.
+    pub fn mapped_bytes(&self) -> usize {
+        self.store.memory.mapped_bytes()
+    }
+    pub fn pauses(&self) -> &Pauses {
+        &self.pauses
+    }
+    /// Running totals. Young cells count from the end of their epoch on.
+    pub fn counters(&self) -> Counters {
+        self.col.counters
+    }
+    pub fn limit_bytes(&self) -> usize {
+        self.store.memory.limit()
+    }
+    pub fn set_limit_bytes(&mut self, bytes: usize) {
+        self.store.memory.set_limit(bytes);
     }
 
     // ---- explicit blocks
 
     /// An explicit block of at least `size` bytes, 16-byte aligned, neither scanned nor freed by the collector.
     pub fn malloc(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        let ptr = Box::leak(vec![0u128; size.div_ceil(16).max(1)].into_boxed_slice()).as_mut_ptr();
-        NonNull::new(ptr.cast()).ok_or(OutOfMemory)
+        self.store.malloc(size)
     }
     /// # Safety
     /// `block` came from this heap's `malloc` family and was not freed; `old_size` is what was asked for.
-    pub unsafe fn realloc(&mut self, block: NonNull<u8>, old_size: usize, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        let new = self.malloc(size)?;
-        // SAFETY: both are of the sizes given.
-        unsafe { block.copy_to_nonoverlapping(new, old_size.min(size)) };
-        Ok(new)
+    pub unsafe fn realloc(&mut self, block: NonNull<u8>, _old_size: usize, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: by the caller.
+        unsafe { self.store.explicit.realloc(&mut self.store.memory, block, size) }
     }
     /// # Safety
     /// `block` came from this heap's `malloc` family and was not freed.
-    pub unsafe fn free(&mut self, _block: NonNull<u8>) {}
+    pub unsafe fn free(&mut self, block: NonNull<u8>) {
+        // SAFETY: by the caller.
+        unsafe { self.store.free(block) };
+    }
+}
+
+impl<R: Runtime> Drop for Heap<R> {
+    /// Runs the destructors of all cells; the memory goes in one piece.
+    fn drop(&mut self) {
+        self.ticker = None;
+        let mut doomed = Vec::new();
+        let mut id = 0;
+        if R::KINDS.iter().any(|kind| kind.destructor) {
+            while let Some(block) = self.store.memory.next_block(id) {
+                self.store.memory.for_each_live_in(block, |cell| {
+                    // SAFETY: a live cell has a header.
+                    unsafe {
+                        let r = Ref::from_ptr(cell);
+                        let header = r.header();
+                        if header.has(flags::SPECIAL) && !header.has(flags::CORPSE | flags::DETACHED) {
+                            doomed.push(r);
+                        }
+                    }
+                });
+                id = block + 1;
+            }
+        }
+        // SAFETY: the young ones of special kinds are listed; each cell comes once (C1).
+        unsafe {
+            doomed.extend(self.col.young_special.iter().map(|word| Ref::from_addr(word)));
+            for r in doomed {
+                if Kinds::<R>::destructor(r.kind()) {
+                    self.destroy(r);
+                }
+            }
+        }
+    }
 }

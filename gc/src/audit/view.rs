@@ -2,46 +2,42 @@
 
 use crate::object::Ref;
 
-/// The phases of a cycle (R22).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Phase {
-    /// No cycle runs, or mark bits are being cleared for the next one (R21).
-    Idle,
-    Mark,
-    CleanValues,
-    ListFinalizable,
-    MarkAgain,
-    CleanKeys,
-    Detach,
-    Drain,
-    Release,
-}
-
 /// One entry of one of the collector's lists.
 #[derive(Clone, Copy, Debug)]
-pub enum Entry<'a> {
-    /// A reference that the last epoch end found in a root slot, in the stack of a main thread, or in the running chain: counted once.
+pub(crate) enum Entry<'a> {
+    /// A reference that the last epoch end found in a root slot or in the running chain: counted once.
     Root(Ref),
     /// A handle; one entry for each unit of count that handles hold.
     Handle(Ref),
-    /// A counted reference that waits to become a decrement at the next epoch end (R2): dropped handles, popped finalizers.
+    /// A counted reference that becomes a decrement at the next epoch end (R2): dropped handles, popped finalizers.
     Dropped(Ref),
-    /// An entry of a queue of finalizers, counted, at whatever stage.
+    /// An entry of a queue of finalizers that counts, at whatever stage.
     Finalizer(Ref),
     /// A decrement in the release queue.
     Decrement(Ref),
     /// A pending increment (R28).
     Increment(Ref),
-    /// An adopted storage on the list of the next epoch end (R28).
-    Adopted(Ref),
-    /// A member of the waiting list (R3).
-    Waiting(Ref),
-    /// A log record: the object was logged whole (`card` is `None`) or one card of it was; the snapshot is what counted then.
-    Log { object: Ref, card: Option<usize>, snapshot: &'a [Option<Ref>] },
-    /// A cell freed by count whose slots below `released` have been released.
+    /// A member of a list that is not counted (waiting objects, adopted storages, tombstones, holders), which must be live.
+    Member(&'static str, Ref),
+    /// A log record: the object was logged whole (`card` is `None`), or one card of it. The snapshot is what counted then; a long one comes in parts.
+    Log { object: Ref, card: Option<usize>, snapshot: &'a [Ref] },
+    /// A cell freed by count; of its counted references those below `released` are no longer its own.
     Dying { cell: Ref, released: usize },
-    /// A tombstone.
-    Tombstone(Ref),
+    /// A dead cell that is being detached: the references in its first slots have been given back.
+    Detaching { cell: Ref, slots: usize },
     /// An entry of the mark queue: the slots from `position` on are still to be scanned. Its cell may have died.
     Gray { cell: Ref, position: usize },
+}
+
+/// Where the cycle stands, as far as the audit equation depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stage {
+    /// Mark bits mean something: from the start of marking to the end of the release.
+    pub cycle: bool,
+    /// The listed roots have all been shaded.
+    pub roots_shaded: bool,
+    /// After the second fixpoint: an unmarked object is dead for good.
+    pub decided: bool,
+    /// Cells of the dead are being released.
+    pub releasing: bool,
 }

@@ -6,9 +6,11 @@
 //! Invariants:
 //! B1. A mature object is LOGGED (a card of a mature array dirty) exactly while the log has one record with its snapshot.
 //! B2. The log names only cells whose `live` bit is set: an object whose count reaches 0 while it is LOGGED or dirty waits (R3).
+//! B3. A carded cell's bitmap covers all slots that fit its run.
 //!
 //! May import: `object`, `memory`.
 
+use super::Sabotage;
 use super::queue::CHUNK_WORDS;
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
@@ -73,7 +75,9 @@ impl<R: Runtime> Heap<R> {
     fn barrier_card(&mut self, array: Ref, card: usize) {
         // SAFETY: the array is a large run of a carded shape.
         let header = unsafe { array.header() };
-        if self.store.memory.test_and_set_card(array.as_nonnull(), card) || header.has(flags::YOUNG) {
+        // SAFETY: the slot is one of the array's, the bitmap covers it (B3).
+        let was_clean = unsafe { self.store.memory.card_set_dirty(array.as_nonnull(), card * CARD) };
+        if !was_clean || header.has(flags::YOUNG) {
             // R4: a young array's card is dirty without a record.
             return;
         }
@@ -86,7 +90,6 @@ impl<R: Runtime> Heap<R> {
     }
 
     fn record(&mut self, object: Ref, subject: Subject, snapshot: &[Ref]) {
-        self.col.counters.log_records += 1;
         let log = &mut self.col.log;
         let mut parts = snapshot.chunks(RECORD_MAX);
         let mut write = |subject: Subject, part: &[Ref]| {
@@ -106,9 +109,52 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
+    /// The card bitmap of a large array.
+    pub(crate) fn cards(&mut self, array: Ref) -> &mut [u64] {
+        // SAFETY: a carded cell is a run in use.
+        unsafe {
+            let room = self.store.memory.run_bytes(array.as_nonnull()) / 8;
+            self.store.memory.cards(array.as_nonnull(), room)
+        }
+    }
+
     /// Whether a card of the array is dirty: then it has log records, if it is mature.
-    pub(crate) fn any_dirty(&self, array: Ref) -> bool {
-        self.store.memory.any_card(array.as_nonnull())
+    pub(crate) fn any_dirty(&mut self, array: Ref) -> bool {
+        self.cards(array).iter().any(|&word| word != 0)
+    }
+
+    /// The first dirty card at or after `from`.
+    pub(crate) fn next_dirty(&mut self, array: Ref, from: usize) -> Option<usize> {
+        let words = self.cards(array);
+        let mut at = from / 64;
+        let mut mask = !0u64 << (from % 64);
+        while at < words.len() {
+            let word = words[at] & mask;
+            if word != 0 {
+                return Some(at * 64 + word.trailing_zeros() as usize);
+            }
+            mask = !0;
+            at += 1;
+        }
+        None
+    }
+
+    pub(crate) fn clean_card(&mut self, array: Ref, card: usize) {
+        // SAFETY: B3.
+        unsafe {
+            let (word, bit) = self.store.memory.card_of(array.as_nonnull(), card * CARD);
+            *word &= !bit;
+        }
+    }
+
+    /// R4: a young array that was filled by copying.
+    pub(crate) fn dirty_all(&mut self, array: Ref) {
+        // SAFETY: the array is young and initialised.
+        let slots = unsafe { R::slots(array) };
+        let words = self.cards(array);
+        for card in 0..slots.div_ceil(CARD) {
+            words[card / 64] |= 1 << (card % 64);
+        }
     }
 
     // ---- adoption
@@ -122,7 +168,7 @@ impl<R: Runtime> Heap<R> {
         if all_young || !worth || new.iter().any(|&r| !header(r).has(flags::YOUNG)) {
             for &r in new {
                 if header(r).has(flags::CARDED) {
-                    self.store.memory.dirty_all_cards(r.as_nonnull());
+                    self.dirty_all(r);
                 }
             }
             return;
@@ -131,14 +177,14 @@ impl<R: Runtime> Heap<R> {
             let h = header(r);
             // SAFETY: the cells are initialised, and no safepoint has been since.
             unsafe {
-                if h.has(flags::YOUNG | flags::LOGGED) && !h.has(flags::CARDED) || h.has(flags::YOUNG) {
+                if h.has(flags::YOUNG | flags::LOGGED) {
                     // R28.1: nothing of it has been counted in this epoch.
                     let shape = Kinds::<R>::shape(h.kind);
                     trace_strong::<R>(r, shape, &mut |x| self.col.increments.push(x.addr(), &mut self.store));
                 } else if h.has(flags::CARDED) {
                     // R28.1: what the dirty cards hold now. Their records stay (R28.2).
                     let mut card = 0;
-                    while let Some(dirty) = self.store.memory.next_dirty_card(r.as_nonnull(), card) {
+                    while let Some(dirty) = self.next_dirty(r, card) {
                         R::trace_slots(r, card_slots::<R>(r, dirty), &mut |x| {
                             self.col.increments.push(x.addr(), &mut self.store);
                         });
@@ -149,12 +195,17 @@ impl<R: Runtime> Heap<R> {
                 R::forget(r);
             }
         }
+        if self.without(Sabotage::Adoption) {
+            self.col.increments.clear(&mut self.store);
+        }
         for &r in new {
-            // R28.4: born mature and clean, with count 0; R28.5: listed.
+            // R28.4: born mature and clean, with count 0; R28.5: listed. A runtime may have filled it through the barrier.
             let h = header(r);
             h.unset(flags::YOUNG | flags::LOGGED);
+            if h.has(flags::CARDED) {
+                self.cards(r).fill(0);
+            }
             self.make_live(r);
-            self.col.counters.adopted_bytes += self.store.memory.cell_size(r.as_nonnull()) as u64;
             self.col.adopted.push(r.addr(), &mut self.store);
             if self.col.shading {
                 // R28.6: what was unmarked in the old ones must be found in the new ones.

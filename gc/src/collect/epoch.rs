@@ -10,7 +10,7 @@
 //! May import: `object`, `memory`.
 
 use super::barrier::{Subject, card_slots, trace_strong, untag};
-use super::{Phase, Queue};
+use super::{Phase, Queue, Sabotage};
 use crate::heap::{Heap, RootSource};
 use crate::object::{Header, Kinds, Ref, Runtime, Shape, flags};
 
@@ -31,8 +31,10 @@ impl<R: Runtime> Heap<R> {
         self.examine_waiting();
         self.queue_drops();
         self.advance_phase();
-        self.store.memory.end_epoch();
-        if let Some(&current) = self.col.chain.last() {
+        self.end_young();
+        if let Some(&current) = self.col.chain.last()
+            && !self.without(Sabotage::Watermark)
+        {
             // R7: the current thread counts again as having run. SAFETY: it is live, the list counts it.
             unsafe {
                 self.touch_thread(current);
@@ -40,6 +42,26 @@ impl<R: Runtime> Heap<R> {
                 stack.low = stack.low.min(roots.current_base());
             }
         }
+        if self.audit {
+            if let Err(error) = self.audit() {
+                panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase);
+            }
+        }
+    }
+
+    /// What is young now is dead: its cells are free.
+    fn end_young(&mut self) {
+        let memory = &mut self.store.memory;
+        let (objects, bytes) = memory.young_allocated();
+        let (objects, bytes) = (objects as u64, bytes as u64);
+        memory.epoch_reset();
+        let (promoted_objects, promoted_bytes) = (self.col.promoted_objects, self.col.promoted_bytes);
+        (self.col.promoted_objects, self.col.promoted_bytes) = (0, 0);
+        let counters = &mut self.col.counters;
+        counters.allocated_objects += objects;
+        counters.allocated_bytes += bytes;
+        counters.young_objects += objects.saturating_sub(promoted_objects);
+        counters.young_bytes += bytes.saturating_sub(promoted_bytes);
     }
 
     // ---- counting
@@ -59,7 +81,7 @@ impl<R: Runtime> Heap<R> {
     fn promote(&mut self, r: Ref, header: &Header) {
         header.unset(flags::YOUNG | flags::LOGGED);
         self.make_live(r);
-        self.col.counters.promoted_objects += 1;
+        self.col.promoted_objects += 1;
         if Kinds::<R>::shape(header.kind) != Shape::Leaf {
             self.col.work.push(r.addr(), &mut self.store);
         }
@@ -68,11 +90,17 @@ impl<R: Runtime> Heap<R> {
     /// Sets the live bit, and the mark while a cycle is on (R20).
     #[inline(always)]
     pub(crate) fn make_live(&mut self, r: Ref) {
-        let bytes = self.store.memory.set_live(r.as_nonnull(), self.col.mark_born);
-        self.col.counters.promoted_bytes += bytes as u64;
-        if self.col.mark_born {
-            // SAFETY: the cell is initialised.
-            unsafe { r.header() }.set(flags::BLACK);
+        let cell = r.as_nonnull();
+        // SAFETY: a young cell, initialised.
+        unsafe {
+            self.store.memory.set_live(cell);
+            self.col.promoted_bytes += self.store.memory.cell_bytes(cell) as u64;
+            if self.col.mark_born && !self.without(Sabotage::PromotionMark) {
+                self.store.memory.set_mark(cell);
+                if r.header().has(flags::CARDED) {
+                    r.header().set(flags::BLACK);
+                }
+            }
         }
     }
 
@@ -80,7 +108,7 @@ impl<R: Runtime> Heap<R> {
     #[inline(always)]
     pub(crate) fn queue_decrement(&mut self, r: Ref) {
         // R17.
-        if self.col.shading {
+        if self.col.shading && !self.without(Sabotage::QueueShade) {
             self.shade(r);
         }
         self.col.release.push(r.addr(), &mut self.store);
@@ -89,7 +117,7 @@ impl<R: Runtime> Heap<R> {
     /// A reference that was counted before and still is (R10); R17 all the same.
     #[inline(always)]
     pub(crate) fn keep_counted(&mut self, r: Ref) {
-        if self.col.shading {
+        if self.col.shading && !self.without(Sabotage::QueueShade) {
             self.shade(r);
         }
     }
@@ -128,12 +156,14 @@ impl<R: Runtime> Heap<R> {
     #[inline(never)]
     fn count_cards(&mut self, array: Ref, shape: Shape) {
         let mut from = 0;
-        while let Some(card) = self.store.memory.next_dirty_card(array.as_nonnull(), from) {
-            // SAFETY: the array was just promoted.
-            unsafe { R::trace_slots(array, card_slots::<R>(array, card), &mut |r| self.increment(r)) };
-            from = card + 1;
+        // SAFETY: the array was just promoted.
+        unsafe {
+            while let Some(card) = self.next_dirty(array, from) {
+                R::trace_slots(array, card_slots::<R>(array, card), &mut |r| self.increment(r));
+                from = card + 1;
+            }
+            self.cards(array).fill(0);
         }
-        self.store.memory.clean_all_cards(array.as_nonnull());
         self.col.events += u64::from(shape == Shape::Ephemeron && from != 0);
     }
 
@@ -213,6 +243,9 @@ impl<R: Runtime> Heap<R> {
     /// The record is one of the log.
     #[inline(always)]
     unsafe fn replay(&mut self, object: Ref, subject: Subject, snapshot: &[usize]) {
+        if let Subject::Card(card) = subject {
+            self.clean_card(object, card);
+        }
         let mut at = 0;
         let mut any = false;
         let mut visit = |now: Ref| {
@@ -239,7 +272,6 @@ impl<R: Runtime> Heap<R> {
                     trace_strong::<R>(object, shape, &mut visit);
                 }
                 Subject::Card(card) => {
-                    self.store.memory.clean_card(object.as_nonnull(), card);
                     R::trace_slots(object, card_slots::<R>(object, card), &mut visit);
                 }
                 Subject::More => {}
@@ -315,6 +347,10 @@ impl<R: Runtime> Heap<R> {
             // SAFETY: live since its adoption.
             unsafe {
                 let r = Ref::from_addr(word);
+                // One that was loaded through a weak reference is decided with the waiting.
+                if r.header().has(flags::WAITING) {
+                    continue;
+                }
                 if r.header().count.get() == 0 {
                     self.reap(r);
                 } else {
@@ -361,9 +397,7 @@ impl<R: Runtime> Heap<R> {
         match self.col.phase {
             Phase::Clear if self.col.sweep.cleared && self.col.pass.is_none() => self.start_marking(),
             Phase::Mark | Phase::MarkAgain => self.take_fixpoint(),
-            Phase::Drain if self.col.sweep.drain_target.is_none() => {
-                self.col.sweep.drain_target = Some(self.col.release.pushed());
-            }
+            Phase::Drain if self.col.sweep.drain_target.is_none() => self.set_drain_target(),
             _ => {}
         }
     }

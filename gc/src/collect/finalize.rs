@@ -44,7 +44,7 @@ impl<R: Runtime> Heap<R> {
 
     fn hand_over(&mut self, r: Ref) {
         self.col.fin_queue.push(r.addr(), &mut self.store);
-        self.col.counters.finalized_objects += 1;
+        self.col.counters.finalizers += 1;
     }
 
     /// At an epoch end: the objects that got a finalizer in this epoch. The young dead among them are promoted and queued, last set first.

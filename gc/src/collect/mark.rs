@@ -37,7 +37,6 @@ impl<R: Runtime> Heap<R> {
     pub(crate) fn start_marking(&mut self) {
         debug_assert!(self.col.gray.is_empty() && self.col.pass.is_none());
         self.col.enter(Phase::Mark);
-        self.col.counters.cycles += 1;
         // R27: counted from the snapshot on.
         self.col.events = 0;
         self.col.ephemerons_done = false;
@@ -73,16 +72,24 @@ impl<R: Runtime> Heap<R> {
     pub(crate) fn mark_slice(&mut self, deadline: Instant) -> bool {
         loop {
             for _ in 0..BATCH {
-                match self.col.gray.pop_back(&mut self.store) {
-                    Some(word) => self.scan_gray(word),
-                    None if self.root_unit() => {}
-                    None if self.ephemeron_unit() => {}
-                    None => return true,
+                if !self.mark_unit() {
+                    return true;
                 }
             }
             if Instant::now() >= deadline {
                 return false;
             }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn mark_unit(&mut self) -> bool {
+        match self.col.gray.pop_back(&mut self.store) {
+            Some(word) => {
+                self.scan_gray(word);
+                true
+            }
+            None => self.root_unit() || self.ephemeron_unit(),
         }
     }
 
@@ -99,8 +106,11 @@ impl<R: Runtime> Heap<R> {
             if !self.store.memory.is_live(r.as_nonnull()) {
                 return;
             }
-            self.col.counters.marked_objects += 1;
             let header = r.header();
+            if from == 0 && header.has(flags::CARDED) {
+                // What an earlier cycle left.
+                header.unset(flags::BLACK);
+            }
             match Kinds::<R>::shape(header.kind) {
                 Shape::Leaf | Shape::AllWeak | Shape::Ephemeron => {}
                 _ if header.has(flags::CORPSE | flags::DYING) => {}
@@ -155,7 +165,7 @@ impl<R: Runtime> Heap<R> {
             // SAFETY: C2.
             self.shade(unsafe { Ref::from_addr(word) });
             self.col.fin_queue.push(word, &mut self.store);
-            self.col.counters.finalized_objects += 1;
+            self.col.counters.finalizers += 1;
             return true;
         }
         if self.col.roots.done {
@@ -179,13 +189,22 @@ impl<R: Runtime> Heap<R> {
         false
     }
 
+    /// Whether all roots of the first round have been visited.
+    pub(crate) fn roots_shaded(&self) -> bool {
+        self.col.roots.done
+    }
+
+    /// Whether marking has nothing to do before the next epoch end.
+    pub(crate) fn marking_rests(&self) -> bool {
+        self.col.gray.is_empty()
+            && (if self.col.phase == Phase::MarkAgain { self.col.resurrected.is_empty() } else { self.col.roots.done })
+            && self.col.pass.is_none()
+            && (self.col.holders.is_empty() || self.col.ephemerons_done && !self.col.shaded)
+    }
+
     fn at_fixpoint(&self) -> bool {
         // R18: a complete ephemeron pass since the last shading. R19: the rest of dying arrays.
-        self.col.gray.is_empty()
-            && self.col.roots.done
-            && self.col.resurrected.is_empty()
-            && (self.col.holders.is_empty() || self.col.ephemerons_done && !self.col.shaded)
-            && !self.dying_unscanned()
+        self.marking_rests() && !self.dying_unscanned()
     }
 
     /// R22: at an epoch end. What this epoch end has shaded is marked here if it is little.
@@ -215,7 +234,11 @@ impl<R: Runtime> Heap<R> {
         self.store.memory.pin_layout(false);
         self.col.enter(Phase::CleanKeys);
         self.start_pass(Phase::CleanKeys);
-        if self.col.holders.is_empty() && self.col.tombs.is_empty() && self.col.fin_wait.is_empty() && self.col.weak_dead.is_empty() {
+        if self.col.holders.is_empty()
+            && self.col.tombs.is_empty()
+            && self.col.fin_wait.is_empty()
+            && self.col.weak_dead.is_empty()
+        {
             self.end_pass();
         }
     }

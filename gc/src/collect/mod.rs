@@ -2,15 +2,16 @@
 //!
 //! The rules R1 to R28 are those of `docs/COLLECTOR.md`; they are cited where they are upheld. Each file implements a part of `Heap<R>`:
 //!
-//! * [`epoch`]: the epoch end: roots, log records, promotion, what died young
-//! * [`barrier`]: the write barrier, its log, the adoption of storages
-//! * [`threads`]: stacks and their counted lists
-//! * [`release`]: decrements and deaths, in slices
-//! * [`mark`], [`weak`], [`sweep`]: the phases of a cycle
-//! * [`finalize`]: finalizers and their queues
-//! * [`handles`]: references held by native code
-//! * [`pacer`], [`ticker`]: when each of these happens
-//! * [`queue`]: the lists that all of them use
+//! * `epoch`: the epoch end: roots, log records, promotion, what died young
+//! * `barrier`: the write barrier, its log, the adoption of storages
+//! * `threads`: stacks and their counted lists
+//! * `release`: decrements and deaths, in slices
+//! * `mark`, `weak`, `sweep`: the phases of a cycle
+//! * `finalize`: finalizers and their queues
+//! * `handles`: references held by native code
+//! * `pacer`, `ticker`: when each of these happens
+//! * `report`, `drive`: for the auditor and the model tests
+//! * `queue`: the lists that all of them use
 //!
 //! Invariants that hold outside of an epoch end:
 //! C1. YOUNG is set exactly on the cells allocated in this epoch, and their `live` bits are clear.
@@ -23,6 +24,7 @@
 //! May import: `memory`, `object`.
 
 mod barrier;
+mod drive;
 mod epoch;
 mod finalize;
 mod handles;
@@ -30,20 +32,26 @@ mod mark;
 mod pacer;
 mod queue;
 mod release;
+mod report;
+mod sabotage;
 mod sweep;
 mod threads;
 mod ticker;
 mod weak;
 
+pub use drive::Drive;
 pub use handles::Handle;
 pub(crate) use handles::Handles;
 pub(crate) use mark::Roots;
 pub(crate) use pacer::Pacer;
 pub(crate) use queue::{Cursor, Queue, Store};
+pub use sabotage::Sabotage;
 pub(crate) use sweep::Sweep;
+pub(crate) use ticker::Ticker;
 pub(crate) use weak::Pass;
 
 use crate::object::Ref;
+use crate::observe::Counters;
 
 /// The phases of a cycle (R22).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -106,7 +114,10 @@ pub(crate) struct Collector {
     pub pass: Option<Pass>,
     // ---- finalizers
     pub finalizable: Queue,
-    pub dead_finalizable: usize,
+    /// Entries whose finalizer counting has queued.
+    pub stale_finalizable: usize,
+    /// Entries of `finalizable` that a turn of the list has still to visit.
+    pub turn_left: usize,
     pub fin_queue: Queue,
     /// Wait for a cleaning pass before they are handed over (R16).
     pub fin_wait: Queue,
@@ -133,24 +144,8 @@ pub(crate) struct Collector {
     pub handles: Handles,
     pub pacer: Pacer,
     pub counters: Counters,
-}
-
-/// What the collector has done so far.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Counters {
-    pub epochs: u64,
-    pub cycles: u64,
     pub promoted_objects: u64,
     pub promoted_bytes: u64,
-    pub counted_objects: u64,
-    pub counted_bytes: u64,
-    pub cycle_objects: u64,
-    pub cycle_bytes: u64,
-    pub finalized_objects: u64,
-    pub adopted_bytes: u64,
-    pub log_records: u64,
-    pub decrements: u64,
-    pub marked_objects: u64,
 }
 
 impl Collector {
@@ -182,7 +177,8 @@ impl Collector {
             weak_dead: Queue::new(),
             pass: None,
             finalizable: Queue::new(),
-            dead_finalizable: 0,
+            stale_finalizable: 0,
+            turn_left: 0,
             fin_queue: Queue::new(),
             fin_wait: Queue::new(),
             resurrected: Queue::new(),
@@ -199,6 +195,8 @@ impl Collector {
             handles: Handles::new(),
             pacer: Pacer::new(max_pause_us),
             counters: Counters::default(),
+            promoted_objects: 0,
+            promoted_bytes: 0,
         }
     }
 

@@ -6,9 +6,10 @@
 //! I3. Growing takes one chunk of fixed size: nothing is copied, and no pause grows with the queue.
 //! I4. A push never fails: when the heap's limit is reached, chunks come from the host's allocator, so a collector step can always be finished.
 //!
-//! May import: `memory`.
+//! May import: `memory`, `explicit`.
 
-use crate::memory::Memory;
+use crate::explicit::Explicit;
+use crate::memory::{Memory, OutOfMemory};
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
@@ -32,6 +33,7 @@ struct Chunk {
 /// The memory layer together with the spare chunks of the queues.
 pub(crate) struct Store {
     pub memory: Memory,
+    pub explicit: Explicit,
     spare: *mut Chunk,
     spare_len: usize,
     chunks: usize,
@@ -39,7 +41,19 @@ pub(crate) struct Store {
 
 impl Store {
     pub fn new(memory: Memory) -> Store {
-        Store { memory, spare: ptr::null_mut(), spare_len: 0, chunks: 0 }
+        Store { memory, explicit: Explicit::new(), spare: ptr::null_mut(), spare_len: 0, chunks: 0 }
+    }
+
+    #[inline]
+    pub fn malloc(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        self.explicit.malloc(&mut self.memory, size)
+    }
+    /// # Safety
+    /// `block` came from [`Store::malloc`] or its family and was not freed.
+    #[inline]
+    pub unsafe fn free(&mut self, block: NonNull<u8>) {
+        // SAFETY: by the caller.
+        unsafe { self.explicit.free(&mut self.memory, block) };
     }
 
     /// Bytes of all chunks, spare ones too.
@@ -57,7 +71,7 @@ impl Store {
             return chunk;
         }
         self.chunks += 1;
-        let (chunk, foreign) = match self.memory.malloc(size_of::<Chunk>()) {
+        let (chunk, foreign) = match self.malloc(size_of::<Chunk>()) {
             Ok(block) => (block.cast::<Chunk>().as_ptr(), false),
             Err(_) => {
                 let layout = Layout::new::<Chunk>();
@@ -88,7 +102,7 @@ impl Store {
             if (*chunk).foreign {
                 std::alloc::dealloc(chunk.cast(), Layout::new::<Chunk>());
             } else {
-                self.memory.free(NonNull::new_unchecked(chunk.cast()));
+                self.free(NonNull::new_unchecked(chunk.cast()));
             }
         }
     }
@@ -96,7 +110,7 @@ impl Store {
     /// Memory for the collector's own lists that are no queues; never fails (I4). The word in front says where it came from.
     pub fn raw_alloc(&mut self, bytes: usize) -> NonNull<u8> {
         let bytes = bytes + RAW_HEAD;
-        let (block, origin) = match self.memory.malloc(bytes) {
+        let (block, origin) = match self.malloc(bytes) {
             Ok(block) => (block, 0),
             Err(_) => {
                 let layout = Layout::from_size_align(bytes, RAW_HEAD).expect("lists are small");
@@ -121,7 +135,7 @@ impl Store {
         unsafe {
             let block = block.sub(RAW_HEAD);
             match block.cast::<usize>().read() {
-                0 => self.memory.free(block),
+                0 => self.free(block),
                 bytes => std::alloc::dealloc(block.as_ptr(), Layout::from_size_align_unchecked(bytes, RAW_HEAD)),
             }
         }
@@ -134,7 +148,7 @@ impl Store {
             // SAFETY: as in `take`; spare chunks are never foreign.
             unsafe {
                 self.spare = (*chunk).next;
-                self.memory.free(NonNull::new_unchecked(chunk.cast()));
+                self.free(NonNull::new_unchecked(chunk.cast()));
             }
             self.spare_len -= 1;
             self.chunks -= 1;

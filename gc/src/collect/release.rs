@@ -11,7 +11,7 @@
 //! May import: `object`, `memory`.
 
 use super::barrier::trace_strong;
-use super::prefetch;
+use super::{Sabotage, prefetch};
 use crate::heap::Heap;
 use crate::object::{Header, Kinds, Ref, Runtime, STICKY, Shape, flags};
 use std::time::Instant;
@@ -45,7 +45,7 @@ impl<R: Runtime> Heap<R> {
     }
 
     #[inline(always)]
-    fn release_unit(&mut self) -> bool {
+    pub(crate) fn release_unit(&mut self) -> bool {
         let word = match self.col.pending.pop_back(&mut self.store) {
             Some(word) => word,
             None => {
@@ -70,7 +70,6 @@ impl<R: Runtime> Heap<R> {
         // SAFETY: C2.
         let header = unsafe { r.header() };
         let count = header.count.get();
-        self.col.counters.decrements += 1;
         if count > 1 {
             // R27: a count that falls to something other than 0, or a sticky one. A leaf is part of no cycle.
             if count != STICKY {
@@ -148,7 +147,7 @@ impl<R: Runtime> Heap<R> {
         }
         // R3 (a logged or dirty cell is named by the log), R14.
         let logged = header.has(flags::LOGGED) || header.has(flags::CARDED) && self.any_dirty(r);
-        if header.has(flags::WEAK_READ) || logged {
+        if header.has(flags::WEAK_READ) || logged && !self.without(Sabotage::LoggedWaits) {
             self.wait(r, header);
             return;
         }
@@ -202,6 +201,9 @@ impl<R: Runtime> Heap<R> {
     /// # Safety
     /// The cell is live and dead to the program.
     unsafe fn bury(&mut self, r: Ref, header: &Header) {
+        if self.without(Sabotage::Tombstone) {
+            header.unset(flags::WEAKLY_HELD);
+        }
         if !header.has(flags::WEAKLY_HELD | flags::HOLDER | flags::FINALIZABLE) {
             // SAFETY: by the caller.
             unsafe { self.free_cell(r) };
@@ -213,7 +215,6 @@ impl<R: Runtime> Heap<R> {
             self.col.tombs.push(r.addr(), &mut self.store);
         }
         self.col.dead_holders += usize::from(header.has(flags::HOLDER));
-        self.col.dead_finalizable += usize::from(header.has(flags::FINALIZABLE));
     }
 
     /// One of the lists that kept a corpse has let it go.
@@ -293,8 +294,9 @@ impl<R: Runtime> Heap<R> {
     /// # Safety
     /// The cell's kind has one, and the cell is dead.
     pub(crate) unsafe fn destroy(&mut self, r: Ref) {
-        let memory = &mut self.store.memory;
+        self.col.counters.destructors += 1;
+        let store = &mut self.store;
         // SAFETY: by the caller; what a destructor releases are blocks of this heap.
-        unsafe { self.runtime.destroy(r, &mut |block| memory.free(block)) };
+        unsafe { self.runtime.destroy(r, &mut |block| store.free(block)) };
     }
 }

@@ -8,8 +8,8 @@
 //!
 //! May import: `object`, `memory`.
 
+use super::{Phase, Sabotage};
 use super::barrier::trace_strong;
-use super::Phase;
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
 use std::time::Instant;
@@ -33,6 +33,13 @@ pub(crate) struct Sweep {
 impl Sweep {
     pub const fn new() -> Sweep {
         Sweep { block: 0, cells: Vec::new(), slot: 0, cleared: false, drain_target: None }
+    }
+}
+
+impl Sweep {
+    /// The cell that is being detached in slices, and how far that has come.
+    pub fn half_detached(&self) -> Option<(Ref, usize)> {
+        self.cells.last().map(|&cell| (cell, self.slot))
     }
 }
 
@@ -91,7 +98,7 @@ impl<R: Runtime> Heap<R> {
         Some(id)
     }
 
-    fn clear_unit(&mut self) -> bool {
+    pub(crate) fn clear_unit(&mut self) -> bool {
         if self.col.sweep.cleared {
             return false;
         }
@@ -102,7 +109,7 @@ impl<R: Runtime> Heap<R> {
         true
     }
 
-    fn detach_unit(&mut self) -> bool {
+    pub(crate) fn detach_unit(&mut self) -> bool {
         if let Some(&r) = self.col.sweep.cells.last() {
             // SAFETY: S1.
             if unsafe { self.detach(r) } {
@@ -146,8 +153,9 @@ impl<R: Runtime> Heap<R> {
                 header.unset(flags::INTERNED);
                 self.runtime.unintern(r);
             }
+            let keeps = self.without(Sabotage::Detach);
             let mut give_back = |x: Ref| {
-                if self.store.memory.is_marked(x.as_nonnull()) {
+                if !keeps && self.store.memory.is_marked(x.as_nonnull()) {
                     self.col.release.push(x.addr(), &mut self.store);
                 }
             };
@@ -179,7 +187,7 @@ impl<R: Runtime> Heap<R> {
                 trace_strong::<R>(r, shape, &mut give_back);
             }
             header.set(flags::DETACHED);
-            self.col.counters.cycle_objects += 1;
+            self.col.counters.cyclic_objects += 1;
             if header.has(flags::SPECIAL) && Kinds::<R>::destructor(header.kind) {
                 // R26.
                 self.destroy(r);
@@ -188,7 +196,7 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    fn release_block(&mut self) -> bool {
+    pub(crate) fn release_block(&mut self) -> bool {
         match self.next_block() {
             Some(id) => {
                 if self.poison {
@@ -201,11 +209,12 @@ impl<R: Runtime> Heap<R> {
                 }
                 // S2. What is live and unmarked now was detached: corpses were marked in that pass, or are born marked.
                 let bytes = self.store.memory.sweep_block(id, |_| false);
-                self.col.counters.cycle_bytes += bytes as u64;
+                self.col.counters.cyclic_bytes += bytes as u64;
             }
             None => {
                 self.col.enter(Phase::Idle);
                 self.col.sweep = Sweep::new();
+                self.col.counters.cycles += 1;
                 self.end_cycle();
             }
         }

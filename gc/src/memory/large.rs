@@ -146,6 +146,7 @@ impl Memory {
             let bytes = (*desc).pages as usize * PAGE;
             self.large_bytes += bytes;
             self.young_large += bytes;
+            self.young_cells += 1;
         }
         self.ring();
         Ok(cell)
@@ -288,17 +289,6 @@ impl Memory {
             let (segment, page) = place_of(cell);
             let start = (*segment.head()).cards.wrapping_add(page);
             (start.add(slot / WORD_SLOTS), 1 << (slot / CARD_SLOTS % 64))
-        }
-    }
-
-    /// # Safety
-    /// As for [`Memory::card_of`].
-    #[inline(always)]
-    pub unsafe fn card_is_dirty(&self, cell: NonNull<u8>, slot: usize) -> bool {
-        // SAFETY: by the caller.
-        unsafe {
-            let (word, bit) = self.card_of(cell, slot);
-            *word & bit != 0
         }
     }
 

@@ -36,14 +36,14 @@ mod purge;
 pub(crate) mod segment;
 pub(crate) mod size_class;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
 pub use os::OutOfMemory;
 
 use block::Lanes;
 use pages::{Pages, split};
-use segment::{NONE, Owner, Segment, State, bits_of};
+use segment::{NONE, Owner, Pair, Segment, State, bits_of};
 use size_class::{CLASSES, MAX_SMALL, class_of, size_of_class};
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -61,6 +61,8 @@ pub(crate) struct Memory {
     alarm_bytes: usize,
     young_small: usize,
     young_large: usize,
+    /// Cells handed out in this epoch, those of the current runs all counted.
+    young_cells: usize,
     small_live: usize,
     large_bytes: usize,
     pub(crate) explicit_bytes: usize,
@@ -82,6 +84,7 @@ impl Memory {
             alarm_bytes: usize::MAX,
             young_small: 0,
             young_large: 0,
+            young_cells: 0,
             small_live: 0,
             large_bytes: 0,
             explicit_bytes: 0,
@@ -152,7 +155,9 @@ impl Memory {
             if id != NONE {
                 if let Some(bump) = self.pages.next_run(id)? {
                     self.lanes.bump[class] = bump;
-                    self.young_small += bump.end.addr() - bump.cursor.addr();
+                    let bytes = bump.end.addr() - bump.cursor.addr();
+                    self.young_small += bytes;
+                    self.young_cells += bytes / size_of_class(class);
                     self.ring();
                     return Ok(());
                 }
@@ -304,14 +309,35 @@ impl Memory {
         }
     }
 
+    /// Marks a cell if it is live and not marked: `true` if it did.
+    ///
     /// # Safety
     /// As for [`Memory::is_live`].
     #[inline(always)]
-    pub unsafe fn clear_mark(&mut self, cell: NonNull<u8>) {
+    pub unsafe fn mark_if_live(&mut self, cell: NonNull<u8>) -> bool {
         // SAFETY: by the caller.
         unsafe {
             let (pair, bit) = bits_of(cell);
-            (*pair).mark &= !bit;
+            let Pair { live, mark } = *pair;
+            if live & !mark & bit == 0 {
+                return false;
+            }
+            (*pair).mark = mark | bit;
+            true
+        }
+    }
+
+    /// The bytes of a cell: those of its class, or of its pages.
+    ///
+    /// # Safety
+    /// As for [`Memory::is_live`].
+    #[inline(always)]
+    pub unsafe fn cell_bytes(&self, cell: NonNull<u8>) -> usize {
+        // SAFETY: by the caller.
+        unsafe {
+            let segment = Segment::of(cell);
+            let desc = segment.block_desc((cell.as_ptr().addr() - segment.addr()) / segment::BLOCK);
+            if (*desc).state == State::Free { self.run_bytes(cell) } else { (*desc).cell as usize * size_class::GRANULE }
         }
     }
 
@@ -325,6 +351,7 @@ impl Memory {
         self.lanes.current = [NONE; CLASSES];
         self.young_small = 0;
         self.young_large = 0;
+        self.young_cells = 0;
         self.alarmed = false;
         let mut id = std::mem::replace(&mut self.spent_head, NONE);
         self.spent_tail = NONE;
@@ -415,6 +442,15 @@ impl Memory {
     #[inline(always)]
     pub fn young_bytes(&self) -> usize {
         self.young_small + self.young_large
+    }
+    /// Cells and bytes allocated in this epoch, without what is only at hand.
+    pub fn young_allocated(&self) -> (usize, usize) {
+        let mut young = (self.young_cells, self.young_bytes());
+        for (class, bump) in self.lanes.bump.iter().enumerate() {
+            let rest = bump.end.addr() - bump.cursor.addr();
+            young = (young.0 - rest / size_of_class(class), young.1 - rest);
+        }
+        young
     }
     /// Bytes in use (M4).
     pub fn used_bytes(&self) -> usize {

@@ -69,6 +69,10 @@ impl Ref {
     pub const fn as_ptr(self) -> *mut u8 {
         self.0.as_ptr().cast()
     }
+    #[inline(always)]
+    pub(crate) const fn as_nonnull(self) -> NonNull<u8> {
+        self.0.cast()
+    }
     /// # Safety
     /// `addr` is what [`Ref::addr`] gave.
     #[inline(always)]

@@ -1,0 +1,522 @@
+//! The auditor: walks the whole heap by itself and checks the equation and the invariants of `docs/COLLECTOR.md`.
+//!
+//! It shares no code with the collector. It reads the bits of the blocks, the objects as the runtime describes them, and the collector's
+//! lists as [`view`] reports them, and finds every count anew. Slow (hash tables over all objects): for tests, and for `Config::audit`.
+//!
+//! * **A1** It never reads a cell that it has not found: an address counts as a cell only if a block says so, as a young one only if its block may
+//!   hold young cells. So a wild reference is a report, not a crash.
+//!
+//! May import: `memory` (walks only), `object`.
+
+mod error;
+mod view;
+
+pub use error::AuditError;
+pub(crate) use view::{Entry, Stage};
+
+use crate::heap::Heap;
+use crate::memory::segment::Owner as BlockOwner;
+use crate::memory::{BlockView, Memory};
+use crate::object::{Kind, Ref, Runtime, Shape, Verdict, flags};
+use std::collections::{HashMap, HashSet};
+use std::ptr::NonNull;
+
+/// Slots of a card.
+const CARD: usize = 64;
+const STICKY: u32 = u32::MAX;
+
+/// What a clean audit has seen.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct AuditReport {
+    /// Live objects, tombstones and half-released ones not among them.
+    pub objects: usize,
+    pub bytes: usize,
+    /// Cells kept for the weak references that may name them, or because they are being taken apart.
+    pub corpses: usize,
+    /// Counted references.
+    pub references: u64,
+    /// Decrements in the release queue.
+    pub decrements: u64,
+}
+
+/// A live cell as found.
+struct Cell {
+    /// References that the other side of the equation finds.
+    expected: u64,
+    /// Pending increments.
+    pending: u64,
+    marked: bool,
+    /// Dead, but its cell is kept: it has no counted references of its own.
+    corpse: bool,
+}
+
+#[derive(Default)]
+struct Lists {
+    /// Log records, by object and card.
+    snapshots: HashMap<(usize, Option<usize>), Vec<Ref>>,
+    dying: HashMap<usize, usize>,
+    /// The cell that is being detached, and how many of its slots are.
+    detaching: Option<(usize, usize)>,
+    gray: Vec<(Ref, usize)>,
+    /// What the next epoch end shades, or the next round of marking begins with.
+    promised: Vec<Ref>,
+    /// Listed roots, handles and what else keeps objects by being counted.
+    roots: Vec<Ref>,
+}
+
+struct Audit<R: Runtime> {
+    blocks: Vec<BlockView>,
+    cells: HashMap<usize, Cell>,
+    lists: Lists,
+    stage: Stage,
+    report: AuditReport,
+    runtime: std::marker::PhantomData<R>,
+}
+
+type Checked<T = ()> = Result<T, AuditError>;
+
+impl<R: Runtime> Heap<R> {
+    /// Checks the heap, at a safepoint. Slow: the whole heap is looked at.
+    pub fn audit(&self) -> Result<AuditReport, AuditError> {
+        let mut audit = Audit::<R> {
+            blocks: Vec::new(),
+            cells: HashMap::new(),
+            lists: Lists::default(),
+            stage: self.audit_stage(),
+            report: AuditReport::default(),
+            runtime: std::marker::PhantomData,
+        };
+        audit.find_cells(self.audit_memory())?;
+        let mut first = Ok(());
+        self.audit_entries(&mut |entry| {
+            if first.is_ok() {
+                first = audit.enter(entry);
+            }
+        });
+        first?;
+        audit.check_logs()?;
+        let cells: Vec<usize> = audit.cells.keys().copied().collect();
+        for &cell in &cells {
+            audit.count_references(cell)?;
+        }
+        for &cell in &cells {
+            audit.check_count(cell)?;
+            audit.check_contents(cell)?;
+        }
+        audit.check_marking()?;
+        Ok(audit.report)
+    }
+}
+
+/// A `Ref` to the cell at an address where a cell has been found.
+fn at(addr: usize) -> Ref {
+    let ptr = NonNull::new(std::ptr::with_exposed_provenance_mut(addr)).expect("cells do not stand at 0");
+    // SAFETY: only called with addresses of cells (A1), whose headers are written when they are allocated.
+    unsafe { Ref::from_ptr(ptr) }
+}
+
+impl<R: Runtime> Audit<R> {
+    // ---- what there is
+
+    fn find_cells(&mut self, memory: &Memory) -> Checked {
+        let mut next = memory.next_block(0);
+        let (mut bytes, mut young) = (0, false);
+        while let Some(id) = next {
+            if let Some(block) = memory.block(id) {
+                self.enter_block(&block)?;
+                bytes += block.live.count_ones() * block.cell_size;
+                young |= block.young;
+                self.blocks.push(block);
+            }
+            next = memory.next_block(id + 1);
+        }
+        self.blocks.sort_by_key(|b| b.base);
+        // Blocks handed out in this epoch are accounted for when it ends.
+        if !young && bytes != memory.used_bytes() {
+            return Err(AuditError::Accounting { found: bytes, said: memory.used_bytes() });
+        }
+        Ok(())
+    }
+
+    fn enter_block(&mut self, block: &BlockView) -> Checked {
+        let base = block.base.as_ptr().addr();
+        if block.live.count_ones() > block.capacity {
+            return Err(AuditError::Block { block: base, what: "more live cells than it has cells" });
+        }
+        if block.owner != BlockOwner::Collected {
+            return Ok(());
+        }
+        for (granule, _) in block.mark.iter().enumerate().filter(|(_, bit)| **bit) {
+            if !block.live[granule] {
+                return Err(AuditError::Block { block: base, what: "a mark where no cell is live" });
+            }
+        }
+        for cell in block.live_cells() {
+            let addr = cell.as_ptr().expose_provenance();
+            if !(addr - base).is_multiple_of(block.cell_size) {
+                return Err(AuditError::Block { block: base, what: "a live bit inside a cell" });
+            }
+            // SAFETY: a live cell has a header (A1).
+            let header = unsafe { at(addr).header() };
+            if header.kind() as usize >= R::KINDS.len() {
+                return Err(AuditError::Header { cell: addr, what: "no such kind" });
+            }
+            if header.has(flags::YOUNG) {
+                return Err(AuditError::Header { cell: addr, what: "young and live (R1)" });
+            }
+            let marked = block.mark[(addr - base) / 16];
+            let corpse = header.has(flags::CORPSE);
+            self.cells.insert(addr, Cell { expected: 0, pending: 0, marked, corpse });
+            if corpse {
+                self.report.corpses += 1;
+            } else {
+                self.report.objects += 1;
+                self.report.bytes += block.cell_size;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the address is that of a cell that may be young, and is (A1).
+    fn is_young(&self, addr: usize) -> bool {
+        let after = self.blocks.partition_point(|b| b.base.as_ptr().addr() <= addr);
+        let Some(block) = after.checked_sub(1).map(|i| &self.blocks[i]) else { return false };
+        let offset = addr - block.base.as_ptr().addr();
+        block.young
+            && block.owner == BlockOwner::Collected
+            && offset.is_multiple_of(block.cell_size)
+            && offset / block.cell_size < block.capacity
+            && !block.live[offset / 16]
+            // SAFETY: a cell of a block from which cells were handed out in this epoch: mapped memory.
+            && unsafe { at(addr).header() }.has(flags::YOUNG)
+    }
+
+    /// One more reference to a cell that must be live.
+    fn expect(&mut self, to: Ref, from: &'static str, holder: usize) -> Checked {
+        match self.cells.get_mut(&to.addr()) {
+            Some(cell) if !cell.corpse => {
+                cell.expected += 1;
+                self.report.references += 1;
+                Ok(())
+            }
+            _ => Err(AuditError::DeadReference { from, holder, to: to.addr() }),
+        }
+    }
+
+    // ---- the collector's lists
+
+    fn enter(&mut self, entry: Entry<'_>) -> Checked {
+        match entry {
+            Entry::Root(r) => {
+                self.lists.roots.push(r);
+                self.expect(r, "the listed roots", 0)
+            }
+            Entry::Handle(r) => {
+                if self.is_young(r.addr()) {
+                    return Ok(());
+                }
+                self.lists.roots.push(r);
+                self.expect(r, "a handle", 0)
+            }
+            Entry::Dropped(r) if self.is_young(r.addr()) => Ok(()),
+            Entry::Dropped(r) => {
+                self.lists.promised.push(r);
+                self.expect(r, "the dropped handles and finalizers", 0)
+            }
+            Entry::Finalizer(r) if self.is_young(r.addr()) => Ok(()),
+            Entry::Finalizer(r) => {
+                self.lists.promised.push(r);
+                self.expect(r, "the finalizer queues", 0)
+            }
+            Entry::Decrement(r) => {
+                self.report.decrements += 1;
+                self.expect(r, "the release queue", 0)
+            }
+            Entry::Increment(r) => match self.cells.get_mut(&r.addr()) {
+                Some(cell) if !cell.corpse => {
+                    cell.pending += 1;
+                    Ok(())
+                }
+                _ => {
+                    if self.is_young(r.addr()) {
+                        return Ok(());
+                    }
+                    Err(AuditError::DeadReference { from: "the pending increments", holder: 0, to: r.addr() })
+                }
+            },
+            Entry::Member(list, r) => {
+                if self.cells.contains_key(&r.addr()) {
+                    return Ok(());
+                }
+                Err(AuditError::DeadReference { from: list, holder: 0, to: r.addr() })
+            }
+            Entry::Log { object, card, snapshot } => {
+                if self.cells.get(&object.addr()).is_none_or(|c| c.corpse) {
+                    return Err(AuditError::DeadReference { from: "the log", holder: 0, to: object.addr() });
+                }
+                self.lists.snapshots.entry((object.addr(), card)).or_default().extend(snapshot);
+                Ok(())
+            }
+            Entry::Dying { cell, released } => {
+                self.lists.dying.insert(cell.addr(), released);
+                Ok(())
+            }
+            Entry::Detaching { cell, slots } => {
+                self.lists.detaching = Some((cell.addr(), slots));
+                Ok(())
+            }
+            Entry::Gray { cell, position } => {
+                self.lists.gray.push((cell, position));
+                Ok(())
+            }
+        }
+    }
+
+    /// Records are of logged objects only (R3).
+    fn check_logs(&self) -> Checked {
+        for &(object, card) in self.lists.snapshots.keys() {
+            // SAFETY: `enter` has found the cell.
+            let header = unsafe { at(object).header() };
+            if card.is_none() && !header.has(flags::LOGGED) {
+                return Err(AuditError::Header { cell: object, what: "has a log record and is not LOGGED" });
+            }
+        }
+        Ok(())
+    }
+
+    // ---- what counts
+
+    fn kind(cell: usize) -> &'static Kind {
+        // SAFETY: callers have found the cell, and `enter_block` has checked its kind.
+        &R::KINDS[unsafe { at(cell).kind() } as usize]
+    }
+
+    /// Dead, and only waiting to be released: its references have been given back.
+    fn is_swept(&self, cell: usize) -> bool {
+        self.stage.decided && !self.cells[&cell].marked
+    }
+
+    /// The references that count for a live object: as of the last epoch end.
+    fn counted(&self, cell: usize) -> Checked<Vec<Ref>> {
+        let r = at(cell);
+        let mut found = Vec::new();
+        let released = self.lists.dying.get(&cell).copied();
+        if self.cells[&cell].corpse && released.is_none() {
+            return Ok(found);
+        }
+        let shape = Self::kind(cell).shape;
+        // SAFETY: a live cell; half-released ones still hold their unreleased rest.
+        unsafe {
+            match shape {
+                Shape::Leaf | Shape::AllWeak => {}
+                Shape::Thread => {
+                    // Detached or half released, its list is shorter by so much.
+                    let counted = &R::stack(r).counted;
+                    found.extend((0..counted.len).filter_map(|slot| counted.get(slot)));
+                    R::trace(r, &mut |x| found.push(x));
+                }
+                _ if r.header().has(flags::CARDED) => {
+                    let slots = R::slots(r);
+                    for card in released.unwrap_or(0) / CARD..slots.div_ceil(CARD) {
+                        match self.lists.snapshots.get(&(cell, Some(card))) {
+                            Some(snapshot) => found.extend(snapshot),
+                            None => {
+                                let start = (card * CARD).max(released.unwrap_or(0));
+                                R::trace_slots(r, start..((card + 1) * CARD).min(slots), &mut |x| found.push(x));
+                            }
+                        }
+                    }
+                }
+                _ if r.header().has(flags::LOGGED) => match self.lists.snapshots.get(&(cell, None)) {
+                    Some(snapshot) => found.extend(snapshot),
+                    None => return Err(AuditError::Header { cell, what: "LOGGED without a log record" }),
+                },
+                Shape::Plain => R::trace(r, &mut |x| found.push(x)),
+                _ => {
+                    let slots = R::slots(r);
+                    R::trace_slots(r, released.unwrap_or(0).min(slots)..slots, &mut |x| found.push(x));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn count_references(&mut self, cell: usize) -> Checked {
+        if self.stage.releasing && self.is_swept(cell) {
+            return Ok(());
+        }
+        // SAFETY: a live cell.
+        let detached = self.is_swept(cell) && unsafe { at(cell).header() }.has(flags::DETACHED);
+        let half = self.lists.detaching.filter(|half| half.0 == cell).map_or(0, |half| half.1);
+        let (given_back, own) = match half {
+            0 if detached => (self.counted(cell)?, Vec::new()),
+            0 => (Vec::new(), self.counted(cell)?),
+            slots => Self::split(cell, slots),
+        };
+        // What is detached has given back what it counted of the living (R25).
+        for r in given_back {
+            if self.cells.get(&r.addr()).is_some_and(|c| !c.marked) {
+                self.expect(r, Self::kind(cell).name, cell)?;
+            }
+        }
+        for r in own {
+            self.expect(r, Self::kind(cell).name, cell)?;
+        }
+        Ok(())
+    }
+
+    /// The references of a large dead cell in its first slots, and those in the others.
+    fn split(cell: usize, slots: usize) -> (Vec<Ref>, Vec<Ref>) {
+        let r = at(cell);
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        // SAFETY: a live cell, carded or a thread, with so many slots.
+        unsafe {
+            if Self::kind(cell).shape == Shape::Thread {
+                let counted = &R::stack(r).counted;
+                before.extend((0..slots).filter_map(|slot| counted.get(slot)));
+                after.extend((slots..counted.len).filter_map(|slot| counted.get(slot)));
+                R::trace(r, &mut |x| after.push(x));
+            } else {
+                R::trace_slots(r, 0..slots, &mut |x| before.push(x));
+                R::trace_slots(r, slots..R::slots(r), &mut |x| after.push(x));
+            }
+        }
+        (before, after)
+    }
+
+    fn check_count(&self, cell: usize) -> Checked {
+        let found = &self.cells[&cell];
+        if found.corpse || (self.stage.releasing && self.is_swept(cell)) {
+            return Ok(());
+        }
+        // SAFETY: a live cell.
+        let count = unsafe { at(cell).header() }.count.get();
+        if count != STICKY && u64::from(count) + found.pending != found.expected {
+            return Err(AuditError::Count {
+                cell,
+                kind: Self::kind(cell).name,
+                count,
+                pending: found.pending,
+                expected: found.expected,
+            });
+        }
+        Ok(())
+    }
+
+    // ---- what stands in the objects
+
+    fn check_contents(&self, cell: usize) -> Checked {
+        if self.cells[&cell].corpse || self.is_swept(cell) {
+            return Ok(());
+        }
+        let (r, kind) = (at(cell), Self::kind(cell));
+        let mut wrong = None;
+        for x in self.present(cell) {
+            if self.cells.get(&x.addr()).is_none_or(|c| c.corpse) && !self.is_young(x.addr()) {
+                wrong = Some(x);
+            }
+        }
+        if let Some(x) = wrong {
+            return Err(AuditError::DeadReference { from: kind.name, holder: cell, to: x.addr() });
+        }
+        if !matches!(kind.shape, Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak) {
+            return Ok(());
+        }
+        let mut judge = |x: Ref, _is_key: bool| {
+            let there = self.cells.contains_key(&x.addr()) || self.is_young(x.addr());
+            // SAFETY: a cell that was found.
+            if !there || !unsafe { x.header() }.has(flags::WEAKLY_HELD) {
+                wrong = Some(x);
+            }
+            Verdict::Keep
+        };
+        // SAFETY: a live cell; nothing is cleared.
+        unsafe { R::clean_slots(r, 0..R::slots(r), &mut judge, &mut |_| {}) };
+        match wrong {
+            Some(x) => Err(AuditError::WeakReference { holder: cell, kind: kind.name, to: x.addr() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The strong references that stand in an object now, those of its stack included.
+    fn present(&self, cell: usize) -> Vec<Ref> {
+        let r = at(cell);
+        let mut found = Vec::new();
+        // SAFETY: a live cell; at a safepoint a thread's slots below `top` are written.
+        unsafe {
+            match Self::kind(cell).shape {
+                Shape::Leaf | Shape::AllWeak => {}
+                Shape::Plain => R::trace(r, &mut |x| found.push(x)),
+                Shape::Thread => {
+                    R::trace(r, &mut |x| found.push(x));
+                    let stack = R::stack(r);
+                    for i in 0..stack.top {
+                        found.extend(R::slot_ref(&*stack.slots.add(i)));
+                    }
+                }
+                _ => R::trace_slots(r, 0..R::slots(r), &mut |x| found.push(x)),
+            }
+        }
+        found
+    }
+
+    // ---- marking
+
+    /// Everything that the roots lead to is marked, or will be: it hangs from something gray by unmarked objects, or from a snapshot.
+    fn check_marking(&self) -> Checked {
+        if !self.stage.cycle {
+            return Ok(());
+        }
+        let promised = self.promised()?;
+        let mut seen = HashSet::new();
+        let mut work: Vec<(usize, usize)> = self.lists.roots.iter().map(|r| (r.addr(), 0)).collect();
+        while let Some((cell, from)) = work.pop() {
+            let Some(found) = self.cells.get(&cell) else { continue };
+            if !seen.insert(cell) {
+                continue;
+            }
+            if !found.marked && !promised.contains(&cell) {
+                return Err(AuditError::Unmarked { cell, kind: Self::kind(cell).name, from });
+            }
+            // The values of weak keys are left to the fixpoint.
+            if Self::kind(cell).shape == Shape::Thread {
+                work.extend(self.counted(cell)?.iter().map(|r| (r.addr(), cell)));
+            } else if Self::kind(cell).shape != Shape::Ephemeron {
+                work.extend(self.present(cell).iter().map(|r| (r.addr(), cell)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The unmarked objects that marking will still find.
+    fn promised(&self) -> Checked<HashSet<usize>> {
+        let mut work: Vec<usize> =
+            self.lists.snapshots.values().flatten().chain(&self.lists.promised).map(|r| r.addr()).collect();
+        if !self.stage.roots_shaded {
+            work.extend(self.lists.roots.iter().map(|r| r.addr()));
+        }
+        for &cell in self.lists.dying.keys() {
+            work.extend(self.counted(cell)?.iter().map(|r| r.addr()));
+        }
+        let leads_to = |cell: usize| -> Checked<Vec<usize>> {
+            let mut all = self.counted(cell)?;
+            if Self::kind(cell).shape != Shape::Thread {
+                all.extend(self.present(cell));
+            }
+            Ok(all.iter().map(|r| r.addr()).collect())
+        };
+        for (cell, _) in &self.lists.gray {
+            if self.cells.get(&cell.addr()).is_some_and(|c| !c.corpse) {
+                work.extend(leads_to(cell.addr())?);
+            }
+        }
+        let mut promised = HashSet::new();
+        while let Some(cell) = work.pop() {
+            let Some(found) = self.cells.get(&cell) else { continue };
+            if !found.marked && !found.corpse && promised.insert(cell) {
+                work.extend(leads_to(cell)?);
+            }
+        }
+        Ok(promised)
+    }
+}

@@ -1,0 +1,76 @@
+//! The collector moved by hand, a unit at a time: what the model tests drive it with, in place of the pacer.
+
+use super::Phase;
+use crate::heap::{Heap, RootSource};
+use crate::object::Runtime;
+
+/// A movement of the collector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drive {
+    EpochEnd,
+    /// An epoch end at which marking starts, if no cycle is under way.
+    EpochEndAndStart,
+    /// So many units of the release queue.
+    Release(usize),
+    /// So many units of the phase of the cycle.
+    Phase(usize),
+    /// So many units of a cleaning pass.
+    Clean(usize),
+}
+
+impl<R: Runtime> Heap<R> {
+    /// Moves the collector; `false` if there was nothing to do.
+    ///
+    /// # Safety
+    /// As for [`Heap::safepoint`].
+    #[doc(hidden)]
+    pub unsafe fn drive(&mut self, roots: &dyn RootSource, what: Drive) -> bool {
+        match what {
+            Drive::EpochEnd => {
+                self.epoch_end(roots);
+                true
+            }
+            Drive::EpochEndAndStart => {
+                if self.col.phase == Phase::Idle {
+                    while self.pass_unit() {}
+                    self.start_clearing();
+                    while self.clear_unit() {}
+                }
+                self.epoch_end(roots);
+                true
+            }
+            Drive::Release(units) => {
+                let did = (0..units).take_while(|_| self.release_unit()).count();
+                self.check_drained();
+                did > 0
+            }
+            Drive::Phase(units) => (0..units).take_while(|_| self.phase_unit()).count() > 0,
+            Drive::Clean(units) => {
+                let ours = self.col.pass.as_ref().is_none_or(|pass| pass.purpose != Phase::Mark);
+                ours && (0..units).take_while(|_| self.pass_unit()).count() > 0
+            }
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn phase(&self) -> Phase {
+        self.col.phase
+    }
+
+    fn phase_unit(&mut self) -> bool {
+        match self.col.phase {
+            Phase::Idle | Phase::Drain => false,
+            Phase::Clear => self.clear_unit(),
+            Phase::Mark | Phase::MarkAgain => self.mark_unit(),
+            Phase::CleanValues | Phase::CleanKeys => self.pass_unit(),
+            Phase::ListFinalizable => {
+                if !self.turn_unit() {
+                    self.start_second_round();
+                }
+                true
+            }
+            Phase::Detach => self.detach_unit(),
+            Phase::Release => self.release_block(),
+        }
+    }
+}

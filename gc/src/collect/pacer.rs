@@ -1,0 +1,437 @@
+//! When each part of the collector's work is done: the budget of an epoch, slices between epoch ends, the start of a cycle.
+//!
+//! The program comes to a safepoint when the alarm of the memory rings (so many bytes allocated), when the log is long, or when the ticker asks. There it
+//! stops once: for an epoch end, or for a slice of what is queued. Both are bounded by time: the epoch's budget follows the measured cost of
+//! the last ones, a slice looks at the clock. If garbage outruns the slices, there are more of them, not longer ones.
+//!
+//! Invariants:
+//! P1. One stop is one epoch end or one slice, never both, outside of the calls that ask for a whole collection.
+//! P2. Without an event no cycle starts (R27).
+//!
+//! May import: `object`, `memory`, `observe`.
+
+use super::Phase;
+use crate::heap::{Heap, RootSource};
+use crate::object::Runtime;
+use crate::observe::{Cause, Stopwatch};
+use std::time::{Duration, Instant};
+
+/// Bounds of an epoch's budget: the young cells should stay in the cache.
+const EPOCH_BYTES_MIN: usize = 64 << 10;
+const EPOCH_BYTES_FIRST: usize = 384 << 10;
+const EPOCH_BYTES_MAX: usize = 1 << 20;
+/// Bounds of the bytes allocated between two slices.
+const SLICE_BYTES_MIN: usize = 16 << 10;
+const SLICE_BYTES_MAX: usize = 64 << 10;
+/// Words of log that end an epoch, per microsecond of the goal.
+const LOG_WORDS_PER_US: usize = 96;
+/// An epoch that the program does not end by allocating is ended after this long.
+const STALE: Duration = Duration::from_millis(60);
+/// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
+const GROWTH_MIN: usize = 512 << 10;
+/// Growth, in percent of what the last cycle left, that starts a cycle: many events, few events.
+const GROWTH_EAGER: usize = 25;
+const GROWTH_LAZY: usize = 80;
+/// A passing over all holders is worth it for this many tombstones (and a quarter of the holders' number).
+const TOMBS_MIN: usize = 256;
+
+pub(crate) struct Pacer {
+    goal: Duration,
+    epoch_bytes: usize,
+    slice_bytes: usize,
+    pub log_limit_words: usize,
+    pub running: bool,
+    /// The runtime has asked for an epoch end.
+    pub epoch_wanted: bool,
+    last_epoch: Instant,
+    /// Epoch ends since tombstones or waiting finalizers have begun to wait.
+    pass_wait: u32,
+    /// Bytes in use when the last cycle ended.
+    base_bytes: usize,
+    /// Percent of growth that starts a cycle when there are few events; moves with what cycles find.
+    lazy_percent: usize,
+    reclaimed_before: u64,
+    used_before: usize,
+    safepoints: u32,
+}
+
+impl Pacer {
+    pub fn new(max_pause_us: u32) -> Pacer {
+        let goal = Duration::from_micros(u64::from(max_pause_us.max(50)));
+        Pacer {
+            goal,
+            epoch_bytes: EPOCH_BYTES_FIRST,
+            slice_bytes: SLICE_BYTES_MAX,
+            log_limit_words: LOG_WORDS_PER_US * goal.as_micros() as usize,
+            running: true,
+            epoch_wanted: false,
+            last_epoch: Instant::now(),
+            pass_wait: 0,
+            base_bytes: 0,
+            lazy_percent: GROWTH_LAZY,
+            reclaimed_before: 0,
+            used_before: 0,
+            safepoints: 0,
+        }
+    }
+
+    /// How long a slice may take.
+    pub fn slice(&self) -> Duration {
+        self.goal * 3 / 10
+    }
+
+    /// What an epoch end should take at most.
+    fn epoch_goal(&self) -> Duration {
+        self.goal * 4 / 10
+    }
+
+    fn learn(&mut self, epoch_end: Duration, young_bytes: usize) {
+        let goal = self.epoch_goal();
+        if epoch_end > goal {
+            // Survivors and logs are in proportion to the budget; what is not can't be helped by it.
+            let ratio = goal.as_nanos() as f64 / epoch_end.as_nanos() as f64;
+            let scaled = (young_bytes.min(self.epoch_bytes) as f64 * ratio.max(0.5)) as usize;
+            self.epoch_bytes = scaled.clamp(EPOCH_BYTES_MIN, EPOCH_BYTES_MAX);
+        } else if epoch_end * 2 < goal && young_bytes >= self.epoch_bytes {
+            self.epoch_bytes = (self.epoch_bytes + self.epoch_bytes / 8).min(EPOCH_BYTES_MAX);
+        }
+    }
+}
+
+impl<R: Runtime> Heap<R> {
+    /// See [`Heap::safepoint`].
+    pub(crate) fn stop(&mut self, roots: &dyn RootSource) {
+        if self.stress_cycle != 0 {
+            return self.stress(roots);
+        }
+        if !self.col.pacer.running {
+            return;
+        }
+        let mut watch = Stopwatch::start();
+        let ticked = self.ticker.as_ref().is_some_and(|ticker| ticker.take());
+        if self.epoch_is_due(ticked) {
+            self.timed_epoch_end(roots, &mut watch);
+        } else if self.has_slices() {
+            self.slice(&mut watch);
+        } else {
+            self.set_alarm();
+            return;
+        }
+        self.set_alarm();
+        self.pauses.end(watch);
+    }
+
+    fn epoch_is_due(&self, ticked: bool) -> bool {
+        let young = self.store.memory.young_bytes();
+        let full = young >= self.col.pacer.epoch_bytes || self.col.log.len() >= self.col.pacer.log_limit_words;
+        full || self.col.pacer.epoch_wanted || ticked && self.col.pacer.last_epoch.elapsed() >= STALE && self.waits_for_epoch_end()
+    }
+
+    /// Whether an epoch end would find anything to do.
+    fn waits_for_epoch_end(&self) -> bool {
+        let col = &self.col;
+        self.store.memory.young_bytes() != 0
+            || !col.log.is_empty()
+            || !col.waiting.is_empty()
+            || !col.dropped.is_empty()
+            || !col.loaned.is_empty()
+            || matches!(col.phase, Phase::Mark | Phase::MarkAgain | Phase::Drain)
+            || col.phase == Phase::Clear && col.sweep.cleared
+            || col.phase == Phase::Idle && self.cycle_is_due()
+    }
+
+    fn timed_epoch_end(&mut self, roots: &dyn RootSource, watch: &mut Stopwatch) {
+        let young = self.store.memory.young_bytes();
+        if !self.release_is_empty() {
+            // Garbage outruns the slices: more of them.
+            self.col.pacer.slice_bytes = (self.col.pacer.slice_bytes / 2).max(SLICE_BYTES_MIN);
+        } else {
+            self.col.pacer.slice_bytes = (self.col.pacer.slice_bytes * 2).min(SLICE_BYTES_MAX);
+        }
+        self.col.pacer.epoch_wanted = false;
+        self.epoch_end(roots);
+        self.decide_after_epoch();
+        let ns = self.pauses.lap(watch, Cause::EpochEnd);
+        self.col.pacer.last_epoch = Instant::now();
+        self.col.pacer.learn(Duration::from_nanos(ns), young);
+    }
+
+    /// What may begin after an epoch end: a cycle, a cleaning pass, the turning over of a list.
+    fn decide_after_epoch(&mut self) {
+        if self.col.phase != Phase::Idle {
+            return;
+        }
+        if self.cycle_is_due() {
+            self.begin_cycle();
+        }
+        if self.col.pass.is_none() && self.pass_is_due() {
+            self.start_pass(Phase::Idle);
+        }
+        self.turn_if_stale();
+    }
+
+    pub(crate) fn begin_cycle(&mut self) {
+        self.col.pacer.used_before = self.store.memory.used_bytes();
+        self.col.pacer.reclaimed_before = self.col.counters.cyclic_bytes;
+        self.start_clearing();
+    }
+
+    /// The release has ended: what it found sets the pace of the next.
+    pub(crate) fn end_cycle(&mut self) {
+        let used = self.store.memory.used_bytes();
+        let found = (self.col.counters.cyclic_bytes - self.col.pacer.reclaimed_before) as usize;
+        let percent = found * 100 / self.col.pacer.used_before.max(1);
+        let pacer = &mut self.col.pacer;
+        pacer.base_bytes = used;
+        pacer.lazy_percent = match percent {
+            0..=4 => (pacer.lazy_percent + 20).min(100),
+            5..=9 => pacer.lazy_percent,
+            _ => (pacer.lazy_percent - 20).max(GROWTH_EAGER),
+        };
+    }
+
+    /// P2. Many events for the growth: garbage is likely.
+    fn cycle_is_due(&self) -> bool {
+        let pacer = &self.col.pacer;
+        if self.col.events == 0 {
+            return false;
+        }
+        let used = self.store.memory.used_bytes();
+        let growth = used.saturating_sub(pacer.base_bytes);
+        // Bytes that each event might have cut off, by the look of it.
+        let many = (self.col.events as usize).saturating_mul(128) >= growth;
+        let percent = if many { GROWTH_EAGER.max(pacer.lazy_percent / 2) } else { pacer.lazy_percent };
+        growth >= (pacer.base_bytes / 100 * percent).max(GROWTH_MIN)
+    }
+
+    fn pass_is_due(&mut self) -> bool {
+        let col = &mut self.col;
+        let waiting = col.tombs.len() + col.fin_wait.len() + col.weak_dead.len();
+        let dead_holders = col.dead_holders > 64 && col.dead_holders * 2 > col.holders.len();
+        if waiting == 0 {
+            col.pacer.pass_wait = 0;
+            return dead_holders;
+        }
+        col.pacer.pass_wait += 1;
+        let due = dead_holders
+            || waiting > TOMBS_MIN.max(col.holders.len() / 4)
+            || col.pacer.pass_wait > 16
+            || !col.fin_wait.is_empty() && col.pacer.pass_wait > 4;
+        if due {
+            col.pacer.pass_wait = 0;
+        }
+        due
+    }
+
+    /// Whether slices have anything to do.
+    fn has_slices(&self) -> bool {
+        !self.release_is_empty() || self.cycle_has_slices()
+    }
+
+    fn cycle_has_slices(&self) -> bool {
+        let pass = self.col.pass.is_some();
+        match self.col.phase {
+            Phase::Idle => pass || self.col.turn_left != 0,
+            Phase::Clear => pass || !self.col.sweep.cleared,
+            Phase::Mark | Phase::MarkAgain => !self.marking_rests(),
+            Phase::Drain => false,
+            _ => true,
+        }
+    }
+
+    /// One stop's worth of release and, if time is left, of the cycle.
+    fn slice(&mut self, watch: &mut Stopwatch) {
+        let slice = self.col.pacer.slice();
+        let start = Instant::now();
+        let cycle = self.cycle_has_slices();
+        if !self.release_is_empty() {
+            // The cycle gets half the time, if it needs any.
+            self.release_slice(start + if cycle { slice / 2 } else { slice });
+            self.pauses.lap(watch, Cause::Release);
+        }
+        if cycle {
+            self.cycle_slice(start + slice, watch);
+        }
+    }
+
+    /// Works on the phase of the cycle (or on a pass outside of one).
+    pub(crate) fn cycle_slice(&mut self, deadline: Instant, watch: &mut Stopwatch) {
+        while self.cycle_has_slices() {
+            let cause = match self.col.phase {
+                Phase::Mark | Phase::MarkAgain => {
+                    self.mark_slice(deadline);
+                    Cause::Mark
+                }
+                Phase::Clear if self.col.pass.is_none() => {
+                    self.sweep_slice(deadline);
+                    Cause::Sweep
+                }
+                Phase::Detach | Phase::Release => {
+                    self.sweep_slice(deadline);
+                    Cause::Sweep
+                }
+                Phase::ListFinalizable => {
+                    self.list_slice(deadline);
+                    Cause::Finalize
+                }
+                _ => {
+                    self.clean_slice(deadline);
+                    Cause::Clean
+                }
+            };
+            self.pauses.lap(watch, cause);
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+    }
+
+    fn clean_slice(&mut self, deadline: Instant) {
+        loop {
+            for _ in 0..16 {
+                if !self.pass_unit() && !self.turn_unit() {
+                    return;
+                }
+            }
+            if Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    fn list_slice(&mut self, deadline: Instant) {
+        loop {
+            for _ in 0..64 {
+                if !self.turn_unit() {
+                    self.start_second_round();
+                    return;
+                }
+            }
+            if Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Sets the alarm of the memory for the next stop.
+    pub(crate) fn set_alarm(&mut self) {
+        let young = self.store.memory.young_bytes();
+        let pacer = &self.col.pacer;
+        let at = if !pacer.running {
+            usize::MAX
+        } else if self.has_slices() {
+            (young + pacer.slice_bytes).min(pacer.epoch_bytes.max(young + SLICE_BYTES_MIN))
+        } else {
+            pacer.epoch_bytes
+        };
+        self.store.memory.set_alarm(at);
+    }
+
+    // ---- whole collections
+
+    /// Finishes what is queued, epoch end by epoch end.
+    fn drain_all(&mut self, roots: &dyn RootSource) {
+        // An object that was weakly loaded or logged waits one epoch; what it frees may wait again.
+        for _ in 0..1000 {
+            self.epoch_end(roots);
+            self.release_slice(far());
+            if self.col.waiting.is_empty() && self.col.dropped.is_empty() && self.col.adopted.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Works on the cycle until it is over.
+    fn finish_cycle(&mut self, roots: &dyn RootSource) {
+        let mut watch = Stopwatch::start();
+        while self.col.phase != Phase::Idle {
+            self.release_slice(far());
+            self.cycle_slice(far(), &mut watch);
+            if self.col.phase != Phase::Idle {
+                self.epoch_end(roots);
+            }
+        }
+        self.release_slice(far());
+    }
+
+    /// See [`Heap::collect_full`].
+    pub(crate) fn collect_whole(&mut self, roots: &dyn RootSource) {
+        let mut watch = Stopwatch::start();
+        // A cycle under way has its snapshot behind it.
+        self.finish_cycle(roots);
+        self.drain_all(roots);
+        if self.col.events != 0 {
+            while self.clean_all() {}
+            self.begin_cycle();
+            self.finish_cycle(roots);
+            self.drain_all(roots);
+        }
+        // The corpses, and the finalizers that wait for a pass.
+        if self.col.pass.is_none() {
+            self.start_pass(Phase::Idle);
+        }
+        while self.clean_all() {}
+        self.release_slice(far());
+        self.store.trim();
+        self.pauses.lap(&mut watch, Cause::EpochEnd);
+        self.col.pacer.base_bytes = self.store.memory.used_bytes();
+        self.col.pacer.last_epoch = Instant::now();
+        self.set_alarm();
+    }
+
+    fn clean_all(&mut self) -> bool {
+        self.pass_unit() || self.turn_unit()
+    }
+
+    /// See [`Heap::step`].
+    pub(crate) fn step_by(&mut self, roots: &dyn RootSource, bytes: usize) -> bool {
+        let mut watch = Stopwatch::start();
+        let before = self.col.counters.cycles;
+        self.timed_epoch_end(roots, &mut watch);
+        if self.col.phase == Phase::Idle && self.col.events != 0 {
+            self.begin_cycle();
+        }
+        // About a nanosecond of work for each byte.
+        let time = Duration::from_nanos(bytes as u64).clamp(self.col.pacer.slice(), Duration::from_secs(1));
+        let deadline = Instant::now() + time;
+        let released = self.release_slice(deadline);
+        self.cycle_slice(deadline, &mut watch);
+        self.set_alarm();
+        self.pauses.end(watch);
+        self.col.counters.cycles != before || released && self.col.phase == Phase::Idle && self.col.events == 0
+    }
+
+    /// Stress: an epoch end at every safepoint, a bit of everything else, whole collections now and then.
+    fn stress(&mut self, roots: &dyn RootSource) {
+        self.request_safepoint();
+        let epochs = self.col.counters.epochs;
+        let n = self.col.pacer.safepoints;
+        self.col.pacer.safepoints = n.wrapping_add(1);
+        if n % self.stress_cycle == self.stress_cycle - 1 {
+            self.collect_whole(roots);
+        } else {
+            self.epoch_end(roots);
+            let mut watch = Stopwatch::start();
+            // A deadline in the past: one batch of each.
+            let past = Instant::now();
+            if n % 3 != 0 {
+                self.release_slice(past);
+            }
+            if self.col.phase == Phase::Idle && self.col.pass.is_none() {
+                if n % 4 == 0 {
+                    self.start_pass(Phase::Idle);
+                }
+                if self.col.events != 0 {
+                    self.begin_cycle();
+                }
+            }
+            self.cycle_slice(past, &mut watch);
+        }
+        assert!(self.col.counters.epochs > epochs, "a safepoint under stress without an epoch end");
+        self.store.memory.set_alarm(usize::MAX);
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}

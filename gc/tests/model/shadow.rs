@@ -1,0 +1,102 @@
+//! The naive oracle: the same graph in plain vectors, searched from the roots whenever a question comes up.
+
+use super::toy;
+use neap_gc::Ref;
+
+pub type Id = usize;
+pub const FRAME: usize = 4;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    Suspended,
+    Active,
+    Ended,
+}
+
+pub struct Object {
+    pub kind: u8,
+    /// Where the object stands; looked at only while it must be there.
+    pub cell: Ref,
+    pub slots: Vec<Option<Id>>,
+    pub pairs: Vec<(Option<Id>, Option<Id>)>,
+    pub body: Option<Id>,
+    pub frames: Vec<[Option<Id>; FRAME]>,
+    pub state: State,
+    pub content: u64,
+    /// Has a finalizer that has not been handed over.
+    pub finalizer: bool,
+    /// Was unreachable at some safepoint since the finalizer was set.
+    pub was_unreachable: bool,
+}
+
+#[derive(Default)]
+pub struct Shadow {
+    pub objects: Vec<Object>,
+    pub globals: [Option<Id>; 3],
+    pub handles: [Option<Id>; 3],
+    /// The running chain, main thread first.
+    pub chain: Vec<Id>,
+}
+
+impl Shadow {
+    pub fn add(&mut self, kind: u8, cell: Ref, len: usize) -> Id {
+        let is_indexed = matches!(kind, toy::WEAK | toy::EPHEMERON | toy::ALL_WEAK);
+        let slots = match kind {
+            toy::PLAIN | toy::GUARD => toy::PLAIN_SLOTS,
+            toy::ARRAY => len,
+            _ => 0,
+        };
+        self.objects.push(Object {
+            kind,
+            cell,
+            slots: vec![None; slots],
+            pairs: vec![(None, None); if is_indexed { len } else { 0 }],
+            body: None,
+            frames: if kind == toy::THREAD { vec![[None; FRAME]] } else { vec![] },
+            state: State::Suspended,
+            content: 0,
+            finalizer: false,
+            was_unreachable: false,
+        });
+        self.objects.len() - 1
+    }
+
+    /// What can be reached from the roots; with `finalizers`, also from the objects that are still to be finalized.
+    pub fn reach(&self, finalizers: bool) -> Vec<bool> {
+        let mut seen = vec![false; self.objects.len()];
+        let mut work: Vec<Id> = Vec::new();
+        work.extend(self.globals.iter().chain(&self.handles).flatten());
+        work.extend(&self.chain);
+        if finalizers {
+            work.extend((0..self.objects.len()).filter(|&id| self.objects[id].finalizer));
+        }
+        loop {
+            while let Some(id) = work.pop() {
+                if std::mem::replace(&mut seen[id], true) {
+                    continue;
+                }
+                let object = &self.objects[id];
+                work.extend(object.slots.iter().flatten().chain(&object.body));
+                work.extend(object.frames.iter().flatten().flatten());
+                if object.kind == toy::WEAK {
+                    work.extend(object.pairs.iter().filter_map(|e| e.0));
+                }
+            }
+            for (id, object) in self.objects.iter().enumerate() {
+                if seen[id] && object.kind == toy::EPHEMERON {
+                    for (key, value) in &object.pairs {
+                        if let (Some(k), Some(v)) = (key, value)
+                            && seen[*k]
+                            && !seen[*v]
+                        {
+                            work.push(*v);
+                        }
+                    }
+                }
+            }
+            if work.is_empty() {
+                return seen;
+            }
+        }
+    }
+}
