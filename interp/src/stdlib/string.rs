@@ -37,7 +37,7 @@ fn byte(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let text = text(vm, args, 0)?;
     let first = vm.opt_int(args, 1, 1)?;
     let from = start(first, text.len());
-    let last = if vm.arg(args, 2).is_nil() { from as i64 + 1 } else { vm.check_int(args, 2)? };
+    let last = vm.opt_int(args, 2, first)?;
     let to = end(last, text.len());
     let bytes = text.get(from..to).unwrap_or_default();
     support::reserve(vm, bytes.len(), "string slice too long")?;
@@ -104,7 +104,7 @@ fn rep(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         return vm.ret_str(b"");
     }
     let length = (unit.len() as i128 + separator.len() as i128) * i128::from(count) - separator.len() as i128;
-    let Some(length) = usize::try_from(length).ok().filter(|&length| length <= Str::MAX_LEN) else {
+    let Some(length) = usize::try_from(length).ok().filter(|&length| length <= pack::MAX_SIZE) else {
         return Err(vm.error("resulting string too large"));
     };
     // The result begins with any number of units with their separators behind them.

@@ -119,7 +119,7 @@ fn on_numbers(op: Arith, x: Value, y: Value) -> Result<Value, &'static str> {
             Arith::Sub => return Ok(Value::int(x.wrapping_sub(y))),
             Arith::Mul => return Ok(Value::int(x.wrapping_mul(y))),
             Arith::Unm => return Ok(Value::int(x.wrapping_neg())),
-            Arith::IDiv if y == 0 => return Err("attempt to perform 'n//0'"),
+            Arith::IDiv if y == 0 => return Err("attempt to divide by zero"),
             Arith::IDiv => return Ok(Value::int(int_floor_div(x, y))),
             Arith::Mod if y == 0 => return Err("attempt to perform 'n%%0'"),
             Arith::Mod => return Ok(Value::int(int_mod(x, y))),
