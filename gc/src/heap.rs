@@ -374,10 +374,6 @@ impl<R: Runtime> Heap<R> {
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
     }
-    /// The most that [`Heap::mapped_bytes`] has ever been.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
-    }
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }

@@ -185,11 +185,9 @@ fn exit(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         _ => vm.opt_int(args, 0, 0)? as i32,
     };
     if vm.arg(args, 1).is_truthy() {
-        vm.heap.queue_all_finalizers();
-        vm.run_finalizers(vm.mark());
+        vm.close();
     }
-    vm.lib.files.flush_all();
-    std::process::exit(status)
+    vm.exit(status)
 }
 
 fn getenv(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
