@@ -107,7 +107,8 @@ fn rep(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         return vm.ret_str(b"");
     }
     let length = (unit.len() as i128 + separator.len() as i128) * i128::from(count) - separator.len() as i128;
-    let Some(length) = usize::try_from(length).ok().filter(|&length| length <= pack::MAX_SIZE) else {
+    // The reference counts one more separator.
+    let Some(length) = usize::try_from(length).ok().filter(|&length| length + separator.len() <= pack::MAX_SIZE) else {
         return Err(vm.error("resulting string too large"));
     };
     // The result begins with any number of units with their separators behind them.
