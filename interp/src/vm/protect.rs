@@ -148,9 +148,14 @@ impl Vm {
 
     /// Calls a function so that an error comes back as `Err`, with pending variables closed. For hosts and finalizers.
     pub fn call_protected(&mut self, f: Value, args: &[Value]) -> Result<(), Throw> {
+        self.call_protected_as(0, f, args)
+    }
+
+    /// The same with flags for the frame.
+    pub(super) fn call_protected_as(&mut self, flags: u16, f: Value, args: &[Value]) -> Result<(), Throw> {
         let top = self.top;
         let frames = self.frame_count;
-        let result = self.call_values(f, args, 0);
+        let result = self.call_values_as(flags, f, args, 0);
         let result = match result {
             Ok(_) => Ok(()),
             Err(throw) => {
