@@ -165,5 +165,7 @@ fn message_handler(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             vm.intern(format!("(error object is a {kind} value)").as_bytes())?
         }
     };
-    vm.ret1(Value::str(message))
+    let thread = vm.current_thread();
+    let text = vm.traceback(thread, Some(message.bytes()), 1);
+    vm.ret_str(&text)
 }
