@@ -39,6 +39,7 @@ impl Vm {
     pub fn memory_error(&mut self) -> Throw {
         let message = self.roots.memory_message;
         self.roots.error = message;
+        self.out_of_memory = true;
         // Message handlers are not called for it.
         self.handled = true;
         Throw(())

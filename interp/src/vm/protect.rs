@@ -134,6 +134,14 @@ impl Vm {
                 _ => {}
             }
             self.set_slot(func, Value::FALSE);
+            if std::mem::take(&mut self.out_of_memory) {
+                // What the failed call held is garbage now; finalizers wait for a calmer moment.
+                self.top = func + 2;
+                self.collect_with(func + 2, |heap, roots| {
+                    // SAFETY: M3: the frames above are gone, and the error stands in the stack.
+                    unsafe { heap.collect_full(roots) }
+                });
+            }
             return self.deliver(func, 2);
         }
     }
