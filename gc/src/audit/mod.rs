@@ -406,7 +406,8 @@ impl<R: Runtime> Audit<R> {
     // ---- what stands in the objects
 
     fn check_contents(&self, cell: usize) -> Checked {
-        if self.cells[&cell].corpse || self.is_swept(cell) {
+        // What a half-released cell has given back may be gone.
+        if self.cells[&cell].corpse || self.is_swept(cell) || self.lists.dying.contains_key(&cell) {
             return Ok(());
         }
         let (r, kind) = (at(cell), Self::kind(cell));

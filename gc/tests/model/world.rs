@@ -534,8 +534,9 @@ impl World {
             for i in 0..3 {
                 self.drop_handle(i);
             }
-            let (_, main) = self.current();
+            let (cell, main) = self.current();
             self.shadow.objects[main].frames.truncate(1);
+            self.lower(cell, main);
             for a in 0..FRAME as u8 {
                 self.set(a, None);
             }
