@@ -329,6 +329,11 @@ impl<R: Runtime> Heap<R> {
         self.start_ticker();
         self.stop(roots);
     }
+    /// The next safepoint is to be an epoch end: a stack has grown by so much that its scan should not wait.
+    pub fn request_epoch(&mut self) {
+        self.col.pacer.epoch_wanted = true;
+        self.request_safepoint();
+    }
     /// A whole collection: epoch ends and slices until no garbage of now is left, finalizers queued. Same obligations.
     ///
     /// # Safety
