@@ -27,6 +27,10 @@ pub struct Object {
     pub finalizer: bool,
     /// Was unreachable at some safepoint since the finalizer was set.
     pub was_unreachable: bool,
+    /// The comparisons (by number) at which the object was last unreachable, was so even through finalizers, and was last looked at.
+    pub unreachable_at: usize,
+    pub lost_at: usize,
+    pub seen_at: usize,
 }
 
 #[derive(Default)]
@@ -57,6 +61,9 @@ impl Shadow {
             content: 0,
             finalizer: false,
             was_unreachable: false,
+            unreachable_at: 0,
+            lost_at: 0,
+            seen_at: 0,
         });
         self.objects.len() - 1
     }

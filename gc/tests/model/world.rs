@@ -68,6 +68,7 @@ pub struct World {
     shadow: Shadow,
     handles: [Option<Handle>; 3],
     options: Options,
+    comparisons: usize,
 }
 
 /// The lengths that `new` gives arrays: small, and large enough to be carded.
@@ -89,6 +90,7 @@ impl World {
             shadow: Shadow::default(),
             handles: [const { None }; 3],
             options: options.clone(),
+            comparisons: 0,
         };
         let main = match world.new_thread(None) {
             Ok((cell, id)) => (cell, id),
@@ -442,6 +444,15 @@ impl World {
         }
         let strong = self.shadow.reach(false);
         let kept = self.shadow.reach(true);
+        self.comparisons += 1;
+        for (id, object) in self.shadow.objects.iter_mut().enumerate() {
+            if !strong[id] {
+                object.unreachable_at = self.comparisons;
+            }
+            if !kept[id] {
+                object.lost_at = self.comparisons;
+            }
+        }
         for id in self.heap.runtime.destroyed.drain(..) {
             if kept[id as usize] {
                 return violation(format!("the destructor of {id} ran, and it can be reached"));
@@ -453,12 +464,13 @@ impl World {
                 continue;
             }
             self.same(Some(self.shadow.objects[id].cell), Some(id))?;
-            self.compare_cell(id, &strong, &kept)?;
+            self.compare_cell(id)?;
+            self.shadow.objects[id].seen_at = self.comparisons;
         }
         Ok(())
     }
 
-    fn compare_cell(&mut self, id: Id, strong: &[bool], kept: &[bool]) -> Step {
+    fn compare_cell(&mut self, id: Id) -> Step {
         let cell = self.shadow.objects[id].cell;
         let kind = self.shadow.objects[id].kind;
         // SAFETY: `compare` has checked that the cell is the object's.
@@ -488,8 +500,12 @@ impl World {
                     for i in 0..self.shadow.objects[id].pairs.len() {
                         let (real, shadow) = (toy::pairs(cell)[i], self.shadow.objects[id].pairs[i]);
                         if real == (None, None) && shadow != (None, None) {
-                            let key_gone = kind != toy::WEAK && shadow.0.is_some_and(|k| !kept[k]);
-                            let value_gone = kind != toy::EPHEMERON && shadow.1.is_some_and(|v| !strong[v]);
+                            // Cleared at some time since the entry was last seen.
+                            let objects = &self.shadow.objects;
+                            let since = objects[id].seen_at;
+                            let key_gone = kind != toy::WEAK && shadow.0.is_some_and(|k| objects[k].lost_at > since);
+                            let value_gone =
+                                kind != toy::EPHEMERON && shadow.1.is_some_and(|v| objects[v].unreachable_at > since);
                             if !key_gone && !value_gone {
                                 return violation(format!("entry {i} of {id} was cleared, and what it names can be reached"));
                             }
@@ -534,8 +550,9 @@ impl World {
             for i in 0..3 {
                 self.drop_handle(i);
             }
-            let (_, main) = self.current();
+            let (cell, main) = self.current();
             self.shadow.objects[main].frames.truncate(1);
+            self.lower(cell, main);
             for a in 0..FRAME as u8 {
                 self.set(a, None);
             }
