@@ -118,6 +118,10 @@ fn at(addr: usize) -> Ref {
     unsafe { Ref::from_ptr(ptr) }
 }
 
+fn ones(words: &[u64]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
+}
+
 impl<R: Runtime> Audit<R> {
     // ---- what there is
 
@@ -127,7 +131,7 @@ impl<R: Runtime> Audit<R> {
         while let Some(id) = next {
             if let Some(block) = memory.block(id) {
                 self.enter_block(&block)?;
-                bytes += block.live.count_ones() * block.cell_size;
+                bytes += ones(&block.live.data) * block.cell_size;
                 young |= block.young;
                 self.blocks.push(block);
             }
@@ -143,16 +147,14 @@ impl<R: Runtime> Audit<R> {
 
     fn enter_block(&mut self, block: &BlockView) -> Checked {
         let base = block.base.as_ptr().addr();
-        if block.live.count_ones() > block.capacity {
+        if ones(&block.live.data) > block.capacity {
             return Err(AuditError::Block { block: base, what: "more live cells than it has cells" });
         }
         if block.owner != BlockOwner::Collected {
             return Ok(());
         }
-        for (granule, _) in block.mark.iter().enumerate().filter(|(_, bit)| **bit) {
-            if !block.live[granule] {
-                return Err(AuditError::Block { block: base, what: "a mark where no cell is live" });
-            }
+        if block.mark.data.iter().zip(&block.live.data).any(|(mark, live)| mark & !live != 0) {
+            return Err(AuditError::Block { block: base, what: "a mark where no cell is live" });
         }
         for cell in block.live_cells() {
             let addr = cell.as_ptr().expose_provenance();
