@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use crate::collect::{Drive, Handle, Phase};
+pub use crate::collect::{Drive, Handle, Phase, Sabotage};
 pub use crate::memory::OutOfMemory;
 
 /// Settings of a heap.
@@ -32,11 +32,20 @@ pub struct Config {
     pub poison: bool,
     /// Goal of the pacer, in microseconds.
     pub max_pause_us: u32,
+    #[doc(hidden)]
+    pub sabotage: Sabotage,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { limit_bytes: usize::MAX, stress_cycle: 0, audit: false, poison: false, max_pause_us: 500 }
+        Config {
+            limit_bytes: usize::MAX,
+            stress_cycle: 0,
+            audit: false,
+            poison: false,
+            max_pause_us: 500,
+            sabotage: Sabotage::None,
+        }
     }
 }
 
@@ -72,6 +81,7 @@ pub struct Heap<R: Runtime> {
     pub(crate) stress_cycle: u32,
     pub(crate) audit: bool,
     pub(crate) poison: bool,
+    pub(crate) sabotage: Sabotage,
 }
 
 impl<R: Runtime> Heap<R> {
@@ -86,6 +96,7 @@ impl<R: Runtime> Heap<R> {
             stress_cycle: config.stress_cycle,
             audit: config.audit,
             poison: config.poison,
+            sabotage: config.sabotage,
         };
         if config.stress_cycle != 0 {
             heap.request_safepoint();
@@ -318,6 +329,11 @@ impl<R: Runtime> Heap<R> {
         self.start_ticker();
         self.stop(roots);
     }
+    /// The next safepoint is to be an epoch end: a stack has grown by so much that its scan should not wait.
+    pub fn request_epoch(&mut self) {
+        self.col.pacer.epoch_wanted = true;
+        self.request_safepoint();
+    }
     /// A whole collection: epoch ends and slices until no garbage of now is left, finalizers queued. Same obligations.
     ///
     /// # Safety
@@ -370,6 +386,12 @@ impl<R: Runtime> Heap<R> {
     }
     pub fn set_limit_bytes(&mut self, bytes: usize) {
         self.store.memory.set_limit(bytes);
+    }
+
+    /// For tests: the next `n` requests to the operating system succeed, and all later ones fail. `usize::MAX`: none fails.
+    #[doc(hidden)]
+    pub fn fail_after(&mut self, n: usize) {
+        self.store.memory.fail_after(n);
     }
 
     // ---- explicit blocks

@@ -1,2 +1,7 @@
 //! Neap: Lua 5.4 on a managed heap of its own.
 pub mod bytecode;
+pub mod compile;
+pub mod stdlib;
+pub mod syntax;
+pub mod value;
+pub mod vm;

@@ -41,6 +41,8 @@ pub(crate) struct Pacer {
     slice_bytes: usize,
     pub log_limit_words: usize,
     pub running: bool,
+    /// The runtime has asked for an epoch end.
+    pub epoch_wanted: bool,
     last_epoch: Instant,
     /// Epoch ends since tombstones or waiting finalizers have begun to wait.
     pass_wait: u32,
@@ -62,6 +64,7 @@ impl Pacer {
             slice_bytes: SLICE_BYTES_MAX,
             log_limit_words: LOG_WORDS_PER_US * goal.as_micros() as usize,
             running: true,
+            epoch_wanted: false,
             last_epoch: Instant::now(),
             pass_wait: 0,
             base_bytes: 0,
@@ -121,7 +124,7 @@ impl<R: Runtime> Heap<R> {
     fn epoch_is_due(&self, ticked: bool) -> bool {
         let young = self.store.memory.young_bytes();
         let full = young >= self.col.pacer.epoch_bytes || self.col.log.len() >= self.col.pacer.log_limit_words;
-        full || ticked && self.col.pacer.last_epoch.elapsed() >= STALE && self.waits_for_epoch_end()
+        full || self.col.pacer.epoch_wanted || ticked && self.col.pacer.last_epoch.elapsed() >= STALE && self.waits_for_epoch_end()
     }
 
     /// Whether an epoch end would find anything to do.
@@ -145,6 +148,7 @@ impl<R: Runtime> Heap<R> {
         } else {
             self.col.pacer.slice_bytes = (self.col.pacer.slice_bytes * 2).min(SLICE_BYTES_MAX);
         }
+        self.col.pacer.epoch_wanted = false;
         self.epoch_end(roots);
         self.decide_after_epoch();
         let ns = self.pauses.lap(watch, Cause::EpochEnd);
@@ -225,14 +229,14 @@ impl<R: Runtime> Heap<R> {
     }
 
     fn cycle_has_slices(&self) -> bool {
-        self.col.pass.is_some()
-            || self.col.turn_left != 0
-            || match self.col.phase {
-                Phase::Idle | Phase::Drain => false,
-                Phase::Clear => !self.col.sweep.cleared,
-                Phase::Mark | Phase::MarkAgain => !self.marking_rests(),
-                _ => true,
-            }
+        let pass = self.col.pass.is_some();
+        match self.col.phase {
+            Phase::Idle => pass || self.col.turn_left != 0,
+            Phase::Clear => pass || !self.col.sweep.cleared,
+            Phase::Mark | Phase::MarkAgain => !self.marking_rests(),
+            Phase::Drain => false,
+            _ => true,
+        }
     }
 
     /// One stop's worth of release and, if time is left, of the cycle.

@@ -1,0 +1,318 @@
+//! Emission: words of code with their lines, constants, registers, jumps.
+
+use crate::bytecode::{Const, Instr, LocalVar, Op, Proto};
+use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId};
+use crate::syntax::{Fallible, StrId, SyntaxError};
+use indexmap::IndexSet;
+
+/// At most so many registers can a function use.
+pub const MAX_REGISTERS: usize = 255;
+
+/// A constant as the key of its table: floats by their bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConstKey {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Float(u64),
+    Str(StrId),
+}
+
+/// Forward jumps that wait for their target: a list in `Emitter::jumps`.
+#[derive(Clone, Copy, Default)]
+pub struct JumpList(Option<u32>);
+
+struct PendingJump {
+    pc: u32,
+    next: JumpList,
+}
+
+/// A label while its function is being compiled.
+pub struct LabelState {
+    pub pc: Option<usize>,
+    pub pending: JumpList,
+    /// Registers of live variables at the label.
+    pub level: u8,
+}
+
+/// What all functions of a chunk share.
+pub struct Shared<'a> {
+    pub ast: &'a Ast,
+    pub source: std::rc::Rc<[u8]>,
+    /// Whether `for` loops are compiled in the form that has room for any body (see `stmt`). Set when one had not.
+    pub long_loops: bool,
+    /// Set with an error that only means: compile this function again.
+    pub again: bool,
+}
+
+/// A function under compilation.
+pub struct Emitter<'a, 's> {
+    pub shared: &'s mut Shared<'a>,
+    pub ast: &'a Ast,
+    pub function: &'a Function,
+    pub proto: Proto,
+    consts: IndexSet<ConstKey>,
+    /// The line that emitted words get.
+    pub line: u32,
+    pub free: usize,
+    pub labels: Vec<LabelState>,
+    /// Registers of to-be-closed variables that may be pending here, in ascending order.
+    pub to_close: Vec<u8>,
+    /// Indices into `proto.locals` of those that are active.
+    pub active: Vec<usize>,
+    /// Nodes of the chains being walked.
+    pub spine: Vec<ExprId>,
+    jumps: Vec<PendingJump>,
+    /// Where the last instruction starts, unless a jump may lead behind it.
+    last: Option<usize>,
+}
+
+impl<'a, 's> Emitter<'a, 's> {
+    pub fn new(shared: &'s mut Shared<'a>, function: &'a Function) -> Emitter<'a, 's> {
+        let labels = function.label_levels.iter();
+        let labels = labels.map(|&level| LabelState { pc: None, pending: JumpList::default(), level }).collect();
+        Emitter {
+            ast: shared.ast,
+            function,
+            proto: Proto { max_stack: 2, source: shared.source.clone(), ..Proto::default() },
+            consts: IndexSet::new(),
+            line: function.line,
+            free: 0,
+            labels,
+            to_close: Vec::new(),
+            active: Vec::new(),
+            spine: Vec::new(),
+            jumps: Vec::new(),
+            last: None,
+            shared,
+        }
+    }
+
+    pub fn finish(mut self) -> Proto {
+        let ast = self.ast;
+        let consts = self.consts.iter().map(|key| match *key {
+            ConstKey::Nil => Const::Nil,
+            ConstKey::Bool(value) => Const::Bool(value),
+            ConstKey::Int(value) => Const::Int(value),
+            ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
+            ConstKey::Str(id) => Const::Str(ast.strings.get(id).into()),
+        });
+        self.proto.consts = consts.collect();
+        self.thread_jumps();
+        self.proto
+    }
+
+    pub fn error(&self, what: &str) -> Box<SyntaxError> {
+        SyntaxError::new(&self.shared.source, self.line, what.as_bytes(), None)
+    }
+
+    // Words.
+
+    pub fn pc(&self) -> usize {
+        self.proto.code.len()
+    }
+
+    fn word(&mut self, word: u32) {
+        self.proto.code.push(word);
+        self.proto.lines.push(self.line);
+    }
+
+    fn instr(&mut self, instr: Instr) {
+        self.last = Some(self.pc());
+        self.word(instr.0);
+    }
+
+    pub fn abc(&mut self, op: Op, a: u8, b: u8, c: u8) {
+        self.instr(Instr::abc(op, a, b, c));
+    }
+
+    pub fn abx(&mut self, op: Op, a: u8, bx: u16) {
+        self.instr(Instr::abx(op, a, bx));
+    }
+
+    pub fn with_aux(&mut self, op: Op, a: u8, b: u8, c: u8, aux: u32) {
+        self.abc(op, a, b, c);
+        self.word(aux);
+    }
+
+    pub fn patch(&mut self, pc: usize, instr: Instr) {
+        self.proto.code[pc] = instr.0;
+    }
+
+    pub fn patch_aux(&mut self, pc: usize, aux: u32) {
+        self.proto.code[pc + 1] = aux;
+    }
+
+    pub fn load_nil(&mut self, first: u8, count: usize) {
+        let Some(more) = count.checked_sub(1) else { return };
+        if let Some(last) = self.last {
+            let previous = Instr(self.proto.code[last]);
+            let end = previous.a() as usize + previous.b() as usize + 1;
+            if previous.op() == Op::LoadNil && end == first as usize {
+                self.patch(last, Instr::abc(Op::LoadNil, previous.a(), previous.b() + count as u8, 0));
+                return;
+            }
+        }
+        self.abc(Op::LoadNil, first, more as u8, 0);
+    }
+
+    // Registers.
+
+    /// Takes the next `count` registers; gives the first.
+    pub fn reserve(&mut self, count: usize) -> Fallible<u8> {
+        let first = self.free;
+        self.check_registers(count)?;
+        self.free += count;
+        Ok(first as u8)
+    }
+
+    /// Makes sure that `count` registers may be used above those in use.
+    pub fn check_registers(&mut self, count: usize) -> Fallible<()> {
+        let top = self.free + count;
+        if top > MAX_REGISTERS {
+            return Err(self.error("function or expression needs too many registers"));
+        }
+        self.proto.max_stack = self.proto.max_stack.max(top as u8);
+        Ok(())
+    }
+
+    // Constants.
+
+    pub fn constant(&mut self, key: ConstKey) -> u32 {
+        self.consts.insert_full(key).0 as u32
+    }
+
+    pub fn const_key(kind: ExprKind) -> Option<ConstKey> {
+        Some(match kind {
+            ExprKind::Nil => ConstKey::Nil,
+            ExprKind::Bool(value) => ConstKey::Bool(value),
+            ExprKind::Int(value) => ConstKey::Int(value),
+            ExprKind::Float(value) => ConstKey::Float(value.to_bits()),
+            ExprKind::Str(id) => ConstKey::Str(id),
+            _ => return None,
+        })
+    }
+
+    /// The constant that an expression is, if an operand of 8 bits can name it.
+    pub fn const_operand(&mut self, expr: ExprId) -> Option<u8> {
+        let key = Self::const_key(self.ast[expr].kind)?;
+        u8::try_from(self.constant(key)).ok()
+    }
+
+    pub fn load_const(&mut self, register: u8, key: ConstKey) {
+        let index = self.constant(key);
+        match u16::try_from(index) {
+            Ok(index) => self.abx(Op::LoadK, register, index),
+            Err(_) => self.with_aux(Op::LoadKX, register, 0, 0, index),
+        }
+    }
+
+    // Jumps.
+
+    /// Marks this place as the target of a jump.
+    pub fn here(&mut self) -> usize {
+        self.last = None;
+        self.pc()
+    }
+
+    /// A forward jump that joins the list.
+    pub fn jump(&mut self, list: &mut JumpList) {
+        let node = PendingJump { pc: self.pc() as u32, next: *list };
+        *list = JumpList(Some(self.jumps.len() as u32));
+        self.jumps.push(node);
+        self.instr(Instr::sj(Op::Jmp, 0));
+    }
+
+    /// Lets the jumps of a list lead here.
+    pub fn land(&mut self, mut list: JumpList) -> Fallible<()> {
+        let target = self.here();
+        while let Some(index) = list.0 {
+            let PendingJump { pc, next } = self.jumps[index as usize];
+            self.set_jump(Op::Jmp, pc as usize, target)?;
+            list = next;
+        }
+        Ok(())
+    }
+
+    fn set_jump(&mut self, op: Op, pc: usize, target: usize) -> Fallible<()> {
+        let distance = target as i64 - (pc as i64 + 1);
+        if distance.abs() > Instr::MAX_SJ as i64 {
+            return Err(self.error("control structure too long"));
+        }
+        self.patch(pc, Instr::sj(op, distance as i32));
+        Ok(())
+    }
+
+    /// A backward jump, with `live` registers live at its target.
+    pub fn jump_back(&mut self, target: usize, live: u8) -> Fallible<()> {
+        match u16::try_from(self.pc() + 1 - target) {
+            Ok(distance) => self.abx(Op::Loop, live, distance),
+            Err(_) => {
+                self.abx(Op::Loop, live, 0);
+                let pc = self.pc();
+                self.instr(Instr::sj(Op::JmpBack, 0));
+                self.set_jump(Op::JmpBack, pc, target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shortens jumps to jumps.
+    fn thread_jumps(&mut self) {
+        for index in 0..self.jumps.len() {
+            let pc = self.jumps[index].pc as usize;
+            let first = pc as i64 + 1 + Instr(self.proto.code[pc]).get_sj() as i64;
+            let mut target = first;
+            // A bound, so that the time stays linear.
+            for _ in 0..16 {
+                let next = Instr(self.proto.code[target as usize]);
+                if next.op() != Op::Jmp {
+                    break;
+                }
+                target += 1 + next.get_sj() as i64;
+            }
+            let distance = target - (pc as i64 + 1);
+            if target != first && distance <= Instr::MAX_SJ as i64 {
+                self.patch(pc, Instr::sj(Op::Jmp, distance as i32));
+            }
+        }
+    }
+
+    // Local variables.
+
+    /// Opens the debug information of `count` locals from `first`: they are visible from here.
+    pub fn activate(&mut self, first: LocalId, count: usize) {
+        for index in first.0 as usize..first.0 as usize + count {
+            let local = self.function.locals[index];
+            self.activate_as(index, local.captured);
+        }
+    }
+
+    pub fn activate_as(&mut self, index: usize, boxed: bool) {
+        let local = self.function.locals[index];
+        self.active.push(self.proto.locals.len());
+        let name = self.ast.strings.get(local.name).into();
+        let start_pc = self.pc() as u32;
+        self.proto.locals.push(LocalVar { name, register: local.register, boxed, start_pc, end_pc: start_pc });
+    }
+
+    /// Ends the visibility of the active locals from the `mark`-th on.
+    pub fn deactivate(&mut self, mark: usize) {
+        let end_pc = self.pc() as u32;
+        let mark = mark.min(self.active.len());
+        for &index in &self.active[mark..] {
+            self.proto.locals[index].end_pc = end_pc;
+        }
+        self.active.truncate(mark);
+    }
+
+    /// Puts those of `count` locals from `first` into boxes that a closure captures.
+    pub fn box_captured(&mut self, first: LocalId, count: usize) {
+        for index in first.0 as usize..first.0 as usize + count {
+            let local = self.function.locals[index];
+            if local.captured {
+                self.abc(Op::NewBox, local.register, 0, 0);
+            }
+        }
+    }
+}

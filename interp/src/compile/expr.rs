@@ -1,0 +1,551 @@
+//! Expressions: values into registers.
+
+use super::cond::{is_comparison, is_logical};
+use super::emit::{ConstKey, Emitter, JumpList};
+use super::function::compile_function;
+use crate::bytecode::{Instr, Op};
+use crate::syntax::Fallible;
+use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, FuncId, List, UnaryOp};
+
+/// Positional values of a table constructor are stored in batches of this size.
+const ITEMS_PER_FLUSH: usize = 50;
+
+/// Where a value is to be put.
+#[derive(Clone, Copy)]
+pub enum Dst {
+    /// Into the register that is next when the value's operands are done with.
+    Next,
+    /// Into the register of a local variable, last of all: the expression may read the variable.
+    Register(u8),
+}
+
+#[derive(Clone, Copy)]
+pub enum Operand {
+    Expr(ExprId),
+    Register(u8),
+}
+
+/// What becomes of the results of a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Results {
+    Count(usize),
+    /// All of them, up to the top.
+    Open,
+    /// They are those of the function that is running.
+    Tail,
+}
+
+/// How an object is indexed.
+#[derive(Clone, Copy)]
+pub enum Key {
+    Field(u16),
+    Small(u8),
+    Register(u8),
+}
+
+/// What the last part of a chain of indices and calls is for.
+#[derive(Clone, Copy)]
+enum Last {
+    Value(Dst),
+    Call(Results),
+}
+
+impl Emitter<'_, '_> {
+    pub fn place(&mut self, dst: Dst) -> Fallible<u8> {
+        match dst {
+            Dst::Next => self.reserve(1),
+            Dst::Register(register) => Ok(register),
+        }
+    }
+
+    /// The value into the next register.
+    pub fn next(&mut self, expr: ExprId) -> Fallible<u8> {
+        self.value(expr, Dst::Next)
+    }
+
+    /// The value in some register: its own, if it is a variable that has one; else the next.
+    pub fn any(&mut self, expr: ExprId) -> Fallible<u8> {
+        if let ExprKind::Local(id) = self.ast[expr].kind {
+            let local = self.function.locals[id.0 as usize];
+            if !local.captured {
+                return Ok(local.register);
+            }
+        }
+        self.next(expr)
+    }
+
+    pub fn operand(&mut self, operand: Operand) -> Fallible<u8> {
+        match operand {
+            Operand::Expr(expr) => self.any(expr),
+            Operand::Register(register) => Ok(register),
+        }
+    }
+
+    /// The value, one only, into `dst`; gives the register.
+    pub fn value(&mut self, expr: ExprId, dst: Dst) -> Fallible<u8> {
+        let node = self.ast[expr];
+        match node.kind {
+            ExprKind::Nil => {
+                let register = self.place(dst)?;
+                self.line = node.line;
+                self.load_nil(register, 1);
+                Ok(register)
+            }
+            ExprKind::Bool(value) => self.load(dst, node.line, if value { Op::LoadTrue } else { Op::LoadFalse }, 0),
+            ExprKind::Int(value) => match i16::try_from(value) {
+                Ok(value) => self.load(dst, node.line, Op::LoadI, value as u16),
+                Err(_) => self.load_key(dst, node.line, ConstKey::Int(value)),
+            },
+            ExprKind::Float(value) => {
+                // Not for -0.0, which is another float than 0.0.
+                let short = value as i16;
+                if (short as f64).to_bits() == value.to_bits() {
+                    self.load(dst, node.line, Op::LoadF, short as u16)
+                } else {
+                    self.load_key(dst, node.line, ConstKey::Float(value.to_bits()))
+                }
+            }
+            ExprKind::Str(id) => self.load_key(dst, node.line, ConstKey::Str(id)),
+            ExprKind::Vararg => {
+                let register = self.place(dst)?;
+                self.line = node.line;
+                self.abc(Op::VarArg, register, 0, 2);
+                Ok(register)
+            }
+            ExprKind::Local(id) => {
+                let local = self.function.locals[id.0 as usize];
+                let register = self.place(dst)?;
+                self.line = node.line;
+                if local.captured {
+                    self.abc(Op::GetBox, register, local.register, 0);
+                } else if register != local.register {
+                    self.abc(Op::Move, register, local.register, 0);
+                }
+                Ok(register)
+            }
+            ExprKind::Upval(index) => {
+                let register = self.place(dst)?;
+                self.line = node.line;
+                self.abc(Op::GetUpval, register, index, 0);
+                Ok(register)
+            }
+            ExprKind::Index { .. } | ExprKind::Call { .. } | ExprKind::Method { .. } => self.suffixed(expr, Last::Value(dst)),
+            ExprKind::Function(id) => self.closure(id, dst, node.line),
+            ExprKind::Binary { op, .. } if is_logical(op) => self.logical_value(op, expr, dst),
+            ExprKind::Binary { op: BinaryOp::Concat, .. } => self.concat(expr, dst),
+            ExprKind::Binary { .. } => self.binary(expr, dst),
+            ExprKind::Unary { op, operand } => self.unary(op, operand, dst, node.line),
+            ExprKind::Table { fields, end_line } => self.table(fields, dst, node.line, end_line),
+            ExprKind::Paren(inner) => self.value(inner, dst),
+        }
+    }
+
+    fn load(&mut self, dst: Dst, line: u32, op: Op, operand: u16) -> Fallible<u8> {
+        let register = self.place(dst)?;
+        self.line = line;
+        self.abx(op, register, operand);
+        Ok(register)
+    }
+
+    fn load_key(&mut self, dst: Dst, line: u32, key: ConstKey) -> Fallible<u8> {
+        let register = self.place(dst)?;
+        self.line = line;
+        self.load_const(register, key);
+        Ok(register)
+    }
+
+    /// A value made in the next register moves to where it belongs.
+    fn moved(&mut self, register: u8, dst: Dst) -> u8 {
+        match dst {
+            Dst::Next => register,
+            Dst::Register(target) => {
+                self.abc(Op::Move, target, register, 0);
+                self.free = register as usize;
+                target
+            }
+        }
+    }
+
+    fn closure(&mut self, id: FuncId, dst: Dst, line: u32) -> Fallible<u8> {
+        let proto = compile_function(self.shared, id)?;
+        let Ok(index) = u16::try_from(self.proto.protos.len()) else {
+            return Err(self.error("too many functions (limit is 65536)"));
+        };
+        self.proto.protos.push(proto);
+        let register = self.place(dst)?;
+        self.line = line;
+        self.abx(Op::Closure, register, index);
+        Ok(register)
+    }
+
+    fn unary(&mut self, op: UnaryOp, operand: ExprId, dst: Dst, line: u32) -> Fallible<u8> {
+        let mark = self.free;
+        let negates_test = match self.ast[operand].kind {
+            ExprKind::Binary { op, .. } => is_comparison(op) || is_logical(op),
+            ExprKind::Unary { op, .. } => op == UnaryOp::Not,
+            _ => false,
+        };
+        if op == UnaryOp::Not && negates_test {
+            let mut list = JumpList::default();
+            self.jump_if(operand, false, line, &mut list)?;
+            return self.boolean(list, dst);
+        }
+        let source = self.any(operand)?;
+        self.free = mark;
+        let register = self.place(dst)?;
+        let op = match op {
+            UnaryOp::Neg => Op::Unm,
+            UnaryOp::BNot => Op::BNot,
+            UnaryOp::Not => Op::Not,
+            UnaryOp::Len => Op::Len,
+        };
+        self.line = line;
+        self.abc(op, register, source, 0);
+        Ok(register)
+    }
+
+    /// `true` where the jumps of a list come from, `false` where control falls through.
+    fn boolean(&mut self, list: JumpList, dst: Dst) -> Fallible<u8> {
+        let register = self.place(dst)?;
+        self.abc(Op::LFalseSkip, register, 0, 0);
+        self.land(list)?;
+        self.abc(Op::LoadTrue, register, 0, 0);
+        Ok(register)
+    }
+
+    /// Arithmetic and comparisons. The chain of left operands is walked in a loop.
+    fn binary(&mut self, expr: ExprId, dst: Dst) -> Fallible<u8> {
+        let (free, mark) = (self.free, self.spine.len());
+        let mut node = expr;
+        let mut left = loop {
+            match self.ast[node].kind {
+                ExprKind::Binary { op, left, .. } if !is_logical(op) && op != BinaryOp::Concat => {
+                    self.spine.push(node);
+                    node = left;
+                }
+                _ => break Operand::Expr(node),
+            }
+        };
+        let mut result = 0;
+        while self.spine.len() > mark {
+            let Some(node) = self.spine.pop() else { break };
+            let ExprKind::Binary { op, right, .. } = self.ast[node].kind else { break };
+            let line = self.ast[node].line;
+            let dst = if self.spine.len() == mark { dst } else { Dst::Next };
+            if is_comparison(op) {
+                let mut list = JumpList::default();
+                self.compare(op, left, right, true, line)?;
+                self.jump(&mut list);
+                self.free = free;
+                result = self.boolean(list, dst)?;
+            } else {
+                let a = self.operand(left)?;
+                let (op, b) = self.right_operand(op, right)?;
+                self.free = free;
+                result = self.place(dst)?;
+                self.line = line;
+                self.abc(op, result, a, b);
+            }
+            left = Operand::Register(result);
+        }
+        Ok(result)
+    }
+
+    /// The opcode and last operand of an arithmetic operation.
+    fn right_operand(&mut self, op: BinaryOp, right: ExprId) -> Fallible<(Op, u8)> {
+        let (with_register, with_const) = match op {
+            BinaryOp::Add => (Op::Add, Op::AddK),
+            BinaryOp::Sub => (Op::Sub, Op::SubK),
+            BinaryOp::Mul => (Op::Mul, Op::MulK),
+            BinaryOp::Mod => (Op::Mod, Op::ModK),
+            BinaryOp::Pow => (Op::Pow, Op::PowK),
+            BinaryOp::Div => (Op::Div, Op::DivK),
+            BinaryOp::IDiv => (Op::IDiv, Op::IDivK),
+            BinaryOp::BAnd => (Op::BAnd, Op::BAndK),
+            BinaryOp::BOr => (Op::BOr, Op::BOrK),
+            BinaryOp::BXor => (Op::BXor, Op::BXorK),
+            BinaryOp::Shl => (Op::Shl, Op::ShlK),
+            _ => (Op::Shr, Op::ShrK),
+        };
+        if let ExprKind::Int(value) = self.ast[right].kind
+            && op == BinaryOp::Add
+            && let Ok(value) = i8::try_from(value)
+        {
+            return Ok((Op::AddI, value as u8));
+        }
+        if let ExprKind::Int(_) | ExprKind::Float(_) = self.ast[right].kind
+            && let Some(index) = self.const_operand(right)
+        {
+            return Ok((with_const, index));
+        }
+        Ok((with_register, self.any(right)?))
+    }
+
+    /// `a .. b .. c` is one instruction over registers in a row.
+    fn concat(&mut self, expr: ExprId, dst: Dst) -> Fallible<u8> {
+        let first = self.free;
+        let (mut rest, mut line) = (expr, 0);
+        while let ExprKind::Binary { op: BinaryOp::Concat, left, right } = self.ast[rest].kind {
+            line = self.ast[rest].line;
+            self.next(left)?;
+            rest = right;
+        }
+        self.next(rest)?;
+        self.line = line;
+        self.abc(Op::Concat, first as u8, (self.free - first) as u8, 0);
+        self.free = first + 1;
+        Ok(self.moved(first as u8, dst))
+    }
+
+    fn table(&mut self, fields: List, dst: Dst, line: u32, end_line: u32) -> Fallible<u8> {
+        let table = self.reserve(1)?;
+        self.line = line;
+        let start = self.pc();
+        self.with_aux(Op::NewTable, table, 0, 0, 0);
+        let ast = self.ast;
+        let fields = &ast.fields[fields.range()];
+        let (mut stored, mut pending, mut named) = (0u32, 0, 0u64);
+        for (index, field) in fields.iter().enumerate() {
+            let Some(key) = field.key else {
+                if pending == ITEMS_PER_FLUSH {
+                    stored = self.flush_items(table, stored, pending);
+                    pending = 0;
+                }
+                if index + 1 == fields.len() && ast[field.value].kind.is_multi() {
+                    self.multi(field.value, Results::Open)?;
+                    self.line = end_line;
+                    self.with_aux(Op::SetList, table, 0, 0, stored);
+                    stored += pending as u32;
+                    pending = 0;
+                    self.free = table as usize + 1;
+                } else {
+                    self.next(field.value)?;
+                    pending += 1;
+                }
+                continue;
+            };
+            named += 1;
+            let mark = self.free;
+            let key = self.key(key)?;
+            self.store_index(table, key, field.value, field.line)?;
+            self.free = mark;
+        }
+        self.line = end_line;
+        if pending > 0 {
+            stored = self.flush_items(table, stored, pending);
+        }
+        let hint = if named == 0 { 0 } else { named.next_power_of_two().ilog2() as u8 + 1 };
+        self.patch(start, Instr::abc(Op::NewTable, table, hint, 0));
+        self.patch_aux(start, stored);
+        Ok(self.moved(table, dst))
+    }
+
+    fn flush_items(&mut self, table: u8, stored: u32, pending: usize) -> u32 {
+        self.with_aux(Op::SetList, table, pending as u8, 0, stored);
+        self.free = table as usize + 1;
+        stored + pending as u32
+    }
+
+    /// The key of an index: in the instruction, if it can be.
+    pub fn key(&mut self, key: ExprId) -> Fallible<Key> {
+        match self.ast[key].kind {
+            ExprKind::Str(id) => {
+                if let Ok(index) = u16::try_from(self.constant(ConstKey::Str(id))) {
+                    return Ok(Key::Field(index));
+                }
+            }
+            ExprKind::Int(value) => {
+                if let Ok(value) = u8::try_from(value) {
+                    return Ok(Key::Small(value));
+                }
+            }
+            _ => {}
+        }
+        Ok(Key::Register(self.any(key)?))
+    }
+
+    /// The field that an object in an upvalue is asked for, when one instruction does it.
+    pub fn upval_field(&mut self, object: ExprId, key: ExprId) -> Option<(u8, u16)> {
+        if let (ExprKind::Upval(upval), ExprKind::Str(id)) = (self.ast[object].kind, self.ast[key].kind) {
+            return Some((upval, u16::try_from(self.constant(ConstKey::Str(id))).ok()?));
+        }
+        None
+    }
+
+    /// A chain of indices and calls, walked in a loop. Gives the register of the (first) result.
+    fn suffixed(&mut self, expr: ExprId, last: Last) -> Fallible<u8> {
+        let (free, mark) = (self.free, self.spine.len());
+        let mut node = expr;
+        loop {
+            self.spine.push(node);
+            match self.ast[node].kind {
+                ExprKind::Index { object, .. } | ExprKind::Method { object, .. } => node = object,
+                ExprKind::Call { callee, .. } => node = callee,
+                _ => break,
+            }
+        }
+        self.spine.pop();
+        let mut object = Operand::Expr(node);
+        while let Some(node) = self.spine.pop() {
+            let is_last = self.spine.len() == mark;
+            let last = if is_last { last } else { Last::Value(Dst::Next) };
+            let result = match self.ast[node].kind {
+                ExprKind::Index { key, .. } => {
+                    let dst = if let Last::Value(dst) = last { dst } else { Dst::Next };
+                    self.index(object, key, dst, free, self.ast[node].line)?
+                }
+                ExprKind::Call { args, .. } => {
+                    // A callee that is not yet in the next register is put there.
+                    let base = match object {
+                        Operand::Register(register) => register,
+                        Operand::Expr(callee) => self.next(callee)?,
+                    };
+                    self.call(base, args, last, self.ast[node].line)?
+                }
+                ExprKind::Method { name, args, .. } => {
+                    let base = self.lookup_method(object, name, free)?;
+                    self.call(base, args, last, self.ast[node].line)?
+                }
+                _ => break,
+            };
+            if is_last {
+                return Ok(result);
+            }
+            object = Operand::Register(result);
+        }
+        // Not reached: a chain has at least one part.
+        self.operand(object)
+    }
+
+    fn index(&mut self, object: Operand, key: ExprId, dst: Dst, free: usize, line: u32) -> Fallible<u8> {
+        if let Operand::Expr(object) = object
+            && let Some((upval, field)) = self.upval_field(object, key)
+        {
+            let register = self.place(dst)?;
+            self.line = line;
+            self.with_aux(Op::GetTabUp, register, upval, 0, field as u32);
+            return Ok(register);
+        }
+        let object = self.operand(object)?;
+        let key = self.key(key)?;
+        self.free = free;
+        let register = self.place(dst)?;
+        self.line = line;
+        match key {
+            Key::Field(field) => self.with_aux(Op::GetField, register, object, 0, field as u32),
+            Key::Small(index) => self.abc(Op::GetIndex, register, object, index),
+            Key::Register(key) => self.abc(Op::GetTable, register, object, key),
+        }
+        Ok(register)
+    }
+
+    /// Puts method and object into the next two registers, the base of a call.
+    fn lookup_method(&mut self, object: Operand, name: ExprId, free: usize) -> Fallible<u8> {
+        let object = self.operand(object)?;
+        let line = self.ast[name].line;
+        match self.key(name)? {
+            Key::Field(field) => {
+                self.free = free;
+                let base = self.reserve(2)?;
+                self.line = line;
+                self.with_aux(Op::SelfField, base, object, 0, field as u32);
+                Ok(base)
+            }
+            // The name has been loaded into a register. It must not lie where the object will be copied to.
+            _ => {
+                self.free = free;
+                let base = self.reserve(2)?;
+                self.line = line;
+                if object != base {
+                    self.abc(Op::Move, base, object, 0);
+                }
+                self.abc(Op::Move, base + 1, base, 0);
+                let name = self.next(name)?;
+                self.line = line;
+                self.abc(Op::SelfReg, base, base, name);
+                self.free = base as usize + 2;
+                Ok(base)
+            }
+        }
+    }
+
+    /// Calls what is in `base`; registers in use end with it, or with the object of a method call.
+    fn call(&mut self, base: u8, args: List, last: Last, line: u32) -> Fallible<u8> {
+        let open = self.arguments(args)?;
+        let count = if open { 0 } else { self.free - base as usize };
+        self.line = line;
+        self.free = base as usize;
+        match last {
+            Last::Call(Results::Tail) => self.abc(Op::TailCall, base, count as u8, 0),
+            Last::Call(Results::Open) => self.abc(Op::Call, base, count as u8, 0),
+            Last::Call(Results::Count(results)) => {
+                self.reserve(results)?;
+                self.abc(Op::Call, base, count as u8, results as u8 + 1);
+            }
+            Last::Value(dst) => {
+                self.reserve(1)?;
+                self.abc(Op::Call, base, count as u8, 2);
+                return Ok(self.moved(base, dst));
+            }
+        }
+        Ok(base)
+    }
+
+    /// Puts values into the next registers. `true`: the last one gives all it has, up to the top.
+    pub fn arguments(&mut self, values: List) -> Fallible<bool> {
+        let ast = self.ast;
+        let values = &ast.lists[values.range()];
+        for (index, &value) in values.iter().enumerate() {
+            if index + 1 == values.len() && ast[value].kind.is_multi() {
+                self.multi(value, Results::Open)?;
+                return Ok(true);
+            }
+            self.next(value)?;
+        }
+        Ok(false)
+    }
+
+    /// Puts exactly `wanted` values into the next registers.
+    pub fn adjusted(&mut self, values: List, wanted: usize) -> Fallible<()> {
+        let ast = self.ast;
+        let values = &ast.lists[values.range()];
+        for (index, &value) in values.iter().enumerate() {
+            if index + 1 == values.len() && ast[value].kind.is_multi() {
+                self.multi(value, Results::Count(wanted.saturating_sub(index)))?;
+                return Ok(());
+            }
+            let mark = self.free;
+            self.next(value)?;
+            if index >= wanted {
+                self.free = mark;
+            }
+        }
+        if wanted > values.len() {
+            let missing = wanted - values.len();
+            let first = self.reserve(missing)?;
+            self.load_nil(first, missing);
+        }
+        Ok(())
+    }
+
+    /// An expression of many values; those that are counted take the next registers. Gives the first one.
+    pub fn multi(&mut self, expr: ExprId, results: Results) -> Fallible<u8> {
+        let node = self.ast[expr];
+        if let ExprKind::Vararg = node.kind {
+            let first = self.free;
+            let count = match results {
+                Results::Count(count) => {
+                    self.reserve(count)?;
+                    count + 1
+                }
+                _ => 0,
+            };
+            // Room for the register that the instruction names, even if nothing is wanted.
+            self.check_registers((count <= 1) as usize)?;
+            self.line = node.line;
+            self.abc(Op::VarArg, first as u8, 0, count as u8);
+            return Ok(first as u8);
+        }
+        self.suffixed(expr, Last::Call(results))
+    }
+}

@@ -1,0 +1,28 @@
+//! From the syntax tree to bytecode.
+//!
+//! One walk over the tree of each function, without a second look: registers are a stack of the active local variables
+//! and, above them, the temporaries of the expression at hand.
+//!
+//! * **C1** `free` is the number of registers in use; a value is put into a register only when all below it hold
+//!   values (rule B1 of the instruction set). So the place of a result is taken after its operands have been evaluated.
+//! * **C2** Between statements, `free` is the number of registers of active local variables.
+//! * **C3** Recursion follows the nesting that the parser has bounded; chains that the parser builds in a loop (`a.b.c`,
+//!   `a + b + c`, `a and b and c`, `elseif`) are walked in a loop.
+//!
+//! Pure: imports only `syntax` and `bytecode`.
+
+mod assign;
+mod cond;
+mod emit;
+mod expr;
+mod function;
+mod stmt;
+
+use crate::bytecode::Proto;
+use crate::syntax::{SyntaxError, parse};
+
+/// Compiles a chunk: a vararg function whose only upvalue is `_ENV`. `chunk_name` is `@file`, `=name` or the source.
+pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Proto, SyntaxError> {
+    let ast = parse(source, chunk_name)?;
+    function::compile_main(&ast, chunk_name).map_err(|error| *error)
+}

@@ -1,0 +1,403 @@
+//! Files with one buffer for reading and one for writing, as the streams of C have them.
+//!
+//! * **I1** At most one of the two buffers holds bytes: before a write what was read ahead is given back by a seek, before a read
+//!   what was written is flushed.
+//! * **I2** A read takes memory for what is there, not for what was asked for.
+//!
+//! Imports nothing of the project.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::process::{Child, ExitStatus};
+
+/// The size of the buffers, unless told otherwise.
+const BUFFER: usize = 8192;
+/// The longest numeral that is read.
+const MAX_NUMERAL: usize = 200;
+
+/// When written bytes go out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Buffering {
+    No,
+    Line,
+    Full(usize),
+}
+
+/// A file, a standard stream, or one end of a pipe.
+pub struct Stream {
+    file: File,
+    /// The process at the other end of a pipe.
+    child: Option<Child>,
+    /// Bytes read ahead, from `taken` on.
+    input: Vec<u8>,
+    taken: usize,
+    /// Bytes not yet written.
+    output: Vec<u8>,
+    buffering: Buffering,
+}
+
+impl Stream {
+    pub fn new(file: File) -> Stream {
+        let buffering = if file.is_terminal() { Buffering::Line } else { Buffering::Full(BUFFER) };
+        Stream { file, child: None, input: Vec::new(), taken: 0, output: Vec::new(), buffering }
+    }
+
+    /// One end of a pipe, whose other end is a process's.
+    pub fn pipe(file: File, child: Child) -> Stream {
+        let mut stream = Stream::new(file);
+        stream.child = Some(child);
+        stream
+    }
+
+    /// Opens a file in a mode of `fopen`, which must be a valid one.
+    pub fn open(path: &std::path::Path, mode: &[u8]) -> io::Result<Stream> {
+        let mut options = File::options();
+        let update = mode.contains(&b'+');
+        match mode.first() {
+            Some(b'w') => options.write(true).create(true).truncate(true).read(update),
+            Some(b'a') => options.append(true).create(true).read(update),
+            _ => options.read(true).write(update),
+        };
+        let file = options.open(path)?;
+        Ok(Stream::new(file))
+    }
+
+    pub fn set_buffering(&mut self, buffering: Buffering) -> io::Result<()> {
+        self.flush()?;
+        self.buffering = buffering;
+        Ok(())
+    }
+
+    /// Writes, as far as the buffering asks for it.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.unread()?;
+        let (limit, line) = match self.buffering {
+            Buffering::No => (0, false),
+            Buffering::Line => (BUFFER, true),
+            Buffering::Full(limit) => (limit, false),
+        };
+        if self.output.len() + bytes.len() > limit {
+            self.flush()?;
+            if bytes.len() >= limit {
+                return self.file.write_all(bytes);
+            }
+        }
+        self.output.extend_from_slice(bytes);
+        if line && bytes.contains(&b'\n') { self.flush() } else { Ok(()) }
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        // What can't be written is lost, as in C; else the destructor would try it again.
+        let result = self.file.write_all(&self.output);
+        self.output.clear();
+        result
+    }
+
+    /// Gives back what was read ahead (I1).
+    fn unread(&mut self) -> io::Result<()> {
+        let ahead = self.input.len() - self.taken;
+        if ahead > 0 {
+            // Only what can be sought in can be given back.
+            let _ = self.file.seek(SeekFrom::Current(-(ahead as i64)));
+        }
+        self.input.clear();
+        self.taken = 0;
+        Ok(())
+    }
+
+    /// Makes sure that a byte is read ahead; `false` at the end of the file.
+    fn fill(&mut self) -> io::Result<bool> {
+        if self.taken < self.input.len() {
+            return Ok(true);
+        }
+        self.flush()?;
+        self.taken = 0;
+        self.input.resize(BUFFER, 0);
+        let count = loop {
+            match self.file.read(&mut self.input) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        self.input.truncate(*count.as_ref().unwrap_or(&0));
+        count.map(|count| count > 0)
+    }
+
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        Ok(if self.fill()? { Some(self.input[self.taken]) } else { None })
+    }
+
+    /// Whether the end is reached.
+    pub fn at_end(&mut self) -> io::Result<bool> {
+        Ok(!self.fill()?)
+    }
+
+    /// A line, at most `limit` bytes of it; `None` at the end of the file.
+    pub fn read_line(&mut self, keep_newline: bool, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        if !self.fill()? {
+            return Ok(None);
+        }
+        let mut line = Vec::new();
+        while self.fill()? {
+            let ahead = &self.input[self.taken..];
+            let newline = memchr::memchr(b'\n', ahead);
+            let taken = newline.map_or(ahead.len(), |place| place + 1);
+            let kept = if newline.is_some() && !keep_newline { taken - 1 } else { taken };
+            take(&mut line, &ahead[..kept], limit)?;
+            self.taken += taken;
+            if newline.is_some() {
+                break;
+            }
+        }
+        Ok(Some(line))
+    }
+
+    /// Up to `count` bytes; `None` if there is none at all.
+    pub fn read_bytes(&mut self, count: usize, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        while bytes.len() < count && self.fill()? {
+            let ahead = &self.input[self.taken..];
+            let taken = ahead.len().min(count - bytes.len());
+            take(&mut bytes, &ahead[..taken], limit)?;
+            self.taken += taken;
+        }
+        Ok(if bytes.is_empty() { None } else { Some(bytes) })
+    }
+
+    /// All the rest.
+    pub fn read_all(&mut self, limit: usize) -> io::Result<Vec<u8>> {
+        Ok(self.read_bytes(usize::MAX, limit)?.unwrap_or_default())
+    }
+
+    /// The longest text that could begin a numeral; empty if it is too long for one.
+    pub fn read_numeral(&mut self) -> io::Result<Vec<u8>> {
+        while self.peek()?.is_some_and(|byte| matches!(byte, b' ' | b'\t'..=b'\r')) {
+            self.taken += 1;
+        }
+        let mut text = Vec::new();
+        self.accept(&mut text, b"+-")?;
+        let mut hexadecimal = false;
+        let mut digits = 0;
+        if self.accept(&mut text, b"0")? {
+            hexadecimal = self.accept(&mut text, b"xX")?;
+            digits = usize::from(!hexadecimal);
+        }
+        let set: &[u8] = if hexadecimal { b"0123456789abcdefABCDEF" } else { b"0123456789" };
+        while self.accept(&mut text, set)? {
+            digits += 1;
+        }
+        if self.accept(&mut text, b".")? {
+            while self.accept(&mut text, set)? {
+                digits += 1;
+            }
+        }
+        if digits > 0 && self.accept(&mut text, if hexadecimal { b"pP" } else { b"eE" })? {
+            self.accept(&mut text, b"+-")?;
+            while self.accept(&mut text, b"0123456789")? {}
+        }
+        if text.len() > MAX_NUMERAL {
+            text.clear();
+        }
+        Ok(text)
+    }
+
+    /// Takes the next byte if it is one of `set`, and the text is not too long yet.
+    fn accept(&mut self, text: &mut Vec<u8>, set: &[u8]) -> io::Result<bool> {
+        match self.peek()? {
+            Some(byte) if text.len() <= MAX_NUMERAL && set.contains(&byte) => {
+                text.push(byte);
+                self.taken += 1;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Moves to another place, and tells where that is.
+    pub fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.flush()?;
+        let to = match to {
+            SeekFrom::Current(offset) => {
+                let ahead = (self.input.len() - self.taken) as i64;
+                SeekFrom::Current(offset.checked_sub(ahead).ok_or(ErrorKind::InvalidInput)?)
+            }
+            other => other,
+        };
+        let place = self.file.seek(to)?;
+        self.input.clear();
+        self.taken = 0;
+        Ok(place)
+    }
+
+    /// Closes the stream; for a pipe, waits for the process and tells how it ended.
+    pub fn close(mut self) -> io::Result<Option<ExitStatus>> {
+        let flushed = self.flush();
+        let child = self.child.take();
+        // The process may wait for the end of its input.
+        drop(self);
+        let status = child.map(|mut child| child.wait()).transpose()?;
+        flushed.map(|()| status)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // Nobody is left who could be told of an error.
+        let _ = self.flush();
+        if let Some(mut child) = self.child.take() {
+            // It ends in its own time, and is not left as a zombie.
+            std::thread::spawn(move || child.wait());
+        }
+    }
+}
+
+fn take(out: &mut Vec<u8>, bytes: &[u8], limit: usize) -> io::Result<()> {
+    if out.len() + bytes.len() > limit || out.try_reserve(bytes.len()).is_err() {
+        return Err(ErrorKind::OutOfMemory.into());
+    }
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// The message of an error of the system, without the number that Rust adds, and the number.
+pub fn error_text(error: &io::Error) -> (Vec<u8>, i64) {
+    let code = error.raw_os_error().unwrap_or(0);
+    let text = error.to_string();
+    let text = text.strip_suffix(&format!(" (os error {code})")).unwrap_or(&text);
+    (text.as_bytes().to_vec(), code.into())
+}
+
+/// Whether `fopen` knows the mode.
+pub fn is_mode(mode: &[u8]) -> bool {
+    let [b'r' | b'w' | b'a', rest @ ..] = mode else { return false };
+    let rest = rest.strip_prefix(b"+").unwrap_or(rest);
+    matches!(rest, [] | [b'b'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1 << 30;
+
+    /// A file in the temporary folder that is removed at the end.
+    struct Scratch(std::path::PathBuf);
+    impl Scratch {
+        fn new(name: &str, content: &[u8]) -> Scratch {
+            let path = std::env::temp_dir().join(format!("neap-{}-{name}", std::process::id()));
+            std::fs::write(&path, content).expect("a file");
+            Scratch(path)
+        }
+        fn open(&self, mode: &str) -> Stream {
+            assert!(is_mode(mode.as_bytes()));
+            Stream::open(&self.0, mode.as_bytes()).expect("a stream")
+        }
+        fn content(&self) -> Vec<u8> {
+            std::fs::read(&self.0).expect("the file")
+        }
+    }
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn lines_bytes_and_the_rest() {
+        let scratch = Scratch::new("lines", b"one\ntwo\n\nlast");
+        let mut stream = scratch.open("r");
+        assert_eq!(stream.read_line(false, LIMIT).expect("a line").as_deref(), Some(&b"one"[..]));
+        assert_eq!(stream.read_line(true, LIMIT).expect("a line").as_deref(), Some(&b"two\n"[..]));
+        assert_eq!(stream.read_line(false, LIMIT).expect("a line").as_deref(), Some(&b""[..]));
+        assert_eq!(stream.read_bytes(2, LIMIT).expect("bytes").as_deref(), Some(&b"la"[..]));
+        assert!(!stream.at_end().expect("an answer"));
+        assert_eq!(stream.read_all(LIMIT).expect("the rest"), b"st");
+        assert!(stream.at_end().expect("an answer"));
+        assert_eq!(stream.read_line(false, LIMIT).expect("nothing"), None);
+        assert_eq!(stream.read_bytes(usize::MAX, LIMIT).expect("nothing"), None);
+        assert_eq!(stream.seek(SeekFrom::Start(0)).expect("a place"), 0);
+        assert!(stream.read_all(5).is_err());
+    }
+
+    #[test]
+    fn long_lines_cross_buffers() {
+        let long = vec![b'x'; 3 * BUFFER + 7];
+        let scratch = Scratch::new("long", &[&long[..], b"\n", &long[..]].concat());
+        let mut stream = scratch.open("rb");
+        assert_eq!(stream.read_line(false, LIMIT).expect("a line"), Some(long.clone()));
+        assert_eq!(stream.seek(SeekFrom::Current(0)).expect("a place"), long.len() as u64 + 1);
+        assert_eq!(stream.read_line(false, LIMIT).expect("a line"), Some(long));
+    }
+
+    #[test]
+    fn numerals() {
+        let scratch = Scratch::new("numerals", b"  12 -0x1F.8p+2\n.5e3z 0xg 1e+ +-3");
+        let mut stream = scratch.open("r");
+        for expected in ["12", "-0x1F.8p+2", ".5e3", ""] {
+            assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
+        }
+        assert_eq!(stream.read_bytes(1, LIMIT).expect("a byte").as_deref(), Some(&b"z"[..]));
+        for expected in ["0x", ""] {
+            assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
+        }
+        stream.read_bytes(1, LIMIT).expect("the g");
+        for expected in ["1e+", "+", "-3"] {
+            assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
+        }
+        let scratch = Scratch::new("too-long", &[b'1'; 300]);
+        assert_eq!(scratch.open("r").read_numeral().expect("text"), b"");
+    }
+
+    #[test]
+    fn reading_and_writing_take_turns() {
+        let scratch = Scratch::new("turns", b"0123456789");
+        let mut stream = scratch.open("r+");
+        assert_eq!(stream.read_bytes(2, LIMIT).expect("bytes").as_deref(), Some(&b"01"[..]));
+        stream.write(b"ab").expect("written");
+        assert_eq!(stream.read_bytes(2, LIMIT).expect("bytes").as_deref(), Some(&b"45"[..]));
+        assert_eq!(stream.seek(SeekFrom::Current(0)).expect("a place"), 6);
+        stream.write(b"c").expect("written");
+        assert_eq!(stream.close().expect("closed"), None);
+        assert_eq!(scratch.content(), b"01ab45c789");
+        let mut stream = scratch.open("a+");
+        stream.write(b"!").expect("written");
+        drop(stream);
+        assert_eq!(scratch.content(), b"01ab45c789!");
+        drop(scratch.open("w"));
+        assert_eq!(scratch.content(), b"");
+    }
+
+    #[test]
+    fn buffering() {
+        let scratch = Scratch::new("buffering", b"");
+        let mut stream = scratch.open("w");
+        stream.write(b"a").expect("written");
+        assert_eq!(scratch.content(), b"");
+        stream.set_buffering(Buffering::Line).expect("set");
+        stream.write(b"b").expect("written");
+        assert_eq!(scratch.content(), b"a");
+        stream.write(b"c\nd").expect("written");
+        assert_eq!(scratch.content(), b"abc\nd");
+        stream.set_buffering(Buffering::No).expect("set");
+        stream.write(b"e").expect("written");
+        assert_eq!(scratch.content(), b"abc\nde");
+    }
+
+    #[test]
+    fn errors_and_modes() {
+        let error = Stream::open("/nonexistent/file".as_ref(), b"r").err().expect("an error");
+        assert_eq!(error_text(&error), (b"No such file or directory".to_vec(), 2));
+        for mode in ["r", "w+", "ab", "r+b"] {
+            assert!(is_mode(mode.as_bytes()));
+        }
+        for mode in ["", "x", "rb+", "r++", "rbb", "rw"] {
+            assert!(!is_mode(mode.as_bytes()));
+        }
+        // Reading what is open for writing only is an error of the system.
+        let scratch = Scratch::new("write-only", b"x");
+        assert!(scratch.open("a").read_all(LIMIT).is_err());
+    }
+}

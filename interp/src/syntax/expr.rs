@@ -1,0 +1,336 @@
+//! The parser, second part: expressions.
+
+use super::ast::{BinaryOp, ExprId, ExprKind, Field, List, UnaryOp};
+use super::error::Fallible;
+use super::fold;
+use super::lexer::Value;
+use super::parser::Parser;
+use super::scope::{self, Meaning};
+use super::strings::StrId;
+use super::token::Token;
+
+/// The binding of unary operators, between `^` and the other binary operators.
+const UNARY_PRIORITY: u8 = 12;
+
+/// What a suffixed expression may be used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    Variable,
+    Call,
+    Other,
+}
+
+#[derive(Clone, Copy)]
+pub struct Suffixed {
+    pub id: ExprId,
+    pub class: Class,
+    /// The name, if it is that of a compile-time constant.
+    pub constant: Option<StrId>,
+}
+
+/// A binary operator with its left and right priority; right-associative if the right one is lower.
+fn binary_operator(token: Token) -> Option<(BinaryOp, u8, u8)> {
+    Some(match token {
+        Token::Plus => (BinaryOp::Add, 10, 10),
+        Token::Minus => (BinaryOp::Sub, 10, 10),
+        Token::Star => (BinaryOp::Mul, 11, 11),
+        Token::Percent => (BinaryOp::Mod, 11, 11),
+        Token::Caret => (BinaryOp::Pow, 14, 13),
+        Token::Slash => (BinaryOp::Div, 11, 11),
+        Token::DoubleSlash => (BinaryOp::IDiv, 11, 11),
+        Token::Ampersand => (BinaryOp::BAnd, 6, 6),
+        Token::Pipe => (BinaryOp::BOr, 4, 4),
+        Token::Tilde => (BinaryOp::BXor, 5, 5),
+        Token::ShiftLeft => (BinaryOp::Shl, 7, 7),
+        Token::ShiftRight => (BinaryOp::Shr, 7, 7),
+        Token::Concat => (BinaryOp::Concat, 9, 8),
+        Token::Equal => (BinaryOp::Eq, 3, 3),
+        Token::NotEqual => (BinaryOp::Ne, 3, 3),
+        Token::Less => (BinaryOp::Lt, 3, 3),
+        Token::LessEqual => (BinaryOp::Le, 3, 3),
+        Token::Greater => (BinaryOp::Gt, 3, 3),
+        Token::GreaterEqual => (BinaryOp::Ge, 3, 3),
+        Token::And => (BinaryOp::And, 2, 2),
+        Token::Or => (BinaryOp::Or, 1, 1),
+        _ => return None,
+    })
+}
+
+fn unary_operator(token: Token) -> Option<UnaryOp> {
+    Some(match token {
+        Token::Not => UnaryOp::Not,
+        Token::Minus => UnaryOp::Neg,
+        Token::Tilde => UnaryOp::BNot,
+        Token::Hash => UnaryOp::Len,
+        _ => return None,
+    })
+}
+
+impl Parser<'_> {
+    pub(super) fn expr(&mut self) -> Fallible<ExprId> {
+        self.subexpr(0)
+    }
+
+    /// An expression of operators that bind tighter than `limit`.
+    fn subexpr(&mut self, limit: u8) -> Fallible<ExprId> {
+        self.enter_level()?;
+        let mut left = if let Some(op) = unary_operator(self.token.token) {
+            let line = self.lexer.line;
+            self.next()?;
+            let operand = self.subexpr(UNARY_PRIORITY)?;
+            self.unary(op, operand, line)
+        } else {
+            self.simple_expr()?
+        };
+        while let Some((op, left_priority, right_priority)) = binary_operator(self.token.token)
+            && left_priority > limit
+        {
+            let line = self.lexer.line;
+            self.next()?;
+            self.settle(left);
+            let right = self.subexpr(right_priority)?;
+            left = self.binary(op, left, right, line);
+        }
+        self.leave_level();
+        Ok(left)
+    }
+
+    fn unary(&mut self, op: UnaryOp, operand: ExprId, line: u32) -> ExprId {
+        let kind = fold::unary(op, self.ast[operand].kind).unwrap_or(ExprKind::Unary { op, operand });
+        self.add_expr(kind, line)
+    }
+
+    fn binary(&mut self, op: BinaryOp, left: ExprId, right: ExprId, line: u32) -> ExprId {
+        let (left_kind, right_kind) = (self.ast[left].kind, self.ast[right].kind);
+        if let BinaryOp::And | BinaryOp::Or = op {
+            return match fold::truth(left_kind) {
+                Some(truth) if truth == (op == BinaryOp::Or) => left,
+                // A call would give all its values where only one is meant.
+                Some(_) if right_kind.is_multi() => self.add_expr(ExprKind::Paren(right), line),
+                Some(_) => right,
+                None => self.add_expr(ExprKind::Binary { op, left, right }, line),
+            };
+        }
+        if let Some(value) = fold::binary(op, left_kind, right_kind) {
+            return self.add_expr(value, line);
+        }
+        let line = match op {
+            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => self.last_line,
+            _ => line,
+        };
+        self.add_expr(ExprKind::Binary { op, left, right }, line)
+    }
+
+    fn simple_expr(&mut self) -> Fallible<ExprId> {
+        let kind = match (self.token.token, self.token.value) {
+            (Token::Nil, _) => ExprKind::Nil,
+            (Token::True, _) => ExprKind::Bool(true),
+            (Token::False, _) => ExprKind::Bool(false),
+            (_, Value::Int(value)) => ExprKind::Int(value),
+            (_, Value::Float(value)) => ExprKind::Float(value),
+            (Token::Str, Value::Str(id)) => ExprKind::Str(id),
+            (Token::Dots, _) => {
+                if !self.scope().function.is_vararg {
+                    return Err(self.syntax_error("cannot use '...' outside a vararg function"));
+                }
+                ExprKind::Vararg
+            }
+            (Token::LeftBrace, _) => return self.table(),
+            (Token::Function, _) => {
+                self.next()?;
+                let line = self.lexer.line;
+                return self.function_body(false, line);
+            }
+            _ => return Ok(self.suffixed_expr()?.id),
+        };
+        self.next()?;
+        Ok(self.add_expr(kind, self.last_line))
+    }
+
+    /// A name, given the variable that it means.
+    pub(super) fn variable(&mut self, name: StrId) -> Fallible<Suffixed> {
+        let line = self.last_line;
+        let mut constant = None;
+        let kind = match self.resolve(name)? {
+            Meaning::Local(id) => ExprKind::Local(id),
+            Meaning::Upval(index) => ExprKind::Upval(index),
+            Meaning::Constant(value) => {
+                constant = Some(name);
+                value
+            }
+            Meaning::Global => {
+                let environment = match self.resolve(self.names.env)? {
+                    Meaning::Local(id) => ExprKind::Local(id),
+                    Meaning::Upval(index) => ExprKind::Upval(index),
+                    Meaning::Constant(value) => value,
+                    // The main function has it as an upvalue.
+                    Meaning::Global => ExprKind::Upval(0),
+                };
+                let object = self.add_expr(environment, line);
+                let key = self.add_expr(ExprKind::Str(name), line);
+                ExprKind::Index { object, key }
+            }
+        };
+        Ok(Suffixed { id: self.add_expr(kind, line), class: Class::Variable, constant })
+    }
+
+    fn resolve(&mut self, name: StrId) -> Fallible<Meaning> {
+        scope::resolve(&mut self.scopes, name).map_err(|function| self.limit_error(function, "upvalues", scope::MAX_UPVALS))
+    }
+
+    fn primary_expr(&mut self) -> Fallible<Suffixed> {
+        match self.token.token {
+            Token::Name => {
+                let name = self.name()?;
+                self.variable(name)
+            }
+            Token::LeftParen => {
+                let line = self.lexer.line;
+                self.next()?;
+                let inner = self.expr()?;
+                self.expect_match(Token::RightParen, Token::LeftParen, line)?;
+                self.settle(inner);
+                let multi = self.ast[inner].kind.is_multi();
+                let id = if multi { self.add_expr(ExprKind::Paren(inner), self.last_line) } else { inner };
+                Ok(Suffixed { id, class: Class::Other, constant: None })
+            }
+            _ => Err(self.syntax_error("unexpected symbol")),
+        }
+    }
+
+    pub(super) fn suffixed_expr(&mut self) -> Fallible<Suffixed> {
+        let mut expr = self.primary_expr()?;
+        loop {
+            let object = expr.id;
+            let (kind, class, line) = match self.token.token {
+                Token::Dot => {
+                    expr = self.field_selector(object)?;
+                    continue;
+                }
+                Token::LeftBracket => {
+                    let key = self.bracketed()?;
+                    (ExprKind::Index { object, key }, Class::Variable, self.last_line)
+                }
+                Token::Colon => {
+                    self.next()?;
+                    let name = self.name()?;
+                    let name = self.add_expr(ExprKind::Str(name), self.last_line);
+                    let line = self.lexer.line;
+                    let args = self.call_args()?;
+                    (ExprKind::Method { object, name, args }, Class::Call, line)
+                }
+                Token::LeftParen | Token::Str | Token::LeftBrace => {
+                    let line = self.lexer.line;
+                    let args = self.call_args()?;
+                    (ExprKind::Call { callee: object, args }, Class::Call, line)
+                }
+                _ => return Ok(expr),
+            };
+            expr = Suffixed { id: self.add_expr(kind, line), class, constant: None };
+        }
+    }
+
+    /// `.name` or, in the name of a function, `:name`.
+    pub(super) fn field_selector(&mut self, object: ExprId) -> Fallible<Suffixed> {
+        self.next()?;
+        let name = self.name()?;
+        let key = self.add_expr(ExprKind::Str(name), self.last_line);
+        let id = self.add_expr(ExprKind::Index { object, key }, self.last_line);
+        Ok(Suffixed { id, class: Class::Variable, constant: None })
+    }
+
+    fn bracketed(&mut self) -> Fallible<ExprId> {
+        self.next()?;
+        let key = self.expr()?;
+        self.expect(Token::RightBracket)?;
+        Ok(key)
+    }
+
+    fn call_args(&mut self) -> Fallible<List> {
+        let line = self.lexer.line;
+        match self.token.token {
+            Token::LeftParen => {
+                self.next()?;
+                if self.accept(Token::RightParen)? {
+                    return Ok(List::EMPTY);
+                }
+                let args = self.expr_list()?;
+                self.expect_match(Token::RightParen, Token::LeftParen, line)?;
+                if let Some(&last) = self.ast.lists[args.range()].last() {
+                    self.settle(last);
+                }
+                Ok(args)
+            }
+            Token::LeftBrace => {
+                let table = self.table()?;
+                Ok(self.list_of(table))
+            }
+            Token::Str => {
+                let string = self.simple_expr()?;
+                Ok(self.list_of(string))
+            }
+            _ => Err(self.syntax_error("function arguments expected")),
+        }
+    }
+
+    pub(super) fn expr_list(&mut self) -> Fallible<List> {
+        let mark = self.pending_exprs.len();
+        loop {
+            let expr = self.expr()?;
+            self.pending_exprs.push(expr);
+            if !self.accept(Token::Comma)? {
+                break;
+            }
+            self.settle(expr);
+        }
+        Ok(self.finish_list(mark))
+    }
+
+    fn table(&mut self) -> Fallible<ExprId> {
+        let (opening_line, line) = (self.last_line, self.lexer.line);
+        self.expect(Token::LeftBrace)?;
+        let mark = self.pending_fields.len();
+        // A positional value is put in its place only when the next token has been read.
+        let mut unsettled = None;
+        while self.token.token != Token::RightBrace {
+            if let Some(value) = unsettled.take() {
+                self.settle(value);
+            }
+            let key = if self.token.token == Token::LeftBracket {
+                Some(self.bracketed()?)
+            } else if self.token.token == Token::Name && self.peek()? == Token::Assign {
+                let name = self.name()?;
+                Some(self.add_expr(ExprKind::Str(name), self.last_line))
+            } else {
+                None
+            };
+            if key.is_some() {
+                self.expect(Token::Assign)?;
+            }
+            let value = self.expr()?;
+            if key.is_none() {
+                unsettled = Some(value);
+            }
+            self.pending_fields.push(Field { key, value, line: self.last_line });
+            if !self.accept(Token::Comma)? && !self.accept(Token::Semicolon)? {
+                break;
+            }
+        }
+        self.expect_match(Token::RightBrace, Token::LeftBrace, line)?;
+        if let Some(value) = unsettled {
+            self.settle(value);
+        }
+        let fields = List { start: self.ast.fields.len() as u32, len: (self.pending_fields.len() - mark) as u32 };
+        self.ast.fields.extend(self.pending_fields.drain(mark..));
+        Ok(self.add_expr(ExprKind::Table { fields, end_line: self.last_line }, opening_line))
+    }
+
+    /// The last token read is part of what puts a looked-up value in its place: an error there names its line.
+    pub(super) fn settle(&mut self, expr: ExprId) {
+        let line = self.last_line;
+        let expr = &mut self.ast.exprs[expr.0 as usize];
+        if let ExprKind::Index { .. } = expr.kind {
+            expr.line = line;
+        }
+    }
+}

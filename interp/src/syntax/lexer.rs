@@ -1,0 +1,158 @@
+//! The lexer: a stream of tokens with their values. `logos` tells the tokens apart; what needs counting (long brackets),
+//! decoding (escapes) or the words of the reference implementation (errors) is read by hand from where it stopped.
+
+use super::error::{Fallible, SyntaxError};
+use super::number::{Number, parse_number};
+use super::strings::{StrId, Strings};
+use super::token::Token;
+use logos::Logos;
+
+/// What a token stands for.
+#[derive(Clone, Copy, Debug)]
+pub enum Value {
+    None,
+    Str(StrId),
+    Int(i64),
+    Float(f64),
+}
+
+/// A token with its value and its place in the source.
+#[derive(Clone, Copy, Debug)]
+pub struct Lexeme {
+    pub token: Token,
+    pub value: Value,
+    pub start: usize,
+    pub end: usize,
+}
+
+pub struct Lexer<'s> {
+    inner: logos::Lexer<'s, Token>,
+    chunk_name: &'s [u8],
+    /// The line reached, which is the line where the last token read ends.
+    pub line: u32,
+    pub strings: Strings,
+    /// The string literal being read, with its opening quote.
+    pub(super) buffer: Vec<u8>,
+}
+
+impl<'s> Lexer<'s> {
+    pub fn new(source: &'s [u8], chunk_name: &'s [u8]) -> Lexer<'s> {
+        Lexer { inner: Token::lexer(source), chunk_name, line: 1, strings: Strings::default(), buffer: Vec::new() }
+    }
+
+    pub fn next(&mut self) -> Fallible<Lexeme> {
+        loop {
+            let class = match self.inner.next() {
+                None => Token::Eof,
+                Some(Ok(class)) => class,
+                Some(Err(())) => Token::Other,
+            };
+            let start = self.inner.span().start;
+            let (token, value) = match class {
+                Token::Blank => continue,
+                Token::Newline => {
+                    self.line += 1;
+                    continue;
+                }
+                Token::CommentStart => {
+                    self.skip_comment()?;
+                    continue;
+                }
+                Token::Name => (class, Value::Str(self.strings.intern(self.inner.slice()))),
+                Token::NumeralStart => self.read_numeral(start)?,
+                Token::Quote => (Token::Str, Value::Str(self.read_string(self.inner.slice()[0])?)),
+                Token::LongBracket => {
+                    let level = self.inner.slice().len() - 2;
+                    self.read_long(level, true)?;
+                    (Token::Str, Value::Str(self.strings.intern(&self.buffer)))
+                }
+                Token::BrokenLongBracket => {
+                    let near = quote(self.inner.slice());
+                    return Err(self.error("invalid long string delimiter", Some(&near)));
+                }
+                _ => (class, Value::None),
+            };
+            return Ok(Lexeme { token, value, start, end: self.inner.span().end });
+        }
+    }
+
+    /// The source from the end of the last token.
+    pub(super) fn rest(&self) -> &'s [u8] {
+        self.inner.remainder()
+    }
+
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.inner.bump(bytes);
+    }
+
+    fn skip_comment(&mut self) -> Fallible<()> {
+        let rest = self.rest();
+        if let [b'[', tail @ ..] = rest {
+            let level = tail.iter().take_while(|&&b| b == b'=').count();
+            if tail.get(level) == Some(&b'[') {
+                self.advance(level + 2);
+                return self.read_long(level, false);
+            }
+        }
+        self.advance(rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len()));
+        Ok(())
+    }
+
+    /// Takes everything that could belong to a numeral, so that `3x` is one malformed number, not a number and a name.
+    fn read_numeral(&mut self, start: usize) -> Fallible<(Token, Value)> {
+        let text = &self.inner.source()[start..];
+        let mut len = self.inner.slice().len();
+        let mut exponent = b'e';
+        if text[len - 1] == b'0' && matches!(text.get(len), Some(b'x' | b'X')) {
+            exponent = b'p';
+            len += 1;
+        }
+        while let Some(&b) = text.get(len) {
+            if b.to_ascii_lowercase() == exponent {
+                len += 1;
+                len += matches!(text.get(len), Some(b'+' | b'-')) as usize;
+            } else if b.is_ascii_hexdigit() || b == b'.' {
+                len += 1;
+            } else {
+                len += (b.is_ascii_alphabetic() || b == b'_') as usize;
+                break;
+            }
+        }
+        let numeral = &text[..len];
+        self.advance(start + len - self.inner.span().end);
+        match parse_number(numeral) {
+            Some(Number::Int(value)) => Ok((Token::Int, Value::Int(value))),
+            Some(Number::Float(value)) => Ok((Token::Float, Value::Float(value))),
+            None => Err(self.error("malformed number", Some(&quote(numeral)))),
+        }
+    }
+
+    /// An error at the line reached. `near` is the token to blame as the message shows it.
+    pub fn error(&self, what: impl AsRef<[u8]>, near: Option<&[u8]>) -> Box<SyntaxError> {
+        SyntaxError::new(self.chunk_name, self.line, what.as_ref(), near)
+    }
+
+    /// A token as messages show it after "near".
+    pub fn show(&self, lexeme: &Lexeme) -> Vec<u8> {
+        let raw = &self.inner.source()[lexeme.start..lexeme.end];
+        match (lexeme.token, lexeme.value) {
+            (Token::Eof, _) => b"<eof>".to_vec(),
+            (Token::Other, _) if !(b' '..=b'~').contains(&raw[0]) => format!("'<\\{}>'", raw[0]).into_bytes(),
+            (Token::Str, Value::Str(id)) => {
+                // The delimiters as they stand in the source, the text between them decoded.
+                let delimiter = match raw[0] {
+                    b'[' => 2 + raw[1..].iter().take_while(|&&b| b == b'=').count(),
+                    _ => 1,
+                };
+                quote(&[&raw[..delimiter], self.strings.get(id), &raw[raw.len() - delimiter..]].concat())
+            }
+            _ => quote(raw),
+        }
+    }
+}
+
+/// In quotes, up to the first zero byte: messages are made by C's rules.
+pub fn quote(text: &[u8]) -> Vec<u8> {
+    let text = text.split(|&b| b == 0).next().unwrap_or(text);
+    [b"'", text, b"'"].concat()
+}

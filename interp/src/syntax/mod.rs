@@ -1,0 +1,42 @@
+//! From source text to syntax tree: lexer, names and scopes, parser.
+//!
+//! Names are resolved while parsing, because the language asks for it: a variable is visible from the end of its
+//! declaration, an assignment to a constant is reported where it stands, and what a name means may decide what the
+//! rest of the source means. What only the end of a function can tell, namely which of its variables are captured
+//! by a closure, stands in the finished tree.
+//!
+//! * **I1** No recursion is deeper than `MAX_LEVELS` levels of the grammar; what the grammar repeats is a loop.
+//! * **I2** Every error is a `SyntaxError` with the words of the reference implementation.
+//!
+//! Pure: imports nothing of the heap or of the interpreter.
+
+pub mod ast;
+mod error;
+mod expr;
+mod fold;
+mod lexer;
+mod number;
+mod parser;
+mod scope;
+mod string;
+mod strings;
+mod token;
+
+pub use error::{SyntaxError, chunk_id};
+pub use number::{Number, parse_number};
+pub use parser::{MAX_LEVELS, parse};
+pub use string::encode_utf8;
+pub use strings::{StrId, Strings};
+
+pub(crate) use error::Fallible;
+
+/// Passes over what may precede the source in a file: a byte order mark, and a first line that starts with `#`.
+/// The newline of that line stays, so that line numbers stay right.
+pub fn skip_shebang(source: &[u8]) -> &[u8] {
+    let text = source.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(source);
+    if text.first() != Some(&b'#') {
+        return text;
+    }
+    let end = text.iter().position(|&b| b == b'\n').unwrap_or(text.len());
+    &text[end..]
+}

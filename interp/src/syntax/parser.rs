@@ -1,0 +1,640 @@
+//! The parser, first part: tokens, functions and statements. By recursive descent, bounded by `MAX_LEVELS`.
+
+use super::ast::*;
+use super::error::{Fallible, SyntaxError};
+use super::expr::{Class, Suffixed};
+use super::lexer::{Lexeme, Lexer, Value};
+use super::scope::{self, Attrib, FunctionScope, GotoError};
+use super::strings::StrId;
+use super::token::Token;
+
+/// How deep constructs may stand inside each other. The reference implementation allows 200 nested C calls, of which a
+/// few are taken before its parser starts.
+pub const MAX_LEVELS: u32 = 197;
+
+/// Names that the compiler itself uses.
+pub(super) struct WellKnown {
+    pub env: StrId,
+    self_name: StrId,
+    for_state: StrId,
+}
+
+pub(super) struct Parser<'s> {
+    pub lexer: Lexer<'s>,
+    pub token: Lexeme,
+    ahead: Option<Lexeme>,
+    /// The line where the last token consumed ends.
+    pub last_line: u32,
+    levels: u32,
+    pub ast: Ast,
+    /// The functions being parsed, the innermost last.
+    pub scopes: Vec<FunctionScope>,
+    pub names: WellKnown,
+    // Lists under construction; a finished one moves into its arena as a whole.
+    pub pending_exprs: Vec<ExprId>,
+    pub pending_fields: Vec<Field>,
+    pending_stmts: Vec<Stmt>,
+    pending_clauses: Vec<Clause>,
+}
+
+/// Parses a chunk: the body of a vararg function with the upvalue `_ENV`.
+pub fn parse(source: &[u8], chunk_name: &[u8]) -> Result<Ast, SyntaxError> {
+    let mut lexer = Lexer::new(source, chunk_name);
+    // Nodes are numbered by 32 bits, and no source has more nodes than a small multiple of its bytes.
+    if source.len() > i32::MAX as usize / 4 {
+        return Err(*lexer.error("chunk too large", None));
+    }
+    let names = WellKnown {
+        env: lexer.strings.intern(b"_ENV"),
+        self_name: lexer.strings.intern(b"self"),
+        for_state: lexer.strings.intern(b"(for state)"),
+    };
+    let mut parser = Parser {
+        lexer,
+        token: Lexeme { token: Token::Eof, value: Value::None, start: 0, end: 0 },
+        ahead: None,
+        last_line: 1,
+        levels: 0,
+        ast: Ast::default(),
+        scopes: Vec::new(),
+        names,
+        pending_exprs: Vec::new(),
+        pending_fields: Vec::new(),
+        pending_stmts: Vec::new(),
+        pending_clauses: Vec::new(),
+    };
+    parser.main_function().map_err(|error| *error)?;
+    let mut ast = parser.ast;
+    ast.strings = parser.lexer.strings;
+    Ok(ast)
+}
+
+impl Parser<'_> {
+    // Tokens.
+
+    pub(super) fn next(&mut self) -> Fallible<()> {
+        self.last_line = self.lexer.line;
+        self.token = match self.ahead.take() {
+            Some(lexeme) => lexeme,
+            None => self.lexer.next()?,
+        };
+        Ok(())
+    }
+
+    /// The class of the token after the current one.
+    pub(super) fn peek(&mut self) -> Fallible<Token> {
+        let lexeme = self.lexer.next()?;
+        self.ahead = Some(lexeme);
+        Ok(lexeme.token)
+    }
+
+    pub(super) fn accept(&mut self, token: Token) -> Fallible<bool> {
+        let found = self.token.token == token;
+        if found {
+            self.next()?;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn expect(&mut self, token: Token) -> Fallible<()> {
+        if self.accept(token)? { Ok(()) } else { Err(self.expected(token)) }
+    }
+
+    /// Expects the token that closes what `opener` opened on `line`.
+    pub(super) fn expect_match(&mut self, token: Token, opener: Token, line: u32) -> Fallible<()> {
+        if self.accept(token)? {
+            return Ok(());
+        }
+        if line == self.lexer.line {
+            return Err(self.expected(token));
+        }
+        let what = format!("{} expected (to close {} at line {line})", token.quoted(), opener.quoted());
+        Err(self.syntax_error(what))
+    }
+
+    pub(super) fn name(&mut self) -> Fallible<StrId> {
+        match (self.token.token, self.token.value) {
+            (Token::Name, Value::Str(id)) => {
+                self.next()?;
+                Ok(id)
+            }
+            _ => Err(self.expected(Token::Name)),
+        }
+    }
+
+    fn block_ends(&self, with_until: bool) -> bool {
+        match self.token.token {
+            Token::Else | Token::Elseif | Token::End | Token::Eof => true,
+            Token::Until => with_until,
+            _ => false,
+        }
+    }
+
+    // Errors.
+
+    pub(super) fn syntax_error(&self, what: impl AsRef<[u8]>) -> Box<SyntaxError> {
+        self.lexer.error(what, Some(&self.lexer.show(&self.token)))
+    }
+
+    fn expected(&self, token: Token) -> Box<SyntaxError> {
+        self.syntax_error(format!("{} expected", token.quoted()))
+    }
+
+    /// An error of meaning, which blames no token. `{}` in the message stands for a name.
+    fn semantic_error(&self, what: &str, name: StrId) -> Box<SyntaxError> {
+        let (before, after) = what.split_once("{}").unwrap_or((what, ""));
+        let what = [before.as_bytes(), self.lexer.strings.get(name), after.as_bytes()].concat();
+        self.lexer.error(what, None)
+    }
+
+    pub(super) fn limit_error(&self, function: usize, what: &str, limit: usize) -> Box<SyntaxError> {
+        let place = match self.scopes[function].function.line {
+            0 => "main function".to_string(),
+            line => format!("function at line {line}"),
+        };
+        self.syntax_error(format!("too many {what} (limit is {limit}) in {place}"))
+    }
+
+    fn goto_error(&self, error: GotoError, label: Option<StrId>) -> Box<SyntaxError> {
+        match (error, label) {
+            (GotoError::Repeated(line), Some(name)) => {
+                self.semantic_error(&format!("label '{{}}' already defined on line {line}"), name)
+            }
+            (GotoError::JumpsIntoScope { goto_line, local }, Some(name)) => {
+                let label = self.lexer.strings.get(name);
+                let middle = format!("> at line {goto_line} jumps into the scope of local '");
+                let local = self.lexer.strings.get(local);
+                self.lexer.error([b"<goto ", label, middle.as_bytes(), local, b"'"].concat(), None)
+            }
+            (GotoError::NoLabel { name, line }, _) => {
+                self.semantic_error(&format!("no visible label '{{}}' for <goto> at line {line}"), name)
+            }
+            (GotoError::BreakOutsideLoop { line }, _) => self.lexer.error(format!("break outside loop at line {line}"), None),
+            // Errors of a label come with its name.
+            (GotoError::Repeated(_) | GotoError::JumpsIntoScope { .. }, None) => self.lexer.error("bad label", None),
+        }
+    }
+
+    pub(super) fn enter_level(&mut self) -> Fallible<()> {
+        self.levels += 1;
+        if self.levels > MAX_LEVELS {
+            return Err(Box::new(SyntaxError { message: b"C stack overflow".to_vec(), line: 0, incomplete: false }));
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave_level(&mut self) {
+        self.levels -= 1;
+    }
+
+    // The tree.
+
+    pub(super) fn add_expr(&mut self, kind: ExprKind, line: u32) -> ExprId {
+        let id = ExprId(self.ast.exprs.len() as u32);
+        self.ast.exprs.push(Expr { kind, line });
+        id
+    }
+
+    pub(super) fn list_of(&mut self, expr: ExprId) -> List {
+        self.ast.lists.push(expr);
+        List { start: self.ast.lists.len() as u32 - 1, len: 1 }
+    }
+
+    /// Makes a list of the pending expressions from `mark` on.
+    pub(super) fn finish_list(&mut self, mark: usize) -> List {
+        let list = List { start: self.ast.lists.len() as u32, len: (self.pending_exprs.len() - mark) as u32 };
+        self.ast.lists.extend(self.pending_exprs.drain(mark..));
+        list
+    }
+
+    fn add_stmt(&mut self, kind: StmtKind) {
+        self.pending_stmts.push(Stmt { kind, line: self.last_line });
+    }
+
+    // Functions and blocks.
+
+    pub(super) fn scope(&mut self) -> &mut FunctionScope {
+        let innermost = self.scopes.len() - 1;
+        &mut self.scopes[innermost]
+    }
+
+    fn main_function(&mut self) -> Fallible<()> {
+        self.ast.functions.push(Function::default());
+        let mut scope = FunctionScope::new(0);
+        scope.function.is_vararg = true;
+        scope.add_upval(Upval { name: self.names.env, from_register: true, index: 0 }, Attrib::Regular);
+        scope.open_block(false);
+        self.scopes.push(scope);
+        self.next()?;
+        let body = self.statements()?;
+        if self.token.token != Token::Eof {
+            return Err(self.expected(Token::Eof));
+        }
+        self.close_function(FuncId(0), body)
+    }
+
+    fn close_function(&mut self, id: FuncId, body: List) -> Fallible<()> {
+        self.close_block()?;
+        if let Some(scope) = self.scopes.pop() {
+            let return_line = self.last_line;
+            self.ast.functions[id.0 as usize] = Function { body: Some(body), return_line, ..scope.function };
+        }
+        Ok(())
+    }
+
+    /// Parameters and body; `line` is where the definition starts.
+    pub(super) fn function_body(&mut self, is_method: bool, line: u32) -> Fallible<ExprId> {
+        let id = FuncId(self.ast.functions.len() as u32);
+        self.ast.functions.push(Function::default());
+        let mut scope = FunctionScope::new(line);
+        scope.open_block(false);
+        self.scopes.push(scope);
+        self.expect(Token::LeftParen)?;
+        let mut params = 0;
+        if is_method {
+            self.declare(self.names.self_name, Attrib::Regular)?;
+            params += 1;
+        }
+        if self.token.token != Token::RightParen {
+            loop {
+                match self.token.token {
+                    Token::Name => {
+                        let name = self.name()?;
+                        self.declare(name, Attrib::Regular)?;
+                        params += 1;
+                    }
+                    Token::Dots => {
+                        self.next()?;
+                        self.scope().function.is_vararg = true;
+                        break;
+                    }
+                    _ => return Err(self.syntax_error("<name> or '...' expected")),
+                }
+                if !self.accept(Token::Comma)? {
+                    break;
+                }
+            }
+        }
+        self.scope().activate(params);
+        self.scope().function.params = params as u8;
+        self.expect(Token::RightParen)?;
+        let body = self.statements()?;
+        self.scope().function.end_line = self.lexer.line;
+        self.expect_match(Token::End, Token::Function, line)?;
+        self.close_function(id, body)?;
+        Ok(self.add_expr(ExprKind::Function(id), self.last_line))
+    }
+
+    fn declare(&mut self, name: StrId, attrib: Attrib) -> Fallible<()> {
+        if self.scope().declare(name, attrib) {
+            return Ok(());
+        }
+        Err(self.limit_error(self.scopes.len() - 1, "local variables", scope::MAX_LOCALS))
+    }
+
+    fn open_block(&mut self) {
+        self.scope().open_block(false);
+    }
+
+    fn open_loop(&mut self) -> LabelId {
+        // A loop's block has an exit.
+        self.scope().open_block(true).unwrap_or(LabelId(0))
+    }
+
+    fn close_block(&mut self) -> Fallible<()> {
+        self.scope().close_block().map_err(|error| self.goto_error(error, None))
+    }
+
+    fn block(&mut self) -> Fallible<List> {
+        self.open_block();
+        let body = self.statements()?;
+        self.close_block()?;
+        Ok(body)
+    }
+
+    fn statements(&mut self) -> Fallible<List> {
+        let mark = self.pending_stmts.len();
+        while !self.block_ends(true) {
+            let is_return = self.token.token == Token::Return;
+            self.statement()?;
+            if is_return {
+                break;
+            }
+        }
+        let list = List { start: self.ast.stmts.len() as u32, len: (self.pending_stmts.len() - mark) as u32 };
+        self.ast.stmts.extend(self.pending_stmts.drain(mark..));
+        Ok(list)
+    }
+
+    // Statements.
+
+    fn statement(&mut self) -> Fallible<()> {
+        let line = self.lexer.line;
+        self.enter_level()?;
+        match self.token.token {
+            Token::Semicolon => self.next()?,
+            Token::If => self.if_statement(line)?,
+            Token::While => self.while_statement(line)?,
+            Token::Do => {
+                self.next()?;
+                let body = self.block()?;
+                // What the block's end does belongs to its last line.
+                self.add_stmt(StmtKind::Do(body));
+                self.expect_match(Token::End, Token::Do, line)?;
+            }
+            Token::For => self.for_statement(line)?,
+            Token::Repeat => self.repeat_statement(line)?,
+            Token::Function => self.function_statement(line)?,
+            Token::Local => {
+                self.next()?;
+                if self.accept(Token::Function)? { self.local_function()? } else { self.local_statement()? }
+            }
+            Token::DoubleColon => {
+                self.next()?;
+                let name = self.name()?;
+                self.label(name, line)?;
+            }
+            Token::Return => self.return_statement()?,
+            Token::Break => {
+                self.next()?;
+                let index = self.scope().add_goto(None, line);
+                self.add_stmt(StmtKind::Goto(index));
+            }
+            Token::Goto => {
+                self.next()?;
+                let line = self.lexer.line;
+                let name = self.name()?;
+                let index = self.scope().add_goto(Some(name), line);
+                self.add_stmt(StmtKind::Goto(index));
+            }
+            _ => self.expr_statement()?,
+        }
+        self.leave_level();
+        Ok(())
+    }
+
+    fn if_statement(&mut self, line: u32) -> Fallible<()> {
+        let mark = self.pending_clauses.len();
+        let mut otherwise = None;
+        loop {
+            // At `if` or `elseif`.
+            self.next()?;
+            let condition = self.expr()?;
+            self.expect(Token::Then)?;
+            self.settle(condition);
+            let then_line = self.last_line;
+            let body = self.block()?;
+            self.pending_clauses.push(Clause { condition, line: then_line, body });
+            if self.token.token != Token::Elseif {
+                break;
+            }
+        }
+        if self.accept(Token::Else)? {
+            otherwise = Some(self.block()?);
+        }
+        let clauses = List { start: self.ast.clauses.len() as u32, len: (self.pending_clauses.len() - mark) as u32 };
+        self.ast.clauses.extend(self.pending_clauses.drain(mark..));
+        self.add_stmt(StmtKind::If { clauses, otherwise });
+        self.expect_match(Token::End, Token::If, line)
+    }
+
+    fn while_statement(&mut self, line: u32) -> Fallible<()> {
+        self.next()?;
+        let condition = self.expr()?;
+        let condition_line = self.last_line;
+        let exit = self.open_loop();
+        self.expect(Token::Do)?;
+        let body = self.block()?;
+        let kind = StmtKind::While { condition, body, exit, end_line: self.last_line };
+        self.pending_stmts.push(Stmt { kind, line: condition_line });
+        self.expect_match(Token::End, Token::While, line)?;
+        self.close_block()
+    }
+
+    fn repeat_statement(&mut self, line: u32) -> Fallible<()> {
+        let exit = self.open_loop();
+        self.open_block();
+        self.next()?;
+        let body = self.statements()?;
+        self.expect_match(Token::Until, Token::Repeat, line)?;
+        let condition = self.expr()?;
+        self.close_block()?;
+        self.close_block()?;
+        self.add_stmt(StmtKind::Repeat { body, condition, exit });
+        Ok(())
+    }
+
+    fn for_statement(&mut self, line: u32) -> Fallible<()> {
+        let exit = self.open_loop();
+        self.next()?;
+        let name = self.name()?;
+        let (kind, loop_line) = match self.token.token {
+            Token::Assign => (self.numeric_for(name, exit)?, line),
+            Token::Comma | Token::In => self.generic_for(name, exit)?,
+            _ => return Err(self.syntax_error("'=' or 'in' expected")),
+        };
+        self.pending_stmts.push(Stmt { kind, line: loop_line });
+        self.expect_match(Token::End, Token::For, line)?;
+        self.close_block()
+    }
+
+    fn numeric_for(&mut self, name: StrId, exit: LabelId) -> Fallible<StmtKind> {
+        for _ in 0..3 {
+            self.declare(self.names.for_state, Attrib::Regular)?;
+        }
+        self.declare(name, Attrib::Regular)?;
+        self.expect(Token::Assign)?;
+        let mark = self.pending_exprs.len();
+        let start = self.expr()?;
+        self.pending_exprs.push(start);
+        self.expect(Token::Comma)?;
+        let limit = self.expr()?;
+        self.pending_exprs.push(limit);
+        if self.accept(Token::Comma)? {
+            let step = self.expr()?;
+            self.pending_exprs.push(step);
+        }
+        let values = self.finish_list(mark);
+        let first = self.scope().activate(3);
+        let (body, do_line) = self.for_body(1)?;
+        Ok(StmtKind::NumericFor { first, values, body, exit, do_line })
+    }
+
+    fn generic_for(&mut self, name: StrId, exit: LabelId) -> Fallible<(StmtKind, u32)> {
+        for _ in 0..4 {
+            self.declare(self.names.for_state, Attrib::Regular)?;
+        }
+        self.declare(name, Attrib::Regular)?;
+        let mut count = 1;
+        while self.accept(Token::Comma)? {
+            let name = self.name()?;
+            self.declare(name, Attrib::Regular)?;
+            count += 1;
+        }
+        self.expect(Token::In)?;
+        let line = self.lexer.line;
+        let values = self.expr_list()?;
+        let first = self.scope().activate(4);
+        let (body, do_line) = self.for_body(count)?;
+        Ok((StmtKind::GenericFor { first, count: count as u32, values, body, exit, do_line }, line))
+    }
+
+    /// `do` and the body, in a scope of `count` declared variables; gives the line of `do` too.
+    fn for_body(&mut self, count: usize) -> Fallible<(List, u32)> {
+        self.expect(Token::Do)?;
+        let do_line = self.last_line;
+        self.open_block();
+        self.scope().activate(count);
+        let body = self.block()?;
+        self.close_block()?;
+        Ok((body, do_line))
+    }
+
+    fn function_statement(&mut self, line: u32) -> Fallible<()> {
+        self.next()?;
+        let name = self.name()?;
+        let mut target = self.variable(name)?;
+        while self.token.token == Token::Dot {
+            target = self.field_selector(target.id)?;
+        }
+        let is_method = self.token.token == Token::Colon;
+        if is_method {
+            target = self.field_selector(target.id)?;
+        }
+        let value = self.function_body(is_method, line)?;
+        self.check_assignable(target)?;
+        let (targets, values) = (self.list_of(target.id), self.list_of(value));
+        // The definition happens in its first line.
+        self.pending_stmts.push(Stmt { kind: StmtKind::Assign { targets, values }, line });
+        Ok(())
+    }
+
+    fn local_function(&mut self) -> Fallible<()> {
+        let name = self.name()?;
+        self.declare(name, Attrib::Regular)?;
+        let local = self.scope().activate(1);
+        let line = self.lexer.line;
+        let value = self.function_body(false, line)?;
+        self.add_stmt(StmtKind::LocalFunction { local, value });
+        Ok(())
+    }
+
+    fn local_statement(&mut self) -> Fallible<()> {
+        let mut count = 0;
+        let mut to_close = None;
+        let mut attrib;
+        loop {
+            let name = self.name()?;
+            self.declare(name, Attrib::Regular)?;
+            attrib = self.attrib()?;
+            self.scope().set_last_attrib(attrib);
+            if attrib == Attrib::Close {
+                if to_close.is_some() {
+                    return Err(self.lexer.error("multiple to-be-closed variables in local list", None));
+                }
+                to_close = Some(count as u8);
+            }
+            count += 1;
+            if !self.accept(Token::Comma)? {
+                break;
+            }
+        }
+        let mut values = if self.accept(Token::Assign)? { self.expr_list()? } else { List::EMPTY };
+        // A last variable that is constant and gets a constant is none: its value takes its place everywhere.
+        let mut constant = None;
+        if attrib == Attrib::Const && values.len as usize == count {
+            let last = self.ast.lists[values.range().end - 1];
+            constant = Some(self.ast[last].kind).filter(|&kind| {
+                matches!(kind, ExprKind::Nil | ExprKind::Bool(_) | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_))
+            });
+        }
+        if constant.is_some() {
+            count -= 1;
+            values.len -= 1;
+        }
+        let first = self.scope().activate(count);
+        if let Some(value) = constant {
+            self.scope().activate_constant(value);
+        }
+        if count > 0 {
+            self.add_stmt(StmtKind::Local { first, count: count as u32, values, to_close });
+        }
+        Ok(())
+    }
+
+    fn attrib(&mut self) -> Fallible<Attrib> {
+        if !self.accept(Token::Less)? {
+            return Ok(Attrib::Regular);
+        }
+        let name = self.name()?;
+        self.expect(Token::Greater)?;
+        match self.lexer.strings.get(name) {
+            b"const" => Ok(Attrib::Const),
+            b"close" => Ok(Attrib::Close),
+            _ => Err(self.semantic_error("unknown attribute '{}'", name)),
+        }
+    }
+
+    fn label(&mut self, name: StrId, line: u32) -> Fallible<()> {
+        self.expect(Token::DoubleColon)?;
+        while let Token::Semicolon | Token::DoubleColon = self.token.token {
+            self.statement()?;
+        }
+        let is_last = self.block_ends(false);
+        let scope = self.scope();
+        let label = scope.check_label(name).and_then(|()| scope.add_label(name, line, is_last));
+        let label = label.map_err(|error| self.goto_error(error, Some(name)))?;
+        self.add_stmt(StmtKind::Label(label));
+        Ok(())
+    }
+
+    fn return_statement(&mut self) -> Fallible<()> {
+        self.next()?;
+        let none = self.block_ends(true) || self.token.token == Token::Semicolon;
+        let values = if none { List::EMPTY } else { self.expr_list()? };
+        self.add_stmt(StmtKind::Return(values));
+        self.accept(Token::Semicolon)?;
+        Ok(())
+    }
+
+    fn check_assignable(&self, target: Suffixed) -> Fallible<()> {
+        let innermost = &self.scopes[self.scopes.len() - 1];
+        match target.constant.or_else(|| scope::read_only(innermost, self.ast[target.id].kind)) {
+            Some(name) => Err(self.semantic_error("attempt to assign to const variable '{}'", name)),
+            None => Ok(()),
+        }
+    }
+
+    /// A call or an assignment.
+    fn expr_statement(&mut self) -> Fallible<()> {
+        let mut target = self.suffixed_expr()?;
+        if !matches!(self.token.token, Token::Assign | Token::Comma) {
+            if target.class != Class::Call {
+                return Err(self.syntax_error("syntax error"));
+            }
+            self.add_stmt(StmtKind::Call(target.id));
+            return Ok(());
+        }
+        let mark = self.pending_exprs.len();
+        let levels = self.levels;
+        loop {
+            if target.class != Class::Variable {
+                return Err(self.syntax_error("syntax error"));
+            }
+            self.check_assignable(target)?;
+            self.pending_exprs.push(target.id);
+            if !self.accept(Token::Comma)? {
+                break;
+            }
+            target = self.suffixed_expr()?;
+            // The reference recurses here; the same programs shall be too deep.
+            self.enter_level()?;
+        }
+        let targets = self.finish_list(mark);
+        self.expect(Token::Assign)?;
+        let values = self.expr_list()?;
+        self.levels = levels;
+        self.add_stmt(StmtKind::Assign { targets, values });
+        Ok(())
+    }
+}

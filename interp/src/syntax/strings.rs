@@ -1,0 +1,27 @@
+//! The strings of a chunk (names and literals), each held once and known by a number.
+
+use indexmap::IndexSet;
+
+/// The number of a string in its chunk's `Strings`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct StrId(pub u32);
+
+/// All strings of one chunk.
+#[derive(Default, Debug)]
+pub struct Strings {
+    set: IndexSet<Box<[u8]>>,
+}
+
+impl Strings {
+    pub fn intern(&mut self, bytes: &[u8]) -> StrId {
+        let index = match self.set.get_index_of(bytes) {
+            Some(index) => index,
+            None => self.set.insert_full(bytes.into()).0,
+        };
+        StrId(index as u32)
+    }
+
+    pub fn get(&self, id: StrId) -> &[u8] {
+        &self.set[id.0 as usize]
+    }
+}

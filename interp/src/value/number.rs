@@ -1,0 +1,56 @@
+//! Numbers as text.
+
+use super::{Tag, Value};
+
+/// Room for the text of a number.
+pub struct NumberBuffer {
+    bytes: [u8; 40],
+}
+
+impl NumberBuffer {
+    pub const fn new() -> NumberBuffer {
+        NumberBuffer { bytes: [0; 40] }
+    }
+}
+
+impl Default for NumberBuffer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The text of a number as `tostring` gives it.
+pub fn number_text(v: Value, buffer: &mut NumberBuffer) -> &[u8] {
+    if v.tag() == Tag::INT {
+        let n = v.raw_int();
+        let mut rest = n.unsigned_abs();
+        let mut at = buffer.bytes.len();
+        loop {
+            at -= 1;
+            buffer.bytes[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if n < 0 {
+            at -= 1;
+            buffer.bytes[at] = b'-';
+        }
+        return &buffer.bytes[at..];
+    }
+    let mut text = Vec::with_capacity(32);
+    crate::stdlib::format::push_float(&mut text, v.raw_float());
+    let n = text.len().min(buffer.bytes.len());
+    buffer.bytes[..n].copy_from_slice(&text[..n]);
+    &buffer.bytes[..n]
+}
+
+impl From<crate::syntax::Number> for Value {
+    fn from(n: crate::syntax::Number) -> Value {
+        match n {
+            crate::syntax::Number::Int(i) => Value::int(i),
+            crate::syntax::Number::Float(f) => Value::float(f),
+        }
+    }
+}

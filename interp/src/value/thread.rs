@@ -1,0 +1,164 @@
+//! Coroutines: a value stack and a stack of frames.
+
+use super::Value;
+use super::function::Closure;
+use super::gc::Gc;
+use super::kinds::{LuaRuntime, kind};
+use neap_gc::{Header, Heap, OutOfMemory, Stack};
+use std::cell::{Cell, UnsafeCell};
+
+/// Flags of a frame. A frame without flags is a Lua function called by a Lua function, and returns on the fast path.
+pub mod frame_flags {
+    /// Returning leaves the innermost `execute`.
+    pub const FRESH: u16 = 1 << 0;
+    /// A metamethod: its result completes the caller's instruction.
+    pub const META: u16 = 1 << 1;
+    /// The lowest frame that ran since the last scan of the stack (R7).
+    pub const WATERMARK: u16 = 1 << 2;
+    /// A native function.
+    pub const NATIVE: u16 = 1 << 3;
+    /// `pcall` or `xpcall` in progress.
+    pub const PCALL: u16 = 1 << 4;
+    pub const XPCALL: u16 = 1 << 5;
+    /// A protected call that has failed and is closing variables.
+    pub const CLOSING: u16 = 1 << 6;
+    /// `coroutine.resume` (or a wrap function) waiting for its coroutine.
+    pub const RESUME: u16 = 1 << 7;
+    pub const WRAP: u16 = 1 << 8;
+    /// `coroutine.yield`, suspended.
+    pub const YIELD: u16 = 1 << 9;
+    /// The frame replaced another by a tail call.
+    pub const TAIL: u16 = 1 << 10;
+    /// A finalizer, run between two instructions of the frame below.
+    pub const FINALIZER: u16 = 1 << 11;
+}
+
+/// An activation.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Frame {
+    /// Lua: the next instruction.
+    pub pc: *const Cell<u32>,
+    /// Lua: the running closure; null for native functions.
+    pub closure: *mut Closure,
+    /// Slot of the function.
+    pub func: u32,
+    /// Slot of the first register.
+    pub base: u32,
+    /// Lua: number of extra arguments (below the base). Native: unused.
+    pub varargs: u32,
+    /// Results wanted, -1: all.
+    pub wanted: i16,
+    pub flags: u16,
+}
+
+impl Frame {
+    #[inline(always)]
+    pub fn is_lua(&self) -> bool {
+        self.flags & frame_flags::NATIVE == 0
+    }
+    #[inline(always)]
+    pub fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+    /// The running closure of a Lua frame.
+    #[inline(always)]
+    pub fn closure(&self) -> Gc<Closure> {
+        debug_assert!(self.is_lua());
+        // SAFETY: Lua frames hold their closure, which stands in the stack at `func` as well (V1).
+        unsafe { Gc::from_raw(std::ptr::NonNull::new_unchecked(self.closure)) }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// Not started, or waiting in a yield.
+    Suspended,
+    Running,
+    /// Has resumed another one.
+    Normal,
+    Dead,
+}
+
+/// What a thread keeps beside its cell's fixed head. Only the interpreter and the collector touch it, never at the same time.
+pub struct ThreadState {
+    /// The collector's record; `slots` is an explicit block of `capacity` values.
+    pub stack: Stack<Value>,
+    pub capacity: usize,
+    /// An explicit block of `frame_capacity` frames.
+    pub frames: *mut Frame,
+    pub frame_count: usize,
+    pub frame_capacity: usize,
+    /// Slots of pending to-be-closed variables, ascending.
+    pub tbc: Vec<u32>,
+    /// Depth of host recursion that may not be left by a yield.
+    pub unyieldable: u32,
+    /// The thread that resumed this one.
+    pub resumer: Option<Gc<Thread>>,
+    /// `execute` depth in which the thread was resumed.
+    pub failed: bool,
+}
+
+/// A coroutine, or the main thread.
+#[repr(C)]
+pub struct Thread {
+    header: Header,
+    pub status: Cell<Status>,
+    state: UnsafeCell<ThreadState>,
+}
+
+impl Gc<Thread> {
+    /// Slots and frames of a new coroutine: most stay small.
+    const FIRST_SLOTS: usize = 32;
+    const FIRST_FRAMES: usize = 4;
+
+    pub fn new(heap: &mut Heap<LuaRuntime>) -> Result<Gc<Thread>, OutOfMemory> {
+        let slots = heap.malloc(Self::FIRST_SLOTS * size_of::<Value>())?;
+        let frames = match heap.malloc(Self::FIRST_FRAMES * size_of::<Frame>()) {
+            Ok(frames) => frames,
+            Err(e) => {
+                // SAFETY: just allocated.
+                unsafe { heap.free(slots) };
+                return Err(e);
+            }
+        };
+        // SAFETY: a kind of the table; all fields are initialised below, the slots too, so that a scan may look at any of them.
+        unsafe {
+            let cell = match heap.alloc(kind::THREAD, size_of::<Thread>()) {
+                Ok(cell) => cell,
+                Err(e) => {
+                    heap.free(slots);
+                    heap.free(frames);
+                    return Err(e);
+                }
+            };
+            for i in 0..Self::FIRST_SLOTS {
+                slots.cast::<Value>().add(i).write(Value::NIL);
+            }
+            let mut stack = Stack::new();
+            stack.slots = slots.as_ptr().cast();
+            let t = cell.as_ptr().cast::<Thread>();
+            (&raw mut (*t).status).write(Cell::new(Status::Suspended));
+            (&raw mut (*t).state).write(UnsafeCell::new(ThreadState {
+                stack,
+                capacity: Self::FIRST_SLOTS,
+                frames: frames.as_ptr().cast(),
+                frame_count: 0,
+                frame_capacity: Self::FIRST_FRAMES,
+                tbc: Vec::new(),
+                unyieldable: 0,
+                resumer: None,
+                failed: false,
+            }));
+            Ok(Gc::from_ref(cell))
+        }
+    }
+
+    /// The state; the caller holds no other borrow of it across.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    pub fn state<'a>(self) -> &'a mut ThreadState {
+        // SAFETY: V1; the interpreter is single-threaded and takes this borrow for single statements only.
+        unsafe { &mut *(*self.as_ptr()).state.get() }
+    }
+}

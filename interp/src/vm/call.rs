@@ -1,0 +1,277 @@
+//! Calls and returns.
+
+use super::{Event, Flow, Throw, Vm, limits};
+use crate::bytecode::{Instr, Op};
+use crate::value::{Closure, Frame, Gc, Native, Special, Tag, Value, frame_flags};
+
+impl Vm {
+    /// Begins the call of the value in slot `func`, whose `nargs` arguments follow. A Lua function gets its frame; a native one runs, and its
+    /// results are delivered.
+    pub(crate) fn precall(&mut self, func: usize, nargs: usize, wanted: i16, flags: u16) -> Result<Flow, Throw> {
+        let mut nargs = nargs;
+        // `__call` may be a chain; each link adds an argument, so a cycle meets the stack's limit.
+        loop {
+            let f = self.slot(func);
+            match f.tag() {
+                Tag::CLOSURE => {
+                    let closure = f.as_closure().expect("a closure");
+                    return self.enter_lua(closure, func, nargs, wanted, flags);
+                }
+                Tag::NATIVE => {
+                    let native = f.as_native().expect("a native function");
+                    return self.enter_native(native, func, nargs, wanted, flags);
+                }
+                _ => {
+                    let handler = self.metamethod(f, Event::Call);
+                    if handler.is_nil() {
+                        return Err(self.call_error(f, func));
+                    }
+                    self.check_stack(func + nargs + 2 + limits::NATIVE_SLOTS)?;
+                    for i in (func..=func + nargs).rev() {
+                        let v = self.slot(i);
+                        self.set_slot(i + 1, v);
+                    }
+                    self.set_slot(func, handler);
+                    nargs += 1;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn enter_lua(
+        &mut self,
+        closure: Gc<Closure>,
+        func: usize,
+        nargs: usize,
+        wanted: i16,
+        flags: u16,
+    ) -> Result<Flow, Throw> {
+        let p = closure.proto;
+        let params = p.num_params as usize;
+        let mut base = func + 1;
+        let mut varargs = 0;
+        self.check_stack(base + nargs.max(params) + p.max_stack as usize + params)?;
+        for i in nargs..params {
+            self.set_slot(base + i, Value::NIL);
+        }
+        if p.is_vararg && nargs > params {
+            // The extra arguments stay below the registers; the fixed parameters move above them.
+            varargs = nargs - params;
+            let new_base = base + nargs;
+            for i in 0..params {
+                let v = self.slot(base + i);
+                self.set_slot(new_base + i, v);
+                self.set_slot(base + i, Value::NIL);
+            }
+            base = new_base;
+        }
+        self.push_frame(Frame {
+            pc: p.code,
+            closure: closure.as_ptr(),
+            func: func as u32,
+            base: base as u32,
+            varargs: varargs as u32,
+            wanted,
+            flags,
+        })?;
+        Ok(Flow::Reload)
+    }
+
+    pub(crate) fn enter_native(
+        &mut self,
+        native: Gc<Native>,
+        func: usize,
+        nargs: usize,
+        wanted: i16,
+        flags: u16,
+    ) -> Result<Flow, Throw> {
+        let base = func + 1;
+        self.top = base + nargs;
+        self.check_stack(self.top + limits::NATIVE_SLOTS)?;
+        self.push_frame(Frame {
+            pc: std::ptr::null(),
+            closure: std::ptr::null_mut(),
+            func: func as u32,
+            base: base as u32,
+            varargs: 0,
+            wanted,
+            flags: flags | frame_flags::NATIVE,
+        })?;
+        match native.special {
+            Special::None | Special::Next | Special::IpairsStep => {
+                let n = (native.function)(self, super::Args { base: base as u32, count: nargs as u32 })? as usize;
+                self.deliver(self.top - n, n)
+            }
+            Special::Pcall => self.begin_pcall(func, nargs),
+            Special::Xpcall => self.begin_xpcall(func, nargs),
+            Special::Resume => self.begin_resume(func, nargs),
+            Special::WrapCall => self.begin_wrap(native, func, nargs),
+            Special::Yield => self.begin_yield(nargs),
+        }
+    }
+
+    /// The innermost frame returns the `n` values from slot `first` on: to a Lua caller, through protected calls, or to the thread that
+    /// has resumed this one.
+    #[inline(never)]
+    pub(crate) fn deliver(&mut self, mut first: usize, mut n: usize) -> Result<Flow, Throw> {
+        loop {
+            let f = self.pop_frame();
+            if f.has(frame_flags::META) {
+                let result = if n > 0 { self.slot(first) } else { Value::NIL };
+                return self.finish_instruction(result, f.func as usize);
+            }
+            let dest = f.func as usize;
+            let count = if f.wanted < 0 { n } else { f.wanted as usize };
+            for i in 0..count.min(n) {
+                let v = self.slot(first + i);
+                self.set_slot(dest + i, v);
+            }
+            if count > n {
+                self.check_stack(dest + count)?;
+                for i in n..count {
+                    self.set_slot(dest + i, Value::NIL);
+                }
+            }
+            self.top = dest + count;
+            if f.has(frame_flags::FRESH) {
+                return Ok(Flow::Exit);
+            }
+            if self.frame_count == 0 {
+                // The coroutine has ended; its values go to the resumer, whose frame returns in turn.
+                (first, n) = self.end_coroutine(dest, count)?;
+                continue;
+            }
+            let below = self.frame();
+            if below.is_lua() {
+                return Ok(Flow::Reload);
+            }
+            let flags = below.flags;
+            let func = below.func as usize;
+            if flags & frame_flags::CLOSING != 0 {
+                return self.continue_closing();
+            } else if flags & frame_flags::PCALL != 0 {
+                self.set_slot(func, Value::TRUE);
+                (first, n) = (func, count + 1);
+            } else if flags & frame_flags::XPCALL != 0 {
+                self.set_slot(func + 1, Value::TRUE);
+                (first, n) = (func + 1, count + 1);
+            } else {
+                unreachable!("a native frame below a frame that is not fresh is a protected call");
+            }
+        }
+    }
+
+    /// Calls a metamethod for the instruction in progress of the innermost (Lua) frame; its result completes the instruction.
+    pub(crate) fn call_meta(&mut self, f: Value, args: &[Value]) -> Result<Flow, Throw> {
+        let frame = self.frame();
+        let func = frame.base as usize + frame.closure().proto.max_stack as usize;
+        self.call_meta_at(func, f, args)
+    }
+
+    pub(crate) fn call_meta_at(&mut self, func: usize, f: Value, args: &[Value]) -> Result<Flow, Throw> {
+        self.check_stack(func + 1 + args.len() + limits::NATIVE_SLOTS)?;
+        self.set_slot(func, f);
+        for (i, &v) in args.iter().enumerate() {
+            self.set_slot(func + 1 + i, v);
+        }
+        self.precall(func, args.len(), 1, frame_flags::META)
+    }
+
+    /// A metamethod has returned: completes the instruction of the innermost frame. `func`: where its function stood.
+    fn finish_instruction(&mut self, result: Value, func: usize) -> Result<Flow, Throw> {
+        let f = self.frame();
+        if !f.is_lua() {
+            debug_assert!(f.has(frame_flags::CLOSING));
+            return self.continue_closing();
+        }
+        // SAFETY: M2: `pc` is one past the first word of an instruction of the frame's code.
+        let i = unsafe { Instr((*f.pc.sub(1)).get()) };
+        let a = f.base as usize + i.a() as usize;
+        match i.op() {
+            Op::Eq | Op::Lt | Op::Le | Op::LtI | Op::LeI | Op::GtI | Op::GeI => {
+                if result.is_truthy() != (i.c() != 0) {
+                    // SAFETY: a test is followed by a jump.
+                    f.pc = unsafe { f.pc.add(1) };
+                }
+            }
+            Op::Concat => {
+                let last = a + i.b() as usize - 1;
+                let n = self.slot(last).raw_int() as usize;
+                self.set_slot(a + n - 2, result);
+                return self.concat(a, n - 1, i.b() as usize);
+            }
+            // Done again, until nothing is left to close.
+            Op::Close | Op::Return => {
+                // SAFETY: as above.
+                f.pc = unsafe { f.pc.sub(1) };
+                self.top = func;
+            }
+            Op::SetTabUp | Op::SetField | Op::SetFieldK => {
+                // SAFETY: these have an aux word.
+                f.pc = unsafe { f.pc.add(1) };
+            }
+            Op::SetTable | Op::SetTableK | Op::SetIndex | Op::SetIndexK => {}
+            op => {
+                if matches!(op, Op::GetTabUp | Op::GetField | Op::SelfField) {
+                    // SAFETY: as above.
+                    f.pc = unsafe { f.pc.add(1) };
+                }
+                self.set_slot(a, result);
+            }
+        }
+        Ok(Flow::Reload)
+    }
+
+    // ---- calls from native functions
+
+    /// Calls a value from a native function. The results stand at the top of the stack; their number is returned. A safepoint (V1).
+    pub fn call_values(&mut self, f: Value, args: &[Value], wanted: i16) -> Result<u32, Throw> {
+        let func = self.top;
+        self.check_stack(func + 1 + args.len() + limits::NATIVE_SLOTS)?;
+        self.set_slot(func, f);
+        for (i, &v) in args.iter().enumerate() {
+            self.set_slot(func + 1 + i, v);
+        }
+        self.call_at(func, args.len(), wanted)?;
+        Ok((self.top - func) as u32)
+    }
+
+    /// Calls the value in slot `func` with the arguments behind it; the results begin at `func`, and the top is their end.
+    pub(crate) fn call_at(&mut self, func: usize, nargs: usize, wanted: i16) -> Result<(), Throw> {
+        self.enter_host()?;
+        let frames = self.frame_count;
+        let result = match self.precall(func, nargs, wanted, frame_flags::FRESH) {
+            Ok(Flow::Exit) => Ok(()),
+            Ok(_) => self.execute(),
+            // Not callable, or no stack: there is no frame yet.
+            Err(throw) if self.frame_count == frames => Err(throw),
+            // Raised by a native function: what frames it leaves are taken away here.
+            Err(throw) => self.recover(throw).and_then(|flow| if flow == Flow::Exit { Ok(()) } else { self.execute() }),
+        };
+        self.leave_host();
+        result
+    }
+
+    fn enter_host(&mut self) -> Result<(), Throw> {
+        if self.depth >= limits::HOST_DEPTH + if self.in_handler { 20 } else { 0 } {
+            return Err(self.runtime_error(b"C stack overflow"));
+        }
+        self.depth += 1;
+        self.thread.state().unyieldable += 1;
+        Ok(())
+    }
+
+    fn leave_host(&mut self) {
+        self.depth -= 1;
+        self.thread.state().unyieldable -= 1;
+    }
+
+    /// Calls a value, one result.
+    pub fn call1(&mut self, f: Value, args: &[Value]) -> Result<Value, Throw> {
+        let top = self.top;
+        self.call_values(f, args, 1)?;
+        self.top = top;
+        Ok(self.slot(top))
+    }
+}

@@ -1,0 +1,250 @@
+//! Coroutines: a thread takes over from another in the same loop, without recursion in the host.
+
+use super::{Event, Flow, Throw, Vm, limits};
+use crate::value::{Gc, Native, Status, Str, Tag, Thread, Value, frame_flags};
+
+impl Vm {
+    /// A suspended coroutine that will call `f`.
+    pub fn new_coroutine(&mut self, f: Value) -> Result<Gc<Thread>, Throw> {
+        let t = Gc::<Thread>::new(&mut self.heap).map_err(|_| self.memory_error())?;
+        let state = t.state();
+        // SAFETY: the stack has room for one slot.
+        unsafe { *state.stack.slots = f };
+        state.stack.top = 1;
+        state.stack.high = state.capacity;
+        Ok(t)
+    }
+
+    pub(super) fn begin_resume(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
+        let Some(co) = self.slot(func + 1).as_thread().filter(|_| nargs > 0) else {
+            return Err(self.type_error(0, "coroutine"));
+        };
+        self.frame().flags |= frame_flags::RESUME;
+        self.resume(co, func + 2, nargs - 1)
+    }
+
+    pub(super) fn begin_wrap(&mut self, native: Gc<Native>, func: usize, nargs: usize) -> Result<Flow, Throw> {
+        let co = native.upval(0).as_thread().expect("a wrap function holds its coroutine");
+        self.frame().flags |= frame_flags::RESUME | frame_flags::WRAP;
+        self.resume(co, func + 1, nargs)
+    }
+
+    /// The innermost frame, of `resume` or a wrap function, hands over to a coroutine, with `n` values from slot `first` on.
+    fn resume(&mut self, co: Gc<Thread>, first: usize, n: usize) -> Result<Flow, Throw> {
+        let problem: Option<&[u8]> = match co.status.get() {
+            Status::Suspended if self.roots.chain.len() >= limits::HOST_DEPTH as usize => Some(b"C stack overflow"),
+            Status::Suspended => None,
+            Status::Dead => Some(b"cannot resume dead coroutine"),
+            _ => Some(b"cannot resume non-suspended coroutine"),
+        };
+        if let Some(problem) = problem {
+            let message = self.plain_error(problem);
+            return self.fail_resume(message);
+        }
+        let func = self.frame().func as usize;
+        self.thread.status.set(Status::Normal);
+        co.status.set(Status::Running);
+        let from = self.stack;
+        self.save_thread(func + 1);
+        co.state().resumer = Some(self.thread);
+        // SAFETY: R11: the coroutine is about to run; its top is right since it was suspended.
+        unsafe { self.heap.touch_thread(co.as_ref()) };
+        self.roots.chain.push(co);
+        self.load_thread(co);
+        let started = self.frame_count > 0;
+        let at = self.top;
+        if let Err(throw) = self.check_stack(at + n + limits::NATIVE_SLOTS) {
+            return self.recover(throw);
+        }
+        for i in 0..n {
+            // SAFETY: the resumer's stack does not move while the coroutine's is checked; the values stand there still.
+            let v = unsafe { *from.add(first + i) };
+            self.set_slot(at + i, v);
+        }
+        self.top = at + n;
+        let result = if started {
+            // The frame of the yield returns the values.
+            self.deliver(at, n)
+        } else {
+            self.precall(at - 1, n, -1, 0)
+        };
+        match result {
+            Ok(flow) => Ok(flow),
+            Err(throw) => self.recover(throw),
+        }
+    }
+
+    /// `resume` itself fails: `false` and the message, or for a wrap function the error.
+    fn fail_resume(&mut self, throw: Throw) -> Result<Flow, Throw> {
+        let f = *self.frame();
+        if f.has(frame_flags::WRAP) {
+            self.frame().flags &= !(frame_flags::RESUME | frame_flags::WRAP);
+            self.prefix_error();
+            return Err(throw);
+        }
+        let error = self.take_error();
+        let func = f.func as usize;
+        self.set_slot(func, Value::FALSE);
+        self.set_slot(func + 1, error);
+        self.deliver(func, 2)
+    }
+
+    /// An error that passes a wrap function gets the position of its caller, if it is a string.
+    fn prefix_error(&mut self) {
+        if let Some(s) = self.roots.error.as_str() {
+            let mut text = self.position(1);
+            if !text.is_empty() {
+                text.extend_from_slice(s.bytes());
+                if let Ok(s) = Gc::<Str>::new(&mut self.heap, &text) {
+                    self.roots.error = Value::str(s);
+                }
+            }
+        }
+    }
+
+    pub(super) fn begin_yield(&mut self, nargs: usize) -> Result<Flow, Throw> {
+        if self.thread == self.roots.main {
+            return Err(self.error("attempt to yield from outside a coroutine"));
+        }
+        if self.thread.state().unyieldable > 0 {
+            return Err(self.error("attempt to yield across a C-call boundary"));
+        }
+        let f = self.frame();
+        f.flags |= frame_flags::YIELD;
+        let (func, base) = (f.func as usize, f.base as usize);
+        self.thread.status.set(Status::Suspended);
+        let (first, n) = self.back_to_resumer(func + 1, base, nargs)?;
+        self.deliver(first, n)
+    }
+
+    /// Leaves the running coroutine, whose live slots end at `live`, for its resumer, with `n` values from slot `from` on. Returns where
+    /// the resumer's frame finds its results.
+    fn back_to_resumer(&mut self, live: usize, from: usize, n: usize) -> Result<(usize, usize), Throw> {
+        let co = self.thread;
+        let values = self.stack;
+        self.save_thread(live);
+        self.roots.chain.pop();
+        let resumer = co.state().resumer.take().expect("a running coroutine has a resumer");
+        // SAFETY: R7: the resumer runs again; its top was saved when it resumed.
+        unsafe { self.heap.touch_thread(resumer.as_ref()) };
+        self.load_thread(resumer);
+        resumer.status.set(Status::Running);
+        let f = *self.frame();
+        debug_assert!(f.has(frame_flags::RESUME));
+        let func = f.func as usize;
+        let skip = if f.has(frame_flags::WRAP) { 0 } else { 1 };
+        self.check_stack(func + skip + n + limits::NATIVE_SLOTS)?;
+        if skip == 1 {
+            self.set_slot(func, Value::TRUE);
+        }
+        for i in 0..n {
+            // SAFETY: the coroutine's stack stays where it is: the collector does not run in between.
+            let v = unsafe { *values.add(from + i) };
+            self.set_slot(func + skip + i, v);
+        }
+        self.top = func + skip + n;
+        Ok((func, n + skip))
+    }
+
+    /// The coroutine's function has returned `n` values, in slots from `first` on.
+    pub(super) fn end_coroutine(&mut self, first: usize, n: usize) -> Result<(usize, usize), Throw> {
+        self.thread.status.set(Status::Dead);
+        self.back_to_resumer(0, first, n)
+    }
+
+    /// An error leaves the running coroutine. `resume` returns `false` and the error; through a wrap function it goes on (`None`).
+    pub(super) fn fail_coroutine(&mut self) -> Result<Option<Flow>, Throw> {
+        let co = self.thread;
+        let error = self.take_error();
+        co.status.set(Status::Dead);
+        co.state().failed = true;
+        // Frames and slots stay as they are, for tracebacks and for variables that wait to be closed.
+        let live = match self.frame_count {
+            0 => self.top,
+            _ => {
+                let f = self.frame();
+                let end = if f.is_lua() { f.closure().proto.max_stack as usize } else { 0 };
+                self.top.max(f.base as usize + end)
+            }
+        };
+        self.set_slot(live, error);
+        let (first, _) = match self.back_to_resumer(live + 1, live, 1) {
+            Ok(x) => x,
+            Err(_) => return Ok(None),
+        };
+        let f = *self.frame();
+        if f.has(frame_flags::WRAP) {
+            let error = self.slot(first);
+            self.frame().flags &= !(frame_flags::RESUME | frame_flags::WRAP);
+            // The coroutine is closed first; an error in that takes the place of the first one.
+            self.top = first + 2;
+            self.set_slot(first + 1, Value::thread(co));
+            let error = self.close_variables_of(co, error);
+            let _ = self.throw(error);
+            self.prefix_error();
+            return Ok(None);
+        }
+        self.set_slot(first, Value::FALSE);
+        match self.deliver(first, 2) {
+            Ok(flow) => Ok(Some(flow)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Closes the pending variables of a coroutine that does not run; returns the error they end with (`error` if none of them fails).
+    fn close_variables_of(&mut self, co: Gc<Thread>, mut error: Value) -> Value {
+        while let Some(slot) = co.state().tbc.pop() {
+            // SAFETY: pending slots are slots of the coroutine's stack.
+            let value = unsafe { *co.state().stack.slots.add(slot as usize) }.unboxed();
+            let close = self.metamethod(value, Event::Close);
+            self.roots.pinned.push(error);
+            let result = self.call_values(close, &[value, error], 0);
+            error = self.roots.pinned.pop().unwrap_or(Value::NIL);
+            if result.is_err() {
+                error = self.take_error();
+            }
+        }
+        error
+    }
+
+    /// `coroutine.close`: the error with which it ended, or nil.
+    pub fn close_coroutine(&mut self, co: Gc<Thread>) -> Value {
+        // SAFETY: R11: its stack is about to change from outside.
+        unsafe { self.heap.touch_thread(co.as_ref()) };
+        let state = co.state();
+        let mut error = Value::NIL;
+        if state.failed {
+            // SAFETY: the error is the last live slot.
+            error = unsafe { *state.stack.slots.add(state.stack.top - 1) };
+        }
+        co.status.set(Status::Dead);
+        let error = self.close_variables_of(co, error);
+        // SAFETY: as above.
+        unsafe { self.heap.touch_thread(co.as_ref()) };
+        let state = co.state();
+        state.failed = false;
+        state.frame_count = 0;
+        state.stack.top = 0;
+        state.stack.low = 0;
+        error
+    }
+
+    pub fn thread_status(&self, t: Gc<Thread>) -> &'static str {
+        match t.status.get() {
+            Status::Suspended => "suspended",
+            Status::Running => "running",
+            Status::Normal => "normal",
+            Status::Dead => "dead",
+        }
+    }
+
+    /// Whether the running function may yield.
+    pub fn is_yieldable(&self) -> bool {
+        self.thread != self.roots.main && self.thread.state().unyieldable == 0
+    }
+
+    /// Whether a value may be a coroutine's body.
+    pub fn is_callable_type(v: Value) -> bool {
+        matches!(v.tag(), Tag::CLOSURE | Tag::NATIVE)
+    }
+}

@@ -1,0 +1,110 @@
+//! Errors and warnings.
+
+use super::Vm;
+use crate::value::{Gc, Str, Value};
+
+/// An error is on its way; its value stands in the root set.
+#[derive(Debug)]
+pub struct Throw(());
+
+/// The state of `warn`.
+#[derive(Default)]
+pub struct Warnings {
+    pub on: bool,
+    /// A message in pieces is open.
+    pub continued: bool,
+}
+
+impl Vm {
+    /// Raises a value.
+    pub fn throw(&mut self, value: Value) -> Throw {
+        self.roots.error = value;
+        self.handled = false;
+        Throw(())
+    }
+
+    /// Takes the value of an error out of flight.
+    pub fn take_error(&mut self) -> Value {
+        self.handled = false;
+        std::mem::replace(&mut self.roots.error, Value::NIL)
+    }
+
+    /// The error in flight goes on.
+    pub fn rethrow(&mut self) -> Throw {
+        Throw(())
+    }
+
+    /// Not enough memory. The message was made in advance.
+    #[cold]
+    pub fn memory_error(&mut self) -> Throw {
+        let message = self.roots.memory_message;
+        self.roots.error = message;
+        // Message handlers are not called for it.
+        self.handled = true;
+        Throw(())
+    }
+
+    /// An error with a message, without position.
+    #[cold]
+    pub fn plain_error(&mut self, message: &[u8]) -> Throw {
+        match Gc::<Str>::new(&mut self.heap, message) {
+            Ok(s) => self.throw(Value::str(s)),
+            Err(_) => self.memory_error(),
+        }
+    }
+
+    /// An error of the running instruction: with the position, if a Lua function runs.
+    #[cold]
+    pub fn runtime_error(&mut self, message: &[u8]) -> Throw {
+        let mut text = self.position(0);
+        text.extend_from_slice(message);
+        self.plain_error(&text)
+    }
+
+    /// An error raised by a native function: with the position of its caller, if that is a Lua function.
+    #[cold]
+    pub fn error(&mut self, message: impl AsRef<[u8]>) -> Throw {
+        let mut text = self.position(1);
+        text.extend_from_slice(message.as_ref());
+        self.plain_error(&text)
+    }
+
+    /// `chunk:line: ` of the function at a level (0: the innermost frame), or nothing.
+    pub fn position(&self, level: usize) -> Vec<u8> {
+        let Some(index) = self.frame_count.checked_sub(level + 1) else { return Vec::new() };
+        let f = self.frame_at(index);
+        if !f.is_lua() {
+            return Vec::new();
+        }
+        let proto = f.closure().proto;
+        let mut out = crate::syntax::chunk_id(&proto.body().source);
+        out.push(b':');
+        match self.current_line(index) {
+            0 => out.push(b'?'),
+            line => out.extend_from_slice(line.to_string().as_bytes()),
+        }
+        out.extend_from_slice(b": ");
+        out
+    }
+
+    /// The line that a Lua frame is on; 0 if unknown.
+    pub fn current_line(&self, frame: usize) -> u32 {
+        let f = self.frame_at(frame);
+        if !f.is_lua() {
+            return 0;
+        }
+        let proto = f.closure().proto;
+        proto.line_at(proto.pc_index(f.pc).saturating_sub(1))
+    }
+
+    /// A warning of the runtime itself.
+    pub fn warn(&mut self, message: &[u8]) {
+        if self.warnings.on {
+            use std::io::Write;
+            let mut out = b"Lua warning: ".to_vec();
+            out.extend_from_slice(message);
+            out.push(b'\n');
+            let _ = std::io::stderr().write_all(&out);
+        }
+    }
+}

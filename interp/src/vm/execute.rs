@@ -1,0 +1,937 @@
+//! The interpreter loop.
+//!
+//! Rules for whoever changes it:
+//! * **X1** `pc`, `base`, `k`, `frame` are caches of the innermost frame. Whatever may call, grow the stack or run a safepoint goes through `slow!` or
+//!   is followed by `reload!()`.
+//! * **X2** Before anything that may raise or call, `save!()` writes `pc` back while it points one past the first word of the instruction (M2).
+//! * **X3** The code is trusted: it comes from the compiler. Register and constant indices are not checked here.
+
+use super::arith::{compare_le, compare_lt, float_pow};
+use super::{Arith, Event, Flow, Throw, Vm, float_mod, int_floor_div, int_mod, int_shl, limits};
+use crate::bytecode::{Instr, Op};
+use crate::value::{Closure, Frame, Gc, Table, Tag, UpBox, Value, float_to_int, frame_flags};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Vm {
+    /// Runs the innermost frame until a `FRESH` one has returned.
+    pub(crate) fn execute(&mut self) -> Result<(), Throw> {
+        loop {
+            match self.run() {
+                Ok(()) => return Ok(()),
+                Err(throw) => match self.recover(throw)? {
+                    Flow::Exit => return Ok(()),
+                    _ => continue,
+                },
+            }
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Throw> {
+        let poll = Arc::as_ptr(&self.poll);
+        let mut frame: *mut Frame;
+        let mut pc: *const Cell<u32>;
+        let mut base: *mut Value;
+        let mut k: *const Value;
+
+        macro_rules! reload {
+            () => {{
+                frame = self.frame();
+                pc = (*frame).pc;
+                base = self.stack.add((*frame).base as usize);
+                k = (*(*(*frame).closure).proto.as_ptr()).consts;
+            }};
+        }
+        macro_rules! save {
+            () => {
+                (*frame).pc = pc
+            };
+        }
+        macro_rules! r {
+            ($i:expr) => {
+                *base.add($i as usize)
+            };
+        }
+        /// The stack slot of a register.
+        macro_rules! slot_of {
+            ($i:expr) => {
+                (*frame).base as usize + $i as usize
+            };
+        }
+        // A slow path that yields a `Flow`; `$aux` words follow the instruction.
+        macro_rules! slow {
+            ($flow:expr, $aux:expr) => {{
+                save!();
+                match $flow {
+                    Ok(Flow::Next) => pc = pc.add($aux),
+                    Ok(Flow::Reload) => reload!(),
+                    Ok(Flow::Exit) => return Ok(()),
+                    Err(throw) => return Err(throw),
+                }
+            }};
+        }
+        macro_rules! poll {
+            ($live:expr) => {
+                if (*poll).load(Ordering::Relaxed) != 0 {
+                    save!();
+                    self.poll($live)?;
+                    reload!();
+                }
+            };
+        }
+        // Result or memory error.
+        macro_rules! mem {
+            ($e:expr) => {
+                match $e {
+                    Ok(v) => v,
+                    Err(_) => {
+                        save!();
+                        return Err(self.memory_error());
+                    }
+                }
+            };
+        }
+        macro_rules! test {
+            ($cond:expr, $i:expr) => {
+                if $cond != ($i.c() != 0) {
+                    pc = pc.add(1);
+                } else {
+                    let jump = Instr((*pc).get());
+                    pc = pc.offset(jump.get_sj() as isize + 1);
+                }
+            };
+        }
+        macro_rules! arith {
+            ($i:expr, $x:expr, $y:expr, $int:expr, $float:expr, $op:expr) => {{
+                let (x, y) = ($x, $y);
+                if x.is_int() && y.is_int() {
+                    r!($i.a()) = Value::int($int(x.raw_int(), y.raw_int()));
+                } else if let (Some(a), Some(b)) = (x.number(), y.number()) {
+                    r!($i.a()) = Value::float($float(a, b));
+                } else {
+                    slow!(self.op_arith($op, slot_of!($i.a()), x, y), 0);
+                }
+            }};
+        }
+        // Integer division and modulo: the divisor must not be 0.
+        macro_rules! divide {
+            ($i:expr, $x:expr, $y:expr, $int:expr, $float:expr, $op:expr) => {{
+                let (x, y) = ($x, $y);
+                if x.is_int() && y.is_int() && y.raw_int() != 0 {
+                    r!($i.a()) = Value::int($int(x.raw_int(), y.raw_int()));
+                } else if let (Some(a), Some(b)) = (x.as_float(), y.as_float()) {
+                    r!($i.a()) = Value::float($float(a, b));
+                } else {
+                    slow!(self.op_arith($op, slot_of!($i.a()), x, y), 0);
+                }
+            }};
+        }
+        macro_rules! float_op {
+            ($i:expr, $x:expr, $y:expr, $float:expr, $op:expr) => {{
+                let (x, y) = ($x, $y);
+                if let (Some(a), Some(b)) = (x.number(), y.number()) {
+                    r!($i.a()) = Value::float($float(a, b));
+                } else {
+                    slow!(self.op_arith($op, slot_of!($i.a()), x, y), 0);
+                }
+            }};
+        }
+        macro_rules! bits {
+            ($i:expr, $x:expr, $y:expr, $int:expr, $op:expr) => {{
+                let (x, y) = ($x, $y);
+                if x.is_int() && y.is_int() {
+                    r!($i.a()) = Value::int($int(x.raw_int(), y.raw_int()));
+                } else {
+                    slow!(self.op_arith($op, slot_of!($i.a()), x, y), 0);
+                }
+            }};
+        }
+        macro_rules! order {
+            ($i:expr, $x:expr, $y:expr, $int:tt, $compare:expr, $event:expr) => {{
+                let (x, y) = ($x, $y);
+                if x.is_int() && y.is_int() {
+                    test!((x.raw_int() $int y.raw_int()), $i);
+                } else if x.is_float() && y.is_float() {
+                    test!((x.raw_float() $int y.raw_float()), $i);
+                } else if let Some(b) = $compare(x, y) {
+                    test!(b, $i);
+                } else {
+                    slow!(self.op_order($event, x, y), 0);
+                }
+            }};
+        }
+        // Comparison with a small integer; `$swap`: the constant is the left operand of the event.
+        macro_rules! order_int {
+            ($i:expr, $int:tt, $event:expr, $swap:expr) => {{
+                let (x, n) = (r!($i.a()), $i.sb());
+                if x.is_int() {
+                    test!((x.raw_int() $int n as i64), $i);
+                } else if x.is_float() {
+                    test!((x.raw_float() $int n as f64), $i);
+                } else {
+                    let n = Value::int(n as i64);
+                    let (p, q) = if $swap { (n, x) } else { (x, n) };
+                    slow!(self.op_order($event, p, q), 0);
+                }
+            }};
+        }
+        // Reads a field by an interned string key; the aux word has the key and the slot hint.
+        macro_rules! get_field {
+            ($dest:expr, $object:expr) => {{
+                let object: Value = $object;
+                let word = &*pc;
+                let aux = word.get();
+                let key = *k.add((aux & 0xFFFF) as usize);
+                if let Some(t) = object.as_table() {
+                    let n = &*t.nodes().add(((aux >> 16) & t.mask()) as usize);
+                    if n.is_key(key) {
+                        r!($dest) = n.value();
+                        pc = pc.add(1);
+                        continue;
+                    }
+                }
+                slow!(self.op_get_field(slot_of!($dest), object, key, word), 1);
+            }};
+        }
+        macro_rules! set_field {
+            ($object:expr, $value:expr) => {{
+                let (object, value): (Value, Value) = ($object, $value);
+                let word = &*pc;
+                let aux = word.get();
+                let key = *k.add((aux & 0xFFFF) as usize);
+                if let Some(t) = object.as_table() {
+                    let n = &mut *t.nodes().add(((aux >> 16) & t.mask()) as usize);
+                    if n.is_key(key) && !value.is_nil() {
+                        if value.is_ref() || n.value().is_ref() {
+                            mem!(self.heap.barrier(t.nodes_cell_unchecked(), ((aux >> 16) & t.mask()) as usize));
+                        }
+                        n.set_value(value);
+                        pc = pc.add(1);
+                        continue;
+                    }
+                }
+                slow!(self.op_set_field(object, key, value, word), 1);
+            }};
+        }
+        macro_rules! get_int {
+            ($i:expr, $object:expr, $n:expr) => {{
+                let (object, n): (Value, i64) = ($object, $n);
+                if let Some(t) = object.as_table() {
+                    let at = (n as u64).wrapping_sub(1);
+                    if at < t.array_len() as u64 {
+                        let v = *t.array().add(at as usize);
+                        if !v.is_nil() || t.meta().is_none() {
+                            r!($i.a()) = v;
+                            continue;
+                        }
+                    }
+                }
+                slow!(self.op_index(slot_of!($i.a()), object, Value::int(n)), 0);
+            }};
+        }
+        macro_rules! set_int {
+            ($object:expr, $n:expr, $value:expr) => {{
+                let (object, n, value): (Value, i64, Value) = ($object, $n, $value);
+                if let Some(t) = object.as_table() {
+                    let at = (n as u64).wrapping_sub(1);
+                    if at < t.array_len() as u64 {
+                        let slot = t.array().add(at as usize);
+                        if t.meta().is_none() || !(*slot).is_nil() {
+                            if value.is_ref() || (*slot).is_ref() {
+                                mem!(self.heap.barrier(t.array_cell_unchecked(), at as usize));
+                            }
+                            *slot = value;
+                            continue;
+                        }
+                    }
+                }
+                slow!(self.op_assign(object, Value::int(n), value), 0);
+            }};
+        }
+
+        // SAFETY: (whole loop) X1 and X3: the caches are those of the innermost frame, which is a Lua function's, and trusted code names its
+        // registers, constants and upvalues only; registers lie below the stack's limit, which `enter_lua` has checked.
+        unsafe {
+            reload!();
+            loop {
+                let i = Instr((*pc).get());
+                pc = pc.add(1);
+                match std::mem::transmute::<u8, Op>(i.0 as u8) {
+                    Op::Move => r!(i.a()) = r!(i.b()),
+                    Op::LoadI => r!(i.a()) = Value::int(i.sbx() as i64),
+                    Op::LoadF => r!(i.a()) = Value::float(i.sbx() as f64),
+                    Op::LoadK => r!(i.a()) = *k.add(i.bx() as usize),
+                    Op::LoadKX => {
+                        r!(i.a()) = *k.add((*pc).get() as usize);
+                        pc = pc.add(1);
+                    }
+                    Op::LoadNil => {
+                        for n in 0..=i.b() as usize {
+                            r!(i.a() as usize + n) = Value::NIL;
+                        }
+                    }
+                    Op::LoadTrue => r!(i.a()) = Value::TRUE,
+                    Op::LoadFalse => r!(i.a()) = Value::FALSE,
+                    Op::LFalseSkip => {
+                        r!(i.a()) = Value::FALSE;
+                        pc = pc.add(1);
+                    }
+                    Op::GetUpval => r!(i.a()) = closure(frame).upval(i.b() as usize).get(),
+                    Op::SetUpval => mem!(closure(frame).upval(i.b() as usize).set(&mut self.heap, r!(i.a()))),
+                    Op::NewBox => {
+                        let b = mem!(Gc::<UpBox>::new(&mut self.heap, r!(i.a())));
+                        r!(i.a()) = Value::upbox(b);
+                    }
+                    Op::GetBox => r!(i.a()) = r!(i.b()).unboxed(),
+                    Op::SetBox => {
+                        if let Some(b) = r!(i.a()).as_box() {
+                            mem!(b.set(&mut self.heap, r!(i.b())));
+                        }
+                    }
+                    Op::GetTabUp => get_field!(i.a(), closure(frame).upval(i.b() as usize).get()),
+                    Op::SetTabUp => set_field!(closure(frame).upval(i.b() as usize).get(), r!(i.a())),
+                    Op::GetField => get_field!(i.a(), r!(i.b())),
+                    Op::SetField => set_field!(r!(i.a()), r!(i.c())),
+                    Op::SetFieldK => set_field!(r!(i.a()), *k.add(i.c() as usize)),
+                    Op::SelfField => {
+                        let object = r!(i.b());
+                        r!(i.a() as usize + 1) = object;
+                        get_field!(i.a(), object);
+                    }
+                    Op::SelfReg => {
+                        let (object, key) = (r!(i.b()), r!(i.c()));
+                        r!(i.a() as usize + 1) = object;
+                        slow!(self.op_index(slot_of!(i.a()), object, key), 0);
+                    }
+                    Op::GetTable => {
+                        let key = r!(i.c());
+                        if key.is_int() {
+                            get_int!(i, r!(i.b()), key.raw_int());
+                        } else {
+                            let object = r!(i.b());
+                            if let (Some(t), Some(s)) = (object.as_table(), key.as_str())
+                                && s.is_interned()
+                                && let Some(at) = t.find_str(s)
+                            {
+                                r!(i.a()) = (*t.nodes().add(at)).value();
+                                continue;
+                            }
+                            slow!(self.op_index(slot_of!(i.a()), object, key), 0);
+                        }
+                    }
+                    Op::GetIndex => get_int!(i, r!(i.b()), i.c() as i64),
+                    Op::SetTable => {
+                        let key = r!(i.b());
+                        if key.is_int() {
+                            set_int!(r!(i.a()), key.raw_int(), r!(i.c()));
+                        } else {
+                            slow!(self.op_assign(r!(i.a()), key, r!(i.c())), 0);
+                        }
+                    }
+                    Op::SetTableK => {
+                        let (key, value) = (r!(i.b()), *k.add(i.c() as usize));
+                        if key.is_int() {
+                            set_int!(r!(i.a()), key.raw_int(), value);
+                        } else {
+                            slow!(self.op_assign(r!(i.a()), key, value), 0);
+                        }
+                    }
+                    Op::SetIndex => set_int!(r!(i.a()), i.b() as i64, r!(i.c())),
+                    Op::SetIndexK => set_int!(r!(i.a()), i.b() as i64, *k.add(i.c() as usize)),
+                    Op::NewTable => {
+                        let array = (*pc).get() as usize;
+                        let hash = if i.b() == 0 { 0 } else { 1usize << (i.b() - 1) };
+                        let t = mem!(Gc::<Table>::new(&mut self.heap, array, hash));
+                        pc = pc.add(1);
+                        r!(i.a()) = Value::table(t);
+                    }
+                    Op::AddI => {
+                        let (x, n) = (r!(i.b()), i.sc());
+                        if x.is_int() {
+                            r!(i.a()) = Value::int(x.raw_int().wrapping_add(n as i64));
+                        } else if x.is_float() {
+                            r!(i.a()) = Value::float(x.raw_float() + n as f64);
+                        } else {
+                            slow!(self.op_arith(Arith::Add, slot_of!(i.a()), x, Value::int(n as i64)), 0);
+                        }
+                    }
+                    Op::AddK => arith!(i, r!(i.b()), *k.add(i.c() as usize), i64::wrapping_add, f_add, Arith::Add),
+                    Op::SubK => arith!(i, r!(i.b()), *k.add(i.c() as usize), i64::wrapping_sub, f_sub, Arith::Sub),
+                    Op::MulK => arith!(i, r!(i.b()), *k.add(i.c() as usize), i64::wrapping_mul, f_mul, Arith::Mul),
+                    Op::ModK => divide!(i, r!(i.b()), *k.add(i.c() as usize), int_mod, float_mod, Arith::Mod),
+                    Op::PowK => float_op!(i, r!(i.b()), *k.add(i.c() as usize), float_pow, Arith::Pow),
+                    Op::DivK => float_op!(i, r!(i.b()), *k.add(i.c() as usize), f_div, Arith::Div),
+                    Op::IDivK => divide!(i, r!(i.b()), *k.add(i.c() as usize), int_floor_div, f_idiv, Arith::IDiv),
+                    Op::BAndK => bits!(i, r!(i.b()), *k.add(i.c() as usize), |x: i64, y: i64| x & y, Arith::BAnd),
+                    Op::BOrK => bits!(i, r!(i.b()), *k.add(i.c() as usize), |x: i64, y: i64| x | y, Arith::BOr),
+                    Op::BXorK => bits!(i, r!(i.b()), *k.add(i.c() as usize), |x: i64, y: i64| x ^ y, Arith::BXor),
+                    Op::ShlK => bits!(i, r!(i.b()), *k.add(i.c() as usize), int_shl, Arith::Shl),
+                    Op::ShrK => bits!(i, r!(i.b()), *k.add(i.c() as usize), int_shr, Arith::Shr),
+                    Op::Add => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_add, f_add, Arith::Add),
+                    Op::Sub => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_sub, f_sub, Arith::Sub),
+                    Op::Mul => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_mul, f_mul, Arith::Mul),
+                    Op::Mod => divide!(i, r!(i.b()), r!(i.c()), int_mod, float_mod, Arith::Mod),
+                    Op::Pow => float_op!(i, r!(i.b()), r!(i.c()), float_pow, Arith::Pow),
+                    Op::Div => float_op!(i, r!(i.b()), r!(i.c()), f_div, Arith::Div),
+                    Op::IDiv => divide!(i, r!(i.b()), r!(i.c()), int_floor_div, f_idiv, Arith::IDiv),
+                    Op::BAnd => bits!(i, r!(i.b()), r!(i.c()), |x: i64, y: i64| x & y, Arith::BAnd),
+                    Op::BOr => bits!(i, r!(i.b()), r!(i.c()), |x: i64, y: i64| x | y, Arith::BOr),
+                    Op::BXor => bits!(i, r!(i.b()), r!(i.c()), |x: i64, y: i64| x ^ y, Arith::BXor),
+                    Op::Shl => bits!(i, r!(i.b()), r!(i.c()), int_shl, Arith::Shl),
+                    Op::Shr => bits!(i, r!(i.b()), r!(i.c()), int_shr, Arith::Shr),
+                    Op::Unm => {
+                        let x = r!(i.b());
+                        if x.is_int() {
+                            r!(i.a()) = Value::int(x.raw_int().wrapping_neg());
+                        } else if x.is_float() {
+                            r!(i.a()) = Value::float(-x.raw_float());
+                        } else {
+                            slow!(self.op_arith(Arith::Unm, slot_of!(i.a()), x, x), 0);
+                        }
+                    }
+                    Op::BNot => {
+                        let x = r!(i.b());
+                        if x.is_int() {
+                            r!(i.a()) = Value::int(!x.raw_int());
+                        } else {
+                            slow!(self.op_arith(Arith::BNot, slot_of!(i.a()), x, x), 0);
+                        }
+                    }
+                    Op::Not => r!(i.a()) = Value::bool(r!(i.b()).is_falsy()),
+                    Op::Len => {
+                        let x = r!(i.b());
+                        match x.as_table() {
+                            Some(t) if t.meta().is_none() => r!(i.a()) = Value::int(t.length(&mut self.heap)),
+                            _ => slow!(self.op_len(slot_of!(i.a()), x), 0),
+                        }
+                    }
+                    Op::Concat => slow!(self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize), 0),
+                    Op::Close => {
+                        let from = slot_of!(i.a());
+                        if self.has_pending(from) {
+                            slow!(self.close_next(from, None), 0);
+                        }
+                    }
+                    Op::Tbc => {
+                        save!();
+                        self.mark_tbc(slot_of!(i.a()))?;
+                    }
+                    Op::Jmp => pc = pc.offset(i.get_sj() as isize),
+                    Op::Loop => {
+                        pc = pc.sub(i.bx() as usize);
+                        poll!(slot_of!(i.a()));
+                    }
+                    Op::JmpBack => pc = pc.offset(i.get_sj() as isize),
+                    Op::Eq => {
+                        let (x, y) = (r!(i.a()), r!(i.b()));
+                        if x.raw_equals(y) {
+                            test!(true, i);
+                        } else if let Some(h) = self.eq_handler(x, y) {
+                            slow!(self.call_meta(h, &[x, y]), 0);
+                        } else {
+                            test!(false, i);
+                        }
+                    }
+                    Op::Lt => order!(i, r!(i.a()), r!(i.b()), <, compare_lt, Event::Lt),
+                    Op::Le => order!(i, r!(i.a()), r!(i.b()), <=, compare_le, Event::Le),
+                    Op::EqK => test!(r!(i.a()).raw_equals(*k.add(i.b() as usize)), i),
+                    Op::EqI => {
+                        let (x, n) = (r!(i.a()), i.sb());
+                        let equal = if x.is_int() { x.raw_int() == n as i64 } else { x.as_float() == Some(n as f64) };
+                        test!(equal, i);
+                    }
+                    Op::LtI => order_int!(i, <, Event::Lt, false),
+                    Op::LeI => order_int!(i, <=, Event::Le, false),
+                    Op::GtI => order_int!(i, >, Event::Lt, true),
+                    Op::GeI => order_int!(i, >=, Event::Le, true),
+                    Op::Test => test!(r!(i.a()).is_truthy(), i),
+                    Op::TestSet => {
+                        let x = r!(i.b());
+                        if x.is_truthy() != (i.c() != 0) {
+                            pc = pc.add(1);
+                        } else {
+                            r!(i.a()) = x;
+                            let jump = Instr((*pc).get());
+                            pc = pc.offset(jump.get_sj() as isize + 1);
+                        }
+                    }
+                    Op::Call => {
+                        let func = slot_of!(i.a());
+                        let nargs = if i.b() != 0 { i.b() as usize - 1 } else { self.top - func - 1 };
+                        let wanted = i.c() as i16 - 1;
+                        save!();
+                        match r!(i.a()).as_closure() {
+                            Some(f) => {
+                                self.enter_lua(f, func, nargs, wanted, 0)?;
+                                reload!();
+                                poll!(slot_of!((*f.proto.as_ptr()).num_params));
+                            }
+                            None => match self.precall(func, nargs, wanted, 0)? {
+                                Flow::Exit => return Ok(()),
+                                _ => reload!(),
+                            },
+                        }
+                    }
+                    Op::TailCall => {
+                        let func = slot_of!(i.a());
+                        let nargs = if i.b() != 0 { i.b() as usize - 1 } else { self.top - func - 1 };
+                        save!();
+                        match r!(i.a()).as_closure() {
+                            Some(f) => {
+                                // The callee takes the place of this frame.
+                                let old = *frame;
+                                let dest = old.func as usize;
+                                for n in 0..=nargs {
+                                    *self.stack.add(dest + n) = *self.stack.add(func + n);
+                                }
+                                self.frame_count -= 1;
+                                if let Err(throw) = self.enter_lua(f, dest, nargs, old.wanted, old.flags | frame_flags::TAIL) {
+                                    return Err(throw);
+                                }
+                                reload!();
+                                poll!(slot_of!((*f.proto.as_ptr()).num_params));
+                            }
+                            // A native function is called as usual; the `Return` that follows passes its results on.
+                            None => match self.precall(func, nargs, -1, 0)? {
+                                Flow::Exit => return Ok(()),
+                                _ => reload!(),
+                            },
+                        }
+                    }
+                    Op::Return => {
+                        let first = slot_of!(i.a());
+                        let n = if i.b() != 0 { i.b() as usize - 1 } else { self.top - first };
+                        if i.c() != 0 && self.has_pending((*frame).base as usize) {
+                            let above = if i.b() == 0 { Some(self.top) } else { None };
+                            slow!(self.close_next((*frame).base as usize, above), 0);
+                            continue;
+                        }
+                        save!();
+                        match self.deliver(first, n)? {
+                            Flow::Exit => return Ok(()),
+                            _ => reload!(),
+                        }
+                    }
+                    Op::Return0 => {
+                        let f = *frame;
+                        if f.flags & !frame_flags::TAIL == 0 {
+                            self.frame_count -= 1;
+                            let dest = self.stack.add(f.func as usize);
+                            if f.wanted < 0 {
+                                self.top = f.func as usize;
+                            } else {
+                                for n in 0..f.wanted as usize {
+                                    *dest.add(n) = Value::NIL;
+                                }
+                            }
+                            reload!();
+                        } else {
+                            save!();
+                            match self.deliver(f.base as usize, 0)? {
+                                Flow::Exit => return Ok(()),
+                                _ => reload!(),
+                            }
+                        }
+                    }
+                    Op::Return1 => {
+                        let f = *frame;
+                        if f.flags & !frame_flags::TAIL == 0 {
+                            self.frame_count -= 1;
+                            let v = r!(i.a());
+                            let dest = self.stack.add(f.func as usize);
+                            if f.wanted == 1 {
+                                *dest = v;
+                            } else if f.wanted < 0 {
+                                *dest = v;
+                                self.top = f.func as usize + 1;
+                            } else if f.wanted > 0 {
+                                *dest = v;
+                                for n in 1..f.wanted as usize {
+                                    *dest.add(n) = Value::NIL;
+                                }
+                            }
+                            reload!();
+                        } else {
+                            save!();
+                            match self.deliver(slot_of!(i.a()), 1)? {
+                                Flow::Exit => return Ok(()),
+                                _ => reload!(),
+                            }
+                        }
+                    }
+                    Op::ForPrep => {
+                        save!();
+                        if self.for_prepare(slot_of!(i.a()))? {
+                            pc = pc.add(i.bx() as usize + 1);
+                        }
+                    }
+                    Op::ForLoop => {
+                        let loop_base = base.add(i.a() as usize);
+                        let step = *loop_base.add(2);
+                        if step.is_int() {
+                            let left = (*loop_base.add(1)).bits();
+                            if left == 0 {
+                                continue;
+                            }
+                            let index = (*loop_base).raw_int().wrapping_add(step.raw_int());
+                            (*loop_base.add(1)).set_bits(left - 1);
+                            (*loop_base).set_bits(index as u64);
+                            *loop_base.add(3) = Value::int(index);
+                        } else {
+                            let (step, limit) = (step.raw_float(), (*loop_base.add(1)).raw_float());
+                            let index = (*loop_base).raw_float() + step;
+                            if !(if step > 0.0 { index <= limit } else { limit <= index }) {
+                                continue;
+                            }
+                            (*loop_base).set_bits(index.to_bits());
+                            *loop_base.add(3) = Value::float(index);
+                        }
+                        pc = pc.sub(i.bx() as usize);
+                        poll!(slot_of!(i.a()) + 4);
+                    }
+                    Op::TForPrep => {
+                        let closing = r!(i.a() as usize + 3);
+                        if !closing.is_nil() {
+                            save!();
+                            self.mark_tbc(slot_of!(i.a()) + 3)?;
+                        }
+                        pc = pc.add(i.bx() as usize);
+                    }
+                    Op::TForCall => {
+                        let ra = base.add(i.a() as usize);
+                        let f = *ra;
+                        if f.tag() == Tag::NATIVE {
+                            let native = f.as_native();
+                            if let Some(native) = native
+                                && self.iterate(native, ra, i.c() as usize)
+                            {
+                                continue;
+                            }
+                        }
+                        *ra.add(4) = f;
+                        *ra.add(5) = *ra.add(1);
+                        *ra.add(6) = *ra.add(2);
+                        save!();
+                        match self.precall(slot_of!(i.a()) + 4, 2, i.c() as i16, 0)? {
+                            Flow::Exit => return Ok(()),
+                            _ => reload!(),
+                        }
+                    }
+                    Op::TForLoop => {
+                        let control = r!(i.a() as usize + 4);
+                        if !control.is_nil() {
+                            r!(i.a() as usize + 2) = control;
+                            // The `TForCall` before this instruction tells how many variables there are.
+                            let variables = Instr((*pc.sub(2)).get()).c() as usize;
+                            pc = pc.sub(i.bx() as usize);
+                            poll!(slot_of!(i.a()) + 4 + variables);
+                        }
+                    }
+                    Op::SetList => {
+                        let t = r!(i.a());
+                        let start = (*pc).get() as usize;
+                        let first = slot_of!(i.a()) + 1;
+                        let n = if i.b() != 0 { i.b() as usize } else { self.top - first };
+                        save!();
+                        if let Some(t) = t.as_table() {
+                            mem!(t.ensure_array(&mut self.heap, start + n));
+                            for j in 0..n {
+                                mem!(t.set_int(&mut self.heap, (start + j) as i64 + 1, *self.stack.add(first + j)));
+                            }
+                        }
+                        pc = pc.add(1);
+                    }
+                    Op::Closure => {
+                        let parent = closure(frame);
+                        let proto = *parent.proto.body().protos.get_unchecked(i.bx() as usize);
+                        let descriptions = &proto.body().upvals;
+                        let f = mem!(Gc::<Closure>::new(&mut self.heap, proto, |n| {
+                            let d = descriptions.get_unchecked(n);
+                            if d.from_register {
+                                (*base.add(d.index as usize)).as_box().unwrap_unchecked()
+                            } else {
+                                parent.upval(d.index as usize)
+                            }
+                        }));
+                        r!(i.a()) = Value::closure(f);
+                    }
+                    Op::VarArg => {
+                        let n = (*frame).varargs as usize;
+                        let dest = slot_of!(i.a());
+                        let count = if i.c() != 0 { i.c() as usize - 1 } else { n };
+                        if i.c() == 0 {
+                            save!();
+                            self.check_stack(dest + n + limits::NATIVE_SLOTS)?;
+                            base = self.stack.add((*frame).base as usize);
+                            self.top = dest + n;
+                        }
+                        let from = base.sub(n);
+                        let to = base.add(i.a() as usize);
+                        for j in 0..count {
+                            *to.add(j) = if j < n { *from.add(j) } else { Value::NIL };
+                        }
+                    }
+                    // Done at the call.
+                    Op::VarArgPrep => {}
+                }
+            }
+        }
+    }
+
+    /// A field by interned key, where the hint misses. Tables on the way are asked with the hint first; where the key is found it is the
+    /// new hint.
+    #[inline(never)]
+    fn op_get_field(&mut self, dest: usize, object: Value, key: Value, word: &Cell<u32>) -> Result<Flow, Throw> {
+        let key_str = key.as_str().expect("field names are strings");
+        let mut at = object;
+        for _ in 0..limits::META_CHAIN {
+            let Some(t) = at.as_table() else { break };
+            // SAFETY: the hint is masked to the nodes of the table.
+            let n = unsafe { &*t.nodes().add(((word.get() >> 16) & t.mask()) as usize) };
+            if n.is_key(key) {
+                self.set_slot(dest, n.value());
+                return Ok(Flow::Next);
+            }
+            if let Some(i) = t.find_str(key_str) {
+                word.set((word.get() & 0xFFFF) | (i as u32) << 16);
+                // SAFETY: an index just found.
+                let v = unsafe { (*t.nodes().add(i)).value() };
+                self.set_slot(dest, v);
+                return Ok(Flow::Next);
+            }
+            if t.is_weak() {
+                break;
+            }
+            let handler = match t.meta() {
+                None => Value::NIL,
+                Some(meta) => self.event_in(meta, Event::Index),
+            };
+            if handler.is_nil() {
+                self.set_slot(dest, Value::NIL);
+                return Ok(Flow::Next);
+            }
+            if handler.is_function() {
+                return self.call_meta(handler, &[at, key]);
+            }
+            at = handler;
+        }
+        self.op_index(dest, at, key)
+    }
+
+    /// The assignment to a field by interned key, where the hint misses.
+    #[inline(never)]
+    fn op_set_field(&mut self, object: Value, key: Value, value: Value, word: &Cell<u32>) -> Result<Flow, Throw> {
+        let key_str = key.as_str().expect("field names are strings");
+        if let Some(t) = object.as_table() {
+            if let Some(i) = t.find_str(key_str) {
+                if !value.is_nil() {
+                    word.set((word.get() & 0xFFFF) | (i as u32) << 16);
+                }
+                return match t.set_node(&mut self.heap, i, value) {
+                    Ok(()) => Ok(Flow::Next),
+                    Err(_) => Err(self.memory_error()),
+                };
+            }
+            if t.meta().is_none() {
+                return match t.set_str(&mut self.heap, key_str, value) {
+                    Ok(()) => Ok(Flow::Next),
+                    Err(e) => Err(self.set_error(e)),
+                };
+            }
+        }
+        self.op_assign(object, key, value)
+    }
+
+    /// A step of a generic loop over a table by `next` or `ipairs`, without a call. `false`: the call must be made. The closing value, which is nil, carries
+    /// the position of the traversal.
+    #[inline]
+    fn iterate(&mut self, native: Gc<crate::value::Native>, ra: *mut Value, results: usize) -> bool {
+        use crate::value::Special;
+        // SAFETY: the seven slots of a generic loop.
+        unsafe {
+            let Some(t) = (*ra.add(1)).as_table() else { return false };
+            let control = *ra.add(2);
+            let (key, value) = match native.special {
+                Special::Next => {
+                    let closing = *ra.add(3);
+                    if !closing.is_nil() {
+                        return false;
+                    }
+                    let position = if control.is_nil() {
+                        0
+                    } else {
+                        let p = closing.bits() as usize;
+                        if t.is_position(p, control) {
+                            p
+                        } else {
+                            match t.position_after(&mut self.heap, control) {
+                                Some(p) => p,
+                                None => return false,
+                            }
+                        }
+                    };
+                    match t.entry_from(&mut self.heap, position) {
+                        Some((next, key, value)) => {
+                            (*ra.add(3)).set_bits(next as u64);
+                            (key, value)
+                        }
+                        None => (Value::NIL, Value::NIL),
+                    }
+                }
+                Special::IpairsStep => {
+                    let Some(i) = control.as_int() else { return false };
+                    let i = i.wrapping_add(1);
+                    let v = t.get_int(&mut self.heap, i);
+                    if v.is_nil() && t.meta().is_some() {
+                        return false;
+                    }
+                    (if v.is_nil() { Value::NIL } else { Value::int(i) }, v)
+                }
+                _ => return false,
+            };
+            *ra.add(4) = key;
+            if results > 1 {
+                *ra.add(5) = value;
+            }
+            for j in 2..results {
+                *ra.add(4 + j) = Value::NIL;
+            }
+            true
+        }
+    }
+
+    /// Prepares a numeric loop; `true`: it does not run.
+    fn for_prepare(&mut self, a: usize) -> Result<bool, Throw> {
+        let (init, limit, step) = (self.slot(a), self.slot(a + 1), self.slot(a + 2));
+        if let (Some(i), Some(s)) = (init.as_int(), step.as_int()) {
+            if s == 0 {
+                return Err(self.runtime_error(b"'for' step is zero"));
+            }
+            let l = match limit.tag() {
+                Tag::INT => limit.raw_int(),
+                _ => match super::arith::coerce_number(limit).filter(|_| limit.is_float()) {
+                    None => return Err(self.for_error("limit", limit)),
+                    Some(f) => {
+                        let f = f.raw_float();
+                        if f.is_nan() {
+                            return Ok(true);
+                        }
+                        // Clipped towards the loop's direction.
+                        match float_to_int(if s < 0 { f.ceil() } else { f.floor() }) {
+                            Some(l) => l,
+                            None if f > 0.0 && s < 0 || f < 0.0 && s > 0 => return Ok(true),
+                            None => {
+                                if f > 0.0 {
+                                    i64::MAX
+                                } else {
+                                    i64::MIN
+                                }
+                            }
+                        }
+                    }
+                },
+            };
+            if if s > 0 { i > l } else { i < l } {
+                return Ok(true);
+            }
+            // The number of further iterations, so that the index never overflows.
+            let count = if s > 0 {
+                (l as u64).wrapping_sub(i as u64) / s as u64
+            } else {
+                (i as u64).wrapping_sub(l as u64) / ((-(s + 1)) as u64 + 1)
+            };
+            self.set_slot(a + 1, Value::int(count as i64));
+            self.set_slot(a + 3, init);
+            return Ok(false);
+        }
+        let (l, s, i) = (limit.number(), step.number(), init.number());
+        let Some(l) = l else { return Err(self.for_error("limit", limit)) };
+        let Some(s) = s else { return Err(self.for_error("step", step)) };
+        let Some(i) = i else { return Err(self.for_error("initial", init)) };
+        if s == 0.0 {
+            return Err(self.runtime_error(b"'for' step is zero"));
+        }
+        if if s > 0.0 { l < i } else { i < l } || l.is_nan() || i.is_nan() {
+            return Ok(true);
+        }
+        self.set_slot(a, Value::float(i));
+        self.set_slot(a + 1, Value::float(l));
+        self.set_slot(a + 2, Value::float(s));
+        self.set_slot(a + 3, Value::float(i));
+        Ok(false)
+    }
+
+    fn for_error(&mut self, what: &str, v: Value) -> Throw {
+        let _ = v;
+        self.runtime_error(format!("'for' {what}{} must be a number", if what == "initial" { " value" } else { "" }).as_bytes())
+    }
+
+    // ---- to-be-closed variables
+
+    /// Whether a to-be-closed variable is pending at or above a slot.
+    #[inline]
+    fn has_pending(&self, from: usize) -> bool {
+        self.thread.state().tbc.last().is_some_and(|&s| s as usize >= from)
+    }
+
+    /// Marks a variable as to be closed.
+    fn mark_tbc(&mut self, slot: usize) -> Result<(), Throw> {
+        let value = self.slot(slot).unboxed();
+        if value.is_falsy() {
+            return Ok(());
+        }
+        if self.metamethod(value, Event::Close).is_nil() {
+            return Err(self.unclosable_error(slot));
+        }
+        self.thread.state().tbc.push(slot as u32);
+        Ok(())
+    }
+
+    /// Calls the closing method of the last pending variable, for `Close` or `Return`, which are done again afterwards. `above`: the end of
+    /// values in flight.
+    fn close_next(&mut self, _from: usize, above: Option<usize>) -> Result<Flow, Throw> {
+        let slot = self.thread.state().tbc.pop().expect("a pending variable") as usize;
+        let value = self.slot(slot).unboxed();
+        let close = self.metamethod(value, Event::Close);
+        match above {
+            Some(at) => self.call_meta_at(at, close, &[value, Value::NIL]),
+            None => self.call_meta(close, &[value, Value::NIL]),
+        }
+    }
+}
+
+/// The closure of a Lua frame.
+///
+/// # Safety
+/// The frame is a Lua function's.
+#[inline(always)]
+unsafe fn closure(frame: *mut Frame) -> Gc<Closure> {
+    // SAFETY: the caller vouches.
+    unsafe { (*frame).closure() }
+}
+
+#[inline(always)]
+fn f_add(x: f64, y: f64) -> f64 {
+    x + y
+}
+#[inline(always)]
+fn f_sub(x: f64, y: f64) -> f64 {
+    x - y
+}
+#[inline(always)]
+fn f_mul(x: f64, y: f64) -> f64 {
+    x * y
+}
+#[inline(always)]
+fn f_div(x: f64, y: f64) -> f64 {
+    x / y
+}
+#[inline(always)]
+fn f_idiv(x: f64, y: f64) -> f64 {
+    (x / y).floor()
+}
+#[inline(always)]
+fn int_shr(x: i64, n: i64) -> i64 {
+    int_shl(x, n.checked_neg().unwrap_or(i64::MAX))
+}

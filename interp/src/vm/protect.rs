@@ -1,0 +1,178 @@
+//! Protected calls: `pcall`, `xpcall`, and what happens to an error on its way to them.
+
+use super::{Event, Flow, Throw, Vm, limits};
+use crate::value::{Value, frame_flags};
+
+impl Vm {
+    /// `pcall(f, ...)`: the function is called where it stands, one slot above.
+    pub(super) fn begin_pcall(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
+        if nargs == 0 {
+            return Err(self.arg_error(0, "value expected"));
+        }
+        self.frame().flags |= frame_flags::PCALL;
+        self.call_in_protected(func + 1, nargs - 1)
+    }
+
+    /// `xpcall(f, handler, ...)`: handler and function change places.
+    pub(super) fn begin_xpcall(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
+        let (f, handler) = (self.slot(func + 1), self.slot(func + 2));
+        if nargs < 2 || !handler.is_function() {
+            let got = if nargs < 2 { Value::NIL } else { handler };
+            return Err(self.type_error_for(1, "function", got, nargs < 2));
+        }
+        self.set_slot(func + 1, handler);
+        self.set_slot(func + 2, f);
+        self.frame().flags |= frame_flags::XPCALL;
+        self.call_in_protected(func + 2, nargs - 2)
+    }
+
+    fn call_in_protected(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
+        match self.precall(func, nargs, -1, 0) {
+            Ok(flow) => Ok(flow),
+            // Straight to the frame just made: no `execute` needs to see the error.
+            Err(throw) => self.recover(throw),
+        }
+    }
+
+    /// An error is in flight: finds the protected call that catches it, within the innermost `execute`, and goes on from there.
+    pub(crate) fn recover(&mut self, throw: Throw) -> Result<Flow, Throw> {
+        let mut throw = throw;
+        loop {
+            self.call_handler();
+            match self.unwind(throw) {
+                Ok(Some(flow)) => return Ok(flow),
+                // The error went on into the resumer.
+                Ok(None) => throw = self.rethrow(),
+                Err(throw) => return Err(throw),
+            }
+        }
+    }
+
+    /// The message handler of the innermost protected call sees the error first, with the stack as it is.
+    fn call_handler(&mut self) {
+        if self.handled || self.frame_count == 0 {
+            return;
+        }
+        let catcher = (0..self.frame_count).rev().find(|&i| {
+            let f = self.frame_at(i);
+            f.has(frame_flags::PCALL | frame_flags::XPCALL) && !f.has(frame_flags::CLOSING)
+        });
+        let Some(catcher) = catcher.filter(|&i| self.frame_at(i).has(frame_flags::XPCALL)) else { return };
+        let handler = self.slot(self.frame_at(catcher).func as usize + 1);
+        let error = self.take_error();
+        let frame = self.frame();
+        let live =
+            if frame.is_lua() { frame.base as usize + frame.closure().proto.max_stack as usize } else { frame.base as usize };
+        self.top = self.top.max(live);
+        let top = self.top;
+        let nested = std::mem::replace(&mut self.in_handler, true);
+        // An error in the handler calls the handler again, as the reference does, until the host depth is used up.
+        let result = self.call1(handler, &[error]);
+        self.in_handler = nested;
+        self.top = top;
+        if let Ok(v) = result {
+            self.roots.error = v;
+        }
+        self.handled = true;
+    }
+
+    /// Takes frames away up to the catching one. `None`: the coroutine is dead, the error goes on in its resumer.
+    fn unwind(&mut self, throw: Throw) -> Result<Option<Flow>, Throw> {
+        let raised_at = self.frame_count;
+        while self.frame_count > 0 {
+            let f = *self.frame();
+            if f.has(frame_flags::PCALL | frame_flags::XPCALL) {
+                let error = self.take_error();
+                self.frame().flags |= frame_flags::CLOSING;
+                self.set_slot(f.func as usize + 1, error);
+                self.lower_watermark();
+                return Ok(self.continue_closing().ok());
+            }
+            self.frame_count -= 1;
+            if f.has(frame_flags::FRESH) {
+                self.lower_watermark();
+                self.top = f.func as usize;
+                return Err(throw);
+            }
+        }
+        // The main thread stands on a fresh frame: this is a coroutine.
+        self.frame_count = raised_at;
+        self.fail_coroutine()
+    }
+
+    /// The innermost frame is a protected call that has caught an error: closes the pending variables above it, one after the other, then returns
+    /// `false` and the error.
+    pub(super) fn continue_closing(&mut self) -> Result<Flow, Throw> {
+        loop {
+            let f = *self.frame();
+            let func = f.func as usize;
+            let state = self.thread.state();
+            match state.tbc.last() {
+                Some(&slot) if slot as usize > func => {
+                    state.tbc.pop();
+                    let slot = slot as usize;
+                    let value = self.slot(slot).unboxed();
+                    let error = self.slot(func + 1);
+                    let close = self.metamethod(value, Event::Close);
+                    let at = slot + 1;
+                    self.check_stack(at + 3 + limits::NATIVE_SLOTS)?;
+                    self.set_slot(at, close);
+                    self.set_slot(at + 1, value);
+                    self.set_slot(at + 2, error);
+                    // A native function delivers before this returns: its frame is marked so that `deliver` comes back here through
+                    // `finish_instruction`; to keep the host's stack flat it is run as a host call instead.
+                    if close.as_native().is_some_and(|n| n.special == crate::value::Special::None) {
+                        self.top = at + 3;
+                        if self.call_at(at, 2, 0).is_err() {
+                            let error = self.take_error();
+                            self.set_slot(func + 1, error);
+                        }
+                        continue;
+                    }
+                    return self.precall(at, 2, 0, frame_flags::META);
+                }
+                _ => {}
+            }
+            self.set_slot(func, Value::FALSE);
+            return self.deliver(func, 2);
+        }
+    }
+
+    /// Calls a function so that an error comes back as `Err`, with pending variables closed. For hosts and finalizers.
+    pub fn call_protected(&mut self, f: Value, args: &[Value]) -> Result<(), Throw> {
+        let top = self.top;
+        let frames = self.frame_count;
+        let result = self.call_values(f, args, 0);
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err(throw) => {
+                debug_assert_eq!(self.frame_count, frames);
+                self.close_pending(top, throw)
+            }
+        };
+        self.top = top;
+        result
+    }
+
+    /// After a failed host call: closes the variables at or above a slot; an error in a closing method takes the place of the one before.
+    pub(crate) fn close_pending(&mut self, from: usize, _throw: Throw) -> Result<(), Throw> {
+        let mut error = self.take_error();
+        while let Some(&slot) = self.thread.state().tbc.last()
+            && slot as usize >= from
+        {
+            self.thread.state().tbc.pop();
+            let slot = slot as usize;
+            let value = self.slot(slot).unboxed();
+            let close = self.metamethod(value, Event::Close);
+            self.top = slot + 1;
+            // Kept on the stack: the call is a safepoint.
+            self.roots.pinned.push(error);
+            let result = self.call_values(close, &[value, error], 0);
+            error = self.roots.pinned.pop().unwrap_or(Value::NIL);
+            if result.is_err() {
+                error = self.take_error();
+            }
+        }
+        Err(self.throw(error))
+    }
+}

@@ -1,0 +1,166 @@
+//! Where the program stands still for the collector.
+
+use super::{Event, Vm};
+use crate::value::{Gc, Str, Table, Thread, Value, frame_flags};
+use neap_gc::heap::poll;
+use neap_gc::{Ref, RootSource};
+use std::sync::atomic::Ordering;
+
+/// The registered roots.
+pub struct Roots {
+    pub(crate) main: Gc<Thread>,
+    /// Main thread first, running one last.
+    pub(crate) chain: Vec<Gc<Thread>>,
+    pub(crate) globals: Gc<Table>,
+    pub(crate) registry: Gc<Table>,
+    /// The names of the metamethods, by `Event`.
+    pub(crate) names: Vec<Gc<Str>>,
+    /// Metatables of the basic types, by tag.
+    pub(crate) metas: [Option<Gc<Table>>; 16],
+    /// The error in flight.
+    pub(crate) error: Value,
+    pub(crate) memory_message: Value,
+    /// Values that the host pins.
+    pub(crate) pinned: Vec<Value>,
+}
+
+impl Roots {
+    pub(super) fn new(main: Gc<Thread>, globals: Gc<Table>, registry: Gc<Table>, names: Vec<Gc<Str>>) -> Roots {
+        Roots {
+            main,
+            chain: vec![main],
+            globals,
+            registry,
+            names,
+            metas: [None; 16],
+            error: Value::NIL,
+            memory_message: Value::NIL,
+            pinned: Vec::new(),
+        }
+    }
+}
+
+impl RootSource for Roots {
+    fn globals(&self, visit: &mut dyn FnMut(Ref)) {
+        visit(self.globals.as_ref());
+        visit(self.registry.as_ref());
+        self.names.iter().for_each(|s| visit(s.as_ref()));
+        // A fixed order, an unset slot standing in with what is always there (lists are compared by position).
+        for m in &self.metas {
+            visit(m.unwrap_or(self.globals).as_ref());
+        }
+        for v in [self.error, self.memory_message].iter().chain(&self.pinned) {
+            visit(v.as_ref().unwrap_or(self.globals.as_ref()));
+        }
+    }
+    fn chain(&self, visit: &mut dyn FnMut(Ref)) {
+        self.chain.iter().for_each(|t| visit(t.as_ref()));
+    }
+}
+
+impl Vm {
+    /// The poll word is set. `live_top`: the end of the live slots of the running thread (M3). Errors: an interrupt.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), super::Throw> {
+        let word = self.poll.load(Ordering::Relaxed);
+        if word & poll::COLLECT != 0 {
+            self.collect_with(live_top, |heap, roots| {
+                // SAFETY: M3.
+                unsafe { heap.safepoint(roots) }
+            });
+            self.run_finalizers(live_top);
+        }
+        if word & poll::INTERRUPT != 0 {
+            self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
+            return Err(self.runtime_error(b"interrupted!"));
+        }
+        Ok(())
+    }
+
+    /// Runs collector work at a safepoint.
+    pub(crate) fn collect_with<T>(
+        &mut self,
+        live_top: usize,
+        work: impl FnOnce(&mut neap_gc::Heap<crate::value::LuaRuntime>, &Roots) -> T,
+    ) -> T {
+        self.save_thread(live_top);
+        let result = work(&mut self.heap, &self.roots);
+        let f = self.frame();
+        f.flags |= frame_flags::WATERMARK;
+        let (func, end) = if f.is_lua() {
+            (f.func as usize, f.base as usize + f.closure().proto.max_stack as usize)
+        } else {
+            (f.func as usize, live_top)
+        };
+        let state = self.thread.state();
+        state.stack.low = state.stack.low.min(func);
+        if state.stack.high <= live_top {
+            // Scanned: what is above the live top is empty now.
+            self.scanned_top = live_top;
+            self.soft_limit = (end.max(live_top) + super::limits::NATIVE_SLOTS).min(state.capacity);
+            state.stack.high = self.soft_limit;
+        }
+        result
+    }
+
+    /// Calls the finalizers that the collector has queued, some at a time.
+    pub(crate) fn run_finalizers(&mut self, live_top: usize) {
+        const AT_ONCE: usize = 64;
+        if self.in_finalizer {
+            return;
+        }
+        self.in_finalizer = true;
+        let saved_top = self.top;
+        for _ in 0..AT_ONCE {
+            let Some(object) = self.heap.next_finalizer() else { break };
+            let value = crate::value::value_of_cell(object);
+            self.top = live_top.max(saved_top);
+            self.finalize(value);
+        }
+        self.top = saved_top;
+        self.in_finalizer = false;
+    }
+
+    /// Calls the finalizer of one object; an error becomes a warning.
+    pub(crate) fn finalize(&mut self, object: Value) {
+        let finalizer = self.metamethod(object, Event::Gc);
+        if !finalizer.is_function() {
+            return;
+        }
+        if self.call_protected(finalizer, &[object]).is_err() {
+            let error = self.take_error();
+            let text = match error.as_str() {
+                Some(s) => s.bytes().to_vec(),
+                None => b"error object is not a string".to_vec(),
+            };
+            let mut message = b"error in ".to_vec();
+            message.extend_from_slice(b"__gc");
+            message.extend_from_slice(b" (");
+            message.extend_from_slice(&text);
+            message.push(b')');
+            self.warn(&message);
+        }
+    }
+
+    /// `collectgarbage("collect")`.
+    pub fn collect_full(&mut self) {
+        let top = self.top;
+        self.collect_with(top, |heap, roots| {
+            // SAFETY: M3: called from native functions, whose values are on the stack.
+            unsafe { heap.collect_full(roots) }
+        });
+        self.run_finalizers(top);
+    }
+
+    /// `collectgarbage("step", n)`: `true` if a cycle ended.
+    pub fn collect_step(&mut self, bytes: usize) -> bool {
+        let top = self.top;
+        let done = self.collect_with(top, |heap, roots| {
+            // SAFETY: as above.
+            unsafe { heap.step(roots, bytes) }
+        });
+        self.run_finalizers(top);
+        done
+    }
+}
