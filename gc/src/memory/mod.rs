@@ -274,7 +274,7 @@ impl Memory {
             }
             self.small_live -= cells * (*desc).cell as usize * size_class::GRANULE;
             (*desc).live -= cells as u16;
-            if (*desc).state == State::Full {
+            if (*desc).state == State::Full && (*desc).has_room() {
                 self.lanes.push(&self.pages, segment::block_id((*segment.head()).index, block));
             }
             if (*desc).live == 0 {
@@ -378,7 +378,7 @@ impl Memory {
         // SAFETY: the descriptor of a block in use.
         unsafe {
             let desc = segment.block_desc(block);
-            if (*desc).live == (*desc).capacity {
+            if !(*desc).has_room() {
                 (*desc).state = State::Full;
             } else {
                 self.lanes.push(&self.pages, segment::block_id((*segment.head()).index, block));
