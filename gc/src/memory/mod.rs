@@ -39,6 +39,7 @@ pub(crate) mod size_class;
 pub(crate) mod tests;
 mod walk;
 
+pub(crate) use large::CARD_SLOTS;
 pub use os::OutOfMemory;
 
 use block::Lanes;
@@ -201,6 +202,11 @@ impl Memory {
     /// The alarm rings when this many young bytes have been handed out since the epoch began.
     pub fn set_alarm(&mut self, bytes: usize) {
         self.alarm_bytes = bytes;
+    }
+
+    /// Free cells are handed out in pieces of at most so many bytes: how late the alarm may ring.
+    pub fn set_run_max(&mut self, bytes: usize) {
+        self.pages.run_max_bytes = bytes;
     }
 
     /// Whether the alarm has rung since the last question. Worth asking only after [`Memory::alloc_slow`] or [`Memory::grow`].

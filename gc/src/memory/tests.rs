@@ -464,9 +464,9 @@ fn cards_grow_with_their_run() {
             let (word, bit) = memory.card_of(cell, slot / 64 * 64);
             assert!(*word & bit != 0);
             let cards = memory.cards(cell, size / 8);
-            assert_eq!(cards.len(), (size / 8).div_ceil(4096));
+            assert_eq!(cards.len(), (size / 8).div_ceil(512));
             assert_eq!(cards.iter().map(|w| w.count_ones()).sum::<u32>(), 1);
-            assert_eq!(cards[slot / 4096], 1 << (slot / 64 % 64));
+            assert_eq!(cards[slot / 512], 1 << (slot / 8 % 64));
         }
         // A new run in an old place starts clean.
         memory.epoch_reset();
