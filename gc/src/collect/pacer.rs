@@ -58,6 +58,8 @@ pub(crate) struct Pacer {
     base_bytes: usize,
     eager_percent: usize,
     lazy_percent: usize,
+    /// Whether the cycle under way began because of many events.
+    eager: bool,
     /// When the cycle under way began: what the cycles had reclaimed, the bytes in use.
     reclaimed_before: u64,
     used_before: usize,
@@ -82,7 +84,8 @@ impl Pacer {
             last_epoch: Instant::now(),
             pass_wait: 0,
             base_bytes: 0,
-            eager_percent: EAGER_PERCENT.0 * 2,
+            eager_percent: EAGER_PERCENT.0,
+            eager: false,
             lazy_percent: LAZY_PERCENT.0,
             reclaimed_before: 0,
             used_before: 0,
@@ -198,6 +201,7 @@ impl<R: Runtime> Heap<R> {
     }
 
     pub(crate) fn begin_cycle(&mut self) {
+        self.col.pacer.eager = self.many_events();
         let pacer = &mut self.col.pacer;
         pacer.used_before = self.store.memory.used_bytes();
         pacer.reclaimed_before = self.col.counters.cyclic_bytes;
@@ -214,8 +218,11 @@ impl<R: Runtime> Heap<R> {
         pacer.cycle_ns_per_byte = (pacer.cycle_ns_per_byte + measured) / 2.0;
         match found * 100 / pacer.used_before.max(1) {
             0..=4 => {
-                pacer.eager_percent = (pacer.eager_percent * 3 / 2).min(EAGER_PERCENT.1);
-                pacer.lazy_percent = (pacer.lazy_percent * 5 / 4).min(LAZY_PERCENT.1);
+                if pacer.eager {
+                    pacer.eager_percent = (pacer.eager_percent * 3 / 2).min(EAGER_PERCENT.1);
+                } else {
+                    pacer.lazy_percent = (pacer.lazy_percent * 5 / 4).min(LAZY_PERCENT.1);
+                }
             }
             5..=9 => {}
             _ => {
@@ -225,16 +232,20 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    /// P2. Many events for the growth: garbage is likely.
+    fn growth(&self) -> usize {
+        self.store.memory.used_bytes().saturating_sub(self.col.pacer.base_bytes)
+    }
+
+    /// Many events for the growth: garbage is likely.
+    fn many_events(&self) -> bool {
+        (self.col.events as usize).saturating_mul(BYTES_PER_EVENT) >= self.growth()
+    }
+
     fn cycle_is_due(&self) -> bool {
         let pacer = &self.col.pacer;
-        if self.col.events == 0 {
-            return false;
-        }
-        let growth = self.store.memory.used_bytes().saturating_sub(pacer.base_bytes);
-        let many = (self.col.events as usize).saturating_mul(BYTES_PER_EVENT) >= growth;
-        let percent = if many { pacer.eager_percent } else { pacer.lazy_percent };
-        growth >= (pacer.base_bytes / 100 * percent).max(GROWTH_MIN)
+        let percent = if self.many_events() { pacer.eager_percent } else { pacer.lazy_percent };
+        // P2.
+        self.col.events != 0 && self.growth() >= (pacer.base_bytes / 100 * percent).max(GROWTH_MIN)
     }
 
     /// Bytes that the program may allocate before the cycle's next slice, for the cycle to end within its share of growth.
