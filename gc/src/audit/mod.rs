@@ -22,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
 
 /// Slots of a card.
-const CARD: usize = 64;
+const CARD: usize = 8;
 const STICKY: u32 = u32::MAX;
 
 /// What a clean audit has seen.

@@ -20,6 +20,7 @@ mod protect;
 mod safepoint;
 mod stack;
 
+pub(crate) use arith::coerce_number;
 pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
 pub use error::Throw;
 pub use load::Mode;
