@@ -86,7 +86,9 @@ impl Shadow {
                 work.extend(object.slots.iter().flatten().chain(&object.body));
                 work.extend(object.frames.iter().flatten().flatten());
                 if object.kind == toy::WEAK {
-                    work.extend(object.pairs.iter().filter_map(|e| e.0));
+                    // While only a finalizer keeps the holder, entries whose value was unreachable may be gone, keys and all.
+                    let stays = |value: Option<Id>| value.is_none_or(|v| self.objects[v].unreachable_at <= object.seen_at);
+                    work.extend(object.pairs.iter().filter(|e| !finalizers || stays(e.1)).filter_map(|e| e.0));
                 }
             }
             for (id, object) in self.objects.iter().enumerate() {

@@ -567,12 +567,15 @@ impl World {
     fn justify(&mut self, mut cleared: Vec<(Id, usize)>) -> Step<Vec<bool>> {
         loop {
             let strong = self.shadow.reach(false);
-            let kept = self.shadow.reach(true);
             for (id, object) in self.shadow.objects.iter_mut().enumerate() {
                 if !strong[id] {
                     object.unreachable_at = self.comparisons;
                     object.was_unreachable |= object.finalizer;
                 }
+            }
+            let mut kept = self.shadow.reach(true);
+            kept.iter_mut().zip(&strong).for_each(|(kept, strong)| *kept |= strong);
+            for (id, object) in self.shadow.objects.iter_mut().enumerate() {
                 if !kept[id] {
                     object.lost_at = self.comparisons;
                 }
