@@ -28,6 +28,7 @@ impl<R: Runtime> Heap<R> {
         match what {
             Drive::EpochEnd => {
                 self.epoch_end(roots);
+                self.begin_idle_work();
                 true
             }
             Drive::EpochEndAndStart => {
@@ -52,6 +53,22 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
+    /// What the pacer would put off until there is more of it.
+    fn begin_idle_work(&mut self) {
+        let col = &mut self.col;
+        if col.phase != Phase::Idle {
+            return;
+        }
+        if col.stale_finalizable != 0 && col.turn_left == 0 {
+            col.stale_finalizable = 0;
+            col.turn_left = col.finalizable.len();
+        }
+        let waiting = col.tombs.len() + col.fin_wait.len() + col.weak_dead.len() + col.dead_holders;
+        if waiting != 0 && col.pass.is_none() {
+            self.start_pass(Phase::Idle);
+        }
+    }
+
     #[doc(hidden)]
     pub fn phase(&self) -> Phase {
         self.col.phase
@@ -59,7 +76,8 @@ impl<R: Runtime> Heap<R> {
 
     fn phase_unit(&mut self) -> bool {
         match self.col.phase {
-            Phase::Idle | Phase::Drain => false,
+            Phase::Idle => self.turn_unit(),
+            Phase::Drain => false,
             Phase::Clear => self.clear_unit(),
             Phase::Mark | Phase::MarkAgain => self.mark_unit(),
             Phase::CleanValues | Phase::CleanKeys => self.pass_unit(),

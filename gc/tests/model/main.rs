@@ -31,7 +31,7 @@ fn random_programs(shard: u64, programs: usize, options: &Options) {
     for i in 0..(programs * rounds()) as u64 {
         let seed = shard << 32 | i;
         let ops = program::random(seed, &scenarios);
-        let options = Options { drop_all: i % 2 == 0, ..options.clone() };
+        let options = Options { drop_all: i % 2 == 0, abandon: i % 7 == 0, ..options.clone() };
         if program::run(&ops, &options).is_err() {
             report(&format!("seed {seed:#x}"), ops, &options);
         }

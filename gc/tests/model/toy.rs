@@ -10,9 +10,11 @@
 //! ```
 
 use neap_gc::{Kind, Ref, Runtime, Shape, Stack};
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
 pub type Slot = Option<Ref>;
 
@@ -32,11 +34,8 @@ pub const STACK_SLOTS: usize = 32;
 pub struct Toy {
     /// The table of interned cells.
     pub interned: HashMap<u64, Ref>,
-    /// Numbers of the objects whose destructor ran, in order.
-    pub destroyed: Vec<u64>,
-    pub destroyed_set: HashSet<u64>,
-    /// A destructor ran twice.
-    pub destroyed_twice: Option<u64>,
+    /// Numbers of the objects whose destructor ran, in order; outlives the heap.
+    pub destroyed: Rc<RefCell<Vec<u64>>>,
 }
 
 /// The word `index` of a cell.
@@ -210,12 +209,9 @@ unsafe impl Runtime for Toy {
         // SAFETY: GUARD and THREAD have destructors; the buffer of a thread came from `new_buffer` and is freed once, here.
         unsafe {
             let n = number(cell);
-            if !self.destroyed_set.insert(n) {
-                self.destroyed_twice = Some(n);
-                return;
-            }
-            self.destroyed.push(n);
-            if cell.kind() == THREAD {
+            let twice = self.destroyed.borrow().contains(&n);
+            self.destroyed.borrow_mut().push(n);
+            if cell.kind() == THREAD && !twice {
                 drop(Box::from_raw(Self::stack(cell).slots.cast::<[Slot; STACK_SLOTS]>()));
             }
         }
