@@ -72,6 +72,13 @@ fn random_programs_second_half() {
 }
 
 #[test]
+fn random_programs_under_stress() {
+    for stress_cycle in [1, 3, 20] {
+        random_programs(4, 60, &Options { stress_cycle, ..Options::default() });
+    }
+}
+
+#[test]
 fn random_programs_with_failing_memory() {
     for n in [1, 3, 10] {
         random_programs(3, 150, &Options { fault_every: Some(n), ..Options::default() });
