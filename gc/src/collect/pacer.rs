@@ -177,13 +177,14 @@ impl<R: Runtime> Heap<R> {
         }
         self.col.pacer.epoch_wanted = false;
         let dead_before = self.col.counters.young_bytes;
+        let start = cpu_time();
         self.epoch_end(roots);
         self.decide_after_epoch();
         let dead = self.col.counters.young_bytes - dead_before;
         let survived = 1.0 - dead as f64 / young.max(1) as f64;
-        let ns = self.pauses.lap(watch, Cause::EpochEnd);
+        self.pauses.lap(watch, Cause::EpochEnd);
         self.col.pacer.last_epoch = Instant::now();
-        self.col.pacer.learn(Duration::from_nanos(ns), young, survived);
+        self.col.pacer.learn(cpu_time() - start, young, survived);
     }
 
     /// What may begin after an epoch end: a cycle, a cleaning pass, the turning over of a list.
@@ -312,6 +313,7 @@ impl<R: Runtime> Heap<R> {
 
     /// Works on the phase of the cycle (or on a pass outside of one).
     pub(crate) fn cycle_slice(&mut self, deadline: Instant, watch: &mut Stopwatch) {
+        let start = cpu_time();
         while self.cycle_has_slices() {
             let cause = match self.col.phase {
                 Phase::Mark | Phase::MarkAgain => {
@@ -335,12 +337,12 @@ impl<R: Runtime> Heap<R> {
                     Cause::Clean
                 }
             };
-            let ns = self.pauses.lap(watch, cause);
-            self.col.pacer.cycle_ns += ns;
+            self.pauses.lap(watch, cause);
             if Instant::now() >= deadline {
                 break;
             }
         }
+        self.col.pacer.cycle_ns += (cpu_time() - start).as_nanos() as u64;
     }
 
     fn clean_slice(&mut self, deadline: Instant) {
@@ -495,6 +497,12 @@ impl<R: Runtime> Heap<R> {
         assert!(self.col.counters.epochs > epochs, "a safepoint under stress without an epoch end");
         self.store.memory.set_alarm(usize::MAX);
     }
+}
+
+/// What this thread has computed so far: the pacer learns from it, undisturbed by what else the machine does.
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 fn far() -> Instant {

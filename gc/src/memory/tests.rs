@@ -461,7 +461,7 @@ fn cards_grow_with_their_run() {
             let slot = size / 16 - 1;
             assert!(memory.card_set_dirty(cell, slot));
             assert!(!memory.card_set_dirty(cell, slot));
-            let (word, bit) = memory.card_of(cell, slot / 64 * 64);
+            let (word, bit) = memory.card_of(cell, slot / 8 * 8);
             assert!(*word & bit != 0);
             let cards = memory.cards(cell, size / 8);
             assert_eq!(cards.len(), (size / 8).div_ceil(512));
