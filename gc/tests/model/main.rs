@@ -3,6 +3,7 @@
 mod program;
 mod shadow;
 mod toy;
+mod whole;
 mod world;
 
 use neap_gc::heap::Sabotage;
