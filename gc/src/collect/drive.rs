@@ -2,7 +2,7 @@
 
 use super::Phase;
 use crate::heap::{Heap, RootSource};
-use crate::object::Runtime;
+use crate::object::{Ref, Runtime, STICKY, flags};
 
 /// A movement of the collector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +66,23 @@ impl<R: Runtime> Heap<R> {
         let waiting = col.tombs.len() + col.fin_wait.len() + col.weak_dead.len() + col.dead_holders;
         if waiting != 0 && col.pass.is_none() {
             self.start_pass(Phase::Idle);
+        }
+    }
+
+    /// The count of the cell is what it would be after four thousand million increments.
+    ///
+    /// # Safety
+    /// The cell is live or young.
+    #[doc(hidden)]
+    pub unsafe fn make_sticky(&mut self, cell: Ref) {
+        // SAFETY: by the caller.
+        let header = unsafe { cell.header() };
+        header.count.set(STICKY);
+        // R27: what has come to this had decrements.
+        self.col.events += 1;
+        if header.has(flags::YOUNG) {
+            // R1: a young cell with a count is one that a handle holds.
+            self.col.young_handles.push(cell.addr(), &mut self.store);
         }
     }
 

@@ -3,6 +3,7 @@
 mod program;
 mod shadow;
 mod toy;
+mod whole;
 mod world;
 
 use neap_gc::heap::Sabotage;
@@ -69,6 +70,13 @@ fn random_programs_first_half() {
 #[test]
 fn random_programs_second_half() {
     random_programs(2, 1500, &Options::default());
+}
+
+#[test]
+fn random_programs_under_stress() {
+    for stress_cycle in [1, 3, 20] {
+        random_programs(4, 60, &Options { stress_cycle, ..Options::default() });
+    }
 }
 
 #[test]

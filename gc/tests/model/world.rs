@@ -15,6 +15,8 @@ pub struct Options {
     /// Requests to the operating system that succeed, then as many that fail, and so on.
     pub fault_every: Option<usize>,
     pub limit_bytes: usize,
+    /// As in `Config`.
+    pub stress_cycle: u32,
     /// Whether all roots are dropped at the end.
     pub drop_all: bool,
     /// The heap is dropped as it stands after the program.
@@ -28,6 +30,7 @@ impl Default for Options {
             skip_barrier: false,
             fault_every: None,
             limit_bytes: usize::MAX,
+            stress_cycle: 0,
             drop_all: true,
             abandon: false,
         }
@@ -84,15 +87,24 @@ pub struct World {
 const SMALL: usize = 6;
 const LARGE: usize = 1100;
 const WEAK_ENTRIES: usize = 3;
+const WEAK_ENTRIES_LARGE: usize = 600;
 const CHAIN_MAX: usize = 4;
+const DEPTH_MAX: usize = 600;
 
 impl World {
     pub fn run(ops: &[Op], options: &Options) -> Result<(), String> {
-        let config = Config { poison: true, limit_bytes: options.limit_bytes, sabotage: options.sabotage, ..Config::default() };
+        let config = Config {
+            poison: true,
+            limit_bytes: options.limit_bytes,
+            stress_cycle: options.stress_cycle,
+            audit: options.stress_cycle != 0,
+            sabotage: options.sabotage,
+            ..Config::default()
+        };
         let Ok(mut heap) = Heap::new(Toy::default(), config) else {
             return if options.fault_every.is_some() { Ok(()) } else { Err("no heap".into()) };
         };
-        heap.set_running(false);
+        heap.set_running(options.stress_cycle != 0);
         let mut world = World {
             heap,
             roots: Roots::default(),
@@ -136,7 +148,8 @@ impl World {
             if let Some(n) = self.options.fault_every {
                 self.heap.fail_after(if i % (2 * n) < n { usize::MAX } else { 0 });
             }
-            match self.step(*op) {
+            let step = self.step(*op).and_then(|()| self.stressed());
+            match step {
                 Ok(()) => {}
                 Err(Stop::OutOfMemory) if may_fail => {}
                 Err(Stop::OutOfMemory) => return Err(format!("step {i}: out of memory")),
@@ -264,10 +277,11 @@ impl World {
         // SAFETY: the cell is new and of kind THREAD.
         unsafe {
             let mut stack = neap_gc::Stack::new();
-            stack.slots = toy::new_buffer();
+            stack.slots = toy::new_buffer(toy::STACK_SLOTS);
             stack.top = FRAME;
             stack.high = FRAME;
             toy::word::<neap_gc::Stack<Slot>>(cell, 3).write(stack);
+            *toy::capacity(cell) = toy::STACK_SLOTS;
             *toy::body(cell) = argument.map(|a| a.0);
             *Toy::stack(cell).slots = argument.map(|a| a.0);
         }
@@ -301,9 +315,16 @@ impl World {
         (0..slots.len()).map(|i| (start + i) % slots.len()).find(|&i| !full || slots[i].is_some())
     }
 
+    /// The entry of a weak storage that `b` names.
+    fn place(&self, id: Id, b: u8) -> usize {
+        let len = self.shadow.objects[id].pairs.len();
+        if len > 64 { (b as usize * 67) % len } else { b as usize % len }
+    }
+
     fn entry_of(&self, id: Id, b: u8) -> Option<usize> {
         let pairs = &self.shadow.objects[id].pairs;
-        (0..pairs.len()).map(|i| (b as usize + i) % pairs.len()).find(|&i| pairs[i] != (None, None))
+        let start = self.place(id, b);
+        (0..pairs.len()).map(|i| (start + i) % pairs.len()).find(|&i| pairs[i] != (None, None))
     }
 
     fn has_slots(object: &super::shadow::Object) -> bool {
@@ -456,6 +477,17 @@ impl World {
     }
 
     // ---- the collector
+
+    /// Under stress a safepoint follows each operation.
+    fn stressed(&mut self) -> Step {
+        if self.options.stress_cycle != 0 {
+            self.at_safepoint();
+            // SAFETY: all references are in roots, on stacks, or in cells.
+            unsafe { self.heap.safepoint(&self.roots) };
+            self.compare()?;
+        }
+        Ok(())
+    }
 
     fn drive(&mut self, what: Drive) -> Step<bool> {
         self.at_safepoint();
@@ -712,13 +744,14 @@ impl World {
         let [a, b, c, d] = op.args;
         match NAMES[op.code as usize] {
             "new" => {
+                let entries = if c & 1 == 1 { WEAK_ENTRIES_LARGE } else { WEAK_ENTRIES };
                 let (kind, len) = match b % 8 {
                     0..=2 => (toy::PLAIN, 0),
                     3 => (toy::GUARD, 0),
                     4 => (toy::ARRAY, if c & 1 == 1 { LARGE } else { SMALL }),
-                    5 => (toy::WEAK, WEAK_ENTRIES),
-                    6 => (toy::EPHEMERON, WEAK_ENTRIES),
-                    _ => (toy::ALL_WEAK, WEAK_ENTRIES),
+                    5 => (toy::WEAK, entries),
+                    6 => (toy::EPHEMERON, entries),
+                    _ => (toy::ALL_WEAK, entries),
                 };
                 let new = self.allocate(kind, len)?;
                 self.set(a, Some(new));
@@ -753,8 +786,10 @@ impl World {
                 self.set(b, value);
             }
             "drop" => self.set(a, None),
-            "push" => self.push(a)?,
-            "pop" => self.pop(a, b)?,
+            "push" => self.push(a, 1)?,
+            "pop" => self.pop(a, b, 1)?,
+            "deep" => self.push(a, 4 * b as usize)?,
+            "shallow" => self.pop(a, b, 4 * c as usize)?,
             "gset" => {
                 let value = self.get(a)?;
                 self.roots.globals[b as usize % 3] = value.map(|v| v.0);
@@ -773,13 +808,13 @@ impl World {
                 {
                     let key = if d & 4 == 4 { self.get(d)? } else { None };
                     let key = key.filter(|k| self.shadow.objects[k.1].kind != toy::STRING);
-                    self.put(holder, b as usize % WEAK_ENTRIES, key, Some(value))?;
+                    self.put(holder, self.place(holder.1, b), key, Some(value))?;
                 }
             }
             "wget" => self.weak_get(a, b, c)?,
             "wdel" => {
                 if let Some(holder) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK))? {
-                    self.put(holder, b as usize % WEAK_ENTRIES, None, None)?;
+                    self.put(holder, self.place(holder.1, b), None, None)?;
                 }
             }
             "eset" => {
@@ -897,6 +932,12 @@ impl World {
                     self.shadow.handles[i] = Some(id);
                 }
             }
+            "sticky" => {
+                if let Some((cell, _)) = self.get(a)? {
+                    // SAFETY: the cell is at hand.
+                    unsafe { self.heap.make_sticky(cell) };
+                }
+            }
             "unhandle" => self.drop_handle(a as usize % 3),
             "fromhandle" => {
                 let i = a as usize % 3;
@@ -980,21 +1021,31 @@ impl World {
         Ok(())
     }
 
-    fn push(&mut self, a: u8) -> Step {
+    /// Enters `frames` frames; the last one begins with a slot of the present one.
+    fn push(&mut self, a: u8, frames: usize) -> Step {
         let value = self.get(a)?;
         let (cell, id) = self.current();
-        if (self.shadow.objects[id].frames.len() + 1) * FRAME <= toy::STACK_SLOTS {
-            self.shadow.objects[id].frames.push([None; FRAME]);
-            self.frame().fill(None);
-            self.lower(cell, id);
-            self.set(0, value);
+        let depth = self.shadow.objects[id].frames.len() + frames;
+        if depth <= DEPTH_MAX {
+            // SAFETY: the running thread lives.
+            unsafe { toy::reserve(cell, depth * FRAME) };
+            for _ in 0..frames {
+                self.shadow.objects[id].frames.push([None; FRAME]);
+                self.frame().fill(None);
+                self.lower(cell, id);
+                self.set(0, value);
+            }
         }
         Ok(())
     }
 
-    fn pop(&mut self, a: u8, b: u8) -> Step {
+    /// Leaves up to `frames` frames; a slot of the last one goes to a slot of that which runs on.
+    fn pop(&mut self, a: u8, b: u8, frames: usize) -> Step {
         let (cell, id) = self.current();
-        if self.shadow.objects[id].frames.len() > 1 {
+        for _ in 0..frames {
+            if self.shadow.objects[id].frames.len() == 1 {
+                break;
+            }
             let value = self.get(a)?;
             self.shadow.objects[id].frames.pop();
             self.lower(cell, id);
