@@ -11,6 +11,7 @@
 //!
 //! Imports `memory`.
 
+mod face;
 #[cfg(test)]
 mod tests;
 
@@ -309,7 +310,7 @@ impl Explicit {
     }
 
     /// Bytes of all allocated blocks, rounded up to their cells.
-    pub fn allocated_bytes(&self, memory: &Memory) -> usize {
+    pub fn allocated_bytes(memory: &Memory) -> usize {
         memory.explicit_bytes
     }
 

@@ -166,7 +166,7 @@ impl Pages {
             let segment = self.segment_of_id(id);
             // SAFETY: the head of a mapped segment.
             let committed = unsafe { (*segment.head()).committed };
-            let keep = committed.saturating_sub((max - freed).next_multiple_of(PAGE));
+            let keep = committed.saturating_sub(max - freed) & !(PAGE - 1);
             let trimmed = self.trim(segment, keep);
             self.idle -= trimmed;
             freed += trimmed;

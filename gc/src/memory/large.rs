@@ -292,17 +292,6 @@ impl Memory {
         }
     }
 
-    /// # Safety
-    /// As for [`Memory::card_of`].
-    #[inline(always)]
-    pub unsafe fn card_is_dirty(&self, cell: NonNull<u8>, slot: usize) -> bool {
-        // SAFETY: by the caller.
-        unsafe {
-            let (word, bit) = self.card_of(cell, slot);
-            *word & bit != 0
-        }
-    }
-
     /// Makes the card of `slot` dirty; `true` if it was clean.
     ///
     /// # Safety

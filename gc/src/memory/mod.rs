@@ -36,7 +36,7 @@ mod purge;
 pub(crate) mod segment;
 pub(crate) mod size_class;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
 pub use os::OutOfMemory;
@@ -338,17 +338,6 @@ impl Memory {
             let segment = Segment::of(cell);
             let desc = segment.block_desc((cell.as_ptr().addr() - segment.addr()) / segment::BLOCK);
             if (*desc).state == State::Free { self.run_bytes(cell) } else { (*desc).cell as usize * size_class::GRANULE }
-        }
-    }
-
-    /// # Safety
-    /// As for [`Memory::is_live`].
-    #[inline(always)]
-    pub unsafe fn clear_mark(&mut self, cell: NonNull<u8>) {
-        // SAFETY: by the caller.
-        unsafe {
-            let (pair, bit) = bits_of(cell);
-            (*pair).mark &= !bit;
         }
     }
 

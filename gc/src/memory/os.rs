@@ -99,13 +99,4 @@ impl Os {
         // SAFETY: by the caller.
         unsafe { mm::madvise(start.cast::<c_void>(), len, Advice::LinuxDontNeed) }.is_ok()
     }
-
-    /// Makes the pages of a range resident in one call rather than by a fault each. Only a hint.
-    ///
-    /// # Safety
-    /// The range lies in one mapping.
-    pub unsafe fn populate(&mut self, start: *mut u8, len: usize) {
-        // SAFETY: by the caller; contents stay.
-        let _ = unsafe { mm::madvise(start.cast::<c_void>(), len, Advice::LinuxPopulateWrite) };
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A free page that was touched is *idle*: it costs memory and serves nobody. Whole blocks of which some page is idle are *warm* and are
 //! taken first, the last freed before all (its lines are in the cache). Idle pages go back to the system after [`super::purge::IDLE_MS`], and at once
-//! rather than that the heap reaches a new peak, or its limit.
+//! rather than that the heap passes its limit, or reaches a new peak with many of them.
 //!
 //! * **P1** `committed` = the touched pages of shared segments + what dedicated segments have committed + metadata paid for.
 //! * **P2** `idle` = the part of it that is free. Both are counted in bytes.
@@ -156,7 +156,7 @@ impl Pages {
     #[inline]
     pub fn charge(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         let after = self.committed.saturating_add(bytes);
-        if after > self.limit || (after > self.peak && self.idle > 0) {
+        if after > self.limit || (after > self.peak && self.idle > self.slack()) {
             self.make_room(bytes);
             if self.committed.saturating_add(bytes) > self.limit {
                 return Err(OutOfMemory);
@@ -168,11 +168,18 @@ impl Pages {
         Ok(())
     }
 
-    /// Gives back idle pages, the longest idle first, until a charge of `bytes` neither passes the limit nor makes a new peak.
+    /// Idle memory that a new peak may leave as it is: giving it back costs time, and so does having it again.
+    fn slack(&self) -> usize {
+        (self.committed / 16).max(256 << 10)
+    }
+
+    /// Gives back idle pages, the longest idle first, until a charge of `bytes` does not pass the limit, nor make a new peak with
+    /// more than the slack idle.
     #[cold]
     fn make_room(&mut self, bytes: usize) {
-        let bound = self.peak.min(self.limit);
-        let excess = self.committed.saturating_add(bytes).saturating_sub(bound);
+        let after = self.committed.saturating_add(bytes);
+        let over_peak = after.saturating_sub(self.peak).min(self.idle.saturating_sub(self.slack()));
+        let excess = over_peak.max(after.saturating_sub(self.limit));
         let mut freed = self.purge_warm(excess, None);
         if freed < excess {
             freed += self.purge_dead(excess - freed, None);

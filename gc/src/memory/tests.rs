@@ -218,8 +218,7 @@ impl Model {
                 unsafe {
                     assert!(self.memory.set_mark(*cell));
                     assert!(!self.memory.set_mark(*cell));
-                    self.memory.clear_mark(*cell);
-                    assert!(self.memory.set_mark(*cell));
+                    assert!(self.memory.is_marked(*cell));
                 }
             }
         }
@@ -458,7 +457,8 @@ fn cards_grow_with_their_run() {
             let slot = size / 16 - 1;
             assert!(memory.card_set_dirty(cell, slot));
             assert!(!memory.card_set_dirty(cell, slot));
-            assert!(memory.card_is_dirty(cell, slot / 64 * 64));
+            let (word, bit) = memory.card_of(cell, slot / 64 * 64);
+            assert!(*word & bit != 0);
             let cards = memory.cards(cell, size / 8);
             assert_eq!(cards.len(), (size / 8).div_ceil(4096));
             assert_eq!(cards.iter().map(|w| w.count_ones()).sum::<u32>(), 1);
@@ -518,7 +518,7 @@ fn idle_memory_goes_before_a_new_peak() {
     let peak = memory.peak_bytes();
     memory.epoch_reset();
     memory.alloc(5 << 20).unwrap();
-    assert!(memory.peak_bytes() <= peak + (64 << 10), "{} {peak}", memory.peak_bytes());
+    assert!(memory.peak_bytes() <= peak + (512 << 10), "{} {peak}", memory.peak_bytes());
 }
 
 #[test]

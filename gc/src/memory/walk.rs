@@ -21,8 +21,6 @@ pub(crate) type Bits = BitArray<[u64; BLOCK_PAIRS], Lsb0>;
 /// What one block or run is, and a copy of its bits.
 pub(crate) struct BlockView {
     pub owner: Owner,
-    /// A run: one cell, whole pages.
-    pub large: bool,
     /// May hold young cells.
     pub young: bool,
     pub base: NonNull<u8>,
@@ -163,7 +161,7 @@ impl Memory {
                 (young, (*desc).cell as usize * GRANULE, (*desc).capacity as usize)
             }
         };
-        Some(BlockView { owner, large, young, base: extent.base, cell_size, capacity, live, mark })
+        Some(BlockView { owner, young, base: extent.base, cell_size, capacity, live, mark })
     }
 
     /// The live collected cells of a block or run.

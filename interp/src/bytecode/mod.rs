@@ -1,7 +1,12 @@
 //! The instruction set and the compiled form of a function. Pure: knows neither the heap nor the interpreter.
 
+mod disasm;
+mod layout;
 mod op;
 mod proto;
+mod verify;
 
+pub use disasm::disassemble;
 pub use op::{Instr, Op};
 pub use proto::{Const, LocalVar, Proto, UpvalDesc};
+pub use verify::verify;

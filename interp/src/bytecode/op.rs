@@ -184,7 +184,7 @@ opcodes! {
     TestSet,
     /// `R[A], ..., R[A+C-2] = R[A](R[A+1], ..., R[A+B-1])`; B = 0: arguments up to the top; C = 0: all results, sets the top
     Call,
-    /// `return R[A](R[A+1], ..., R[A+B-1])`; B = 0: arguments up to the top
+    /// `return R[A](R[A+1], ..., R[A+B-1])`; B = 0: arguments up to the top. A `Return A 0` follows, for native functions
     TailCall,
     /// `return R[A], ..., R[A+B-2]`; B = 0: up to the top; C = 1: pending to-be-closed variables may exist
     Return,

@@ -299,6 +299,7 @@ impl<'a, 's> Emitter<'a, 's> {
     /// Ends the visibility of the active locals from the `mark`-th on.
     pub fn deactivate(&mut self, mark: usize) {
         let end_pc = self.pc() as u32;
+        let mark = mark.min(self.active.len());
         for &index in &self.active[mark..] {
             self.proto.locals[index].end_pc = end_pc;
         }

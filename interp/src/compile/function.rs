@@ -42,9 +42,9 @@ fn compile_once(shared: &mut Shared, id: FuncId) -> Fallible<Proto> {
     if function.is_vararg {
         emitter.abc(Op::VarArgPrep, function.params, 0, 0);
     }
-    emitter.box_captured(LocalId(0), params);
     for index in 0..params {
         if function.locals[index].captured {
+            emitter.box_captured(LocalId(index as u32), 1);
             let plain = emitter.active[index];
             emitter.proto.locals[plain].end_pc = emitter.pc() as u32;
             emitter.activate_as(index, true);

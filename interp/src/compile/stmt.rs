@@ -93,7 +93,7 @@ impl Emitter<'_, '_> {
             }
             StmtKind::Return(values) => self.return_values(values, stmt.line)?,
             StmtKind::Goto(index) => self.goto(index, stmt.line)?,
-            StmtKind::Label(label) => self.set_label(label)?,
+            StmtKind::Label(label) => self.label(label)?,
         }
         Ok(())
     }
@@ -211,6 +211,15 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
+    /// A label at the end of a block stands outside the scope of the block's variables: who jumps there has not set them.
+    fn label(&mut self, label: LabelId) -> Fallible<()> {
+        let level = self.labels[label.0 as usize].level;
+        let locals = &self.proto.locals;
+        let gone = self.active.iter().position(|&index| locals[index].register >= level);
+        self.deactivate(gone.unwrap_or(self.active.len()));
+        self.set_label(label)
+    }
+
     fn set_label(&mut self, label: LabelId) -> Fallible<()> {
         let here = self.here();
         let state = &mut self.labels[label.0 as usize];
@@ -260,7 +269,7 @@ impl Emitter<'_, '_> {
         if self.to_close.is_empty() {
             self.abc(Op::Return0, 0, 0, 0);
         } else {
-            self.abc(Op::Return, self.free as u8, 1, 1);
+            self.abc(Op::Return, 0, 1, 1);
         }
     }
 

@@ -83,6 +83,11 @@ impl<'a> Matcher<'a> {
         self.captures.len().max(1)
     }
 
+    /// How many captures the last match has.
+    pub fn captures(&self) -> usize {
+        self.captures.len()
+    }
+
     /// Capture `index` (from 0) of the last match, which was `whole`; without captures, number 0 is the whole match.
     pub fn capture(&self, index: usize, whole: &Range<usize>) -> Result<Capture, Fault> {
         match self.captures.get(index) {

@@ -1,0 +1,285 @@
+//! The basic functions (§6.1), but for those that load chunks. May import `support`, `table`, the machine.
+
+use super::support::{self, Functions, text};
+use super::{load, table};
+use crate::value::{Special, Tag, Value};
+use crate::vm::{Args, Event, Throw, Vm};
+
+const FUNCTIONS: Functions = &[
+    ("assert", assert),
+    ("collectgarbage", super::collector::collectgarbage),
+    ("dofile", load::dofile),
+    ("error", error),
+    ("getmetatable", getmetatable),
+    ("load", load::load),
+    ("loadfile", load::loadfile),
+    ("print", print),
+    ("rawequal", rawequal),
+    ("rawget", rawget),
+    ("rawlen", rawlen),
+    ("rawset", rawset),
+    ("select", select),
+    ("setmetatable", setmetatable),
+    ("tonumber", tonumber),
+    ("tostring", tostring),
+    ("type", type_),
+    ("warn", warn),
+];
+
+/// The names of the types, made once.
+const TYPE_NAMES: [(&str, &[Tag]); 8] = [
+    ("nil", &[Tag::NIL]),
+    ("boolean", &[Tag::FALSE, Tag::TRUE]),
+    ("number", &[Tag::INT, Tag::FLOAT]),
+    ("string", &[Tag::STR]),
+    ("table", &[Tag::TABLE]),
+    ("function", &[Tag::CLOSURE, Tag::NATIVE]),
+    ("userdata", &[Tag::USERDATA, Tag::LIGHT]),
+    ("thread", &[Tag::THREAD]),
+];
+
+pub fn open(vm: &mut Vm) -> Result<(), Throw> {
+    let globals = vm.globals();
+    vm.register(globals, FUNCTIONS)?;
+    vm.set_field(globals, "_G", Value::table(globals))?;
+    let version = vm.new_str(b"Lua 5.4")?;
+    vm.set_field(globals, "_VERSION", version)?;
+    for (name, special) in [("pcall", Special::Pcall), ("xpcall", Special::Xpcall)] {
+        let function = vm.new_special(name, support::by_machine, special, &[])?;
+        vm.set_field(globals, name, function)?;
+    }
+    // The functions that iterate are upvalues of those that return them.
+    let next = vm.new_special("next", next, Special::Next, &[])?;
+    vm.set_field(globals, "next", next)?;
+    let pairs = vm.new_native("pairs", pairs, &[next])?;
+    vm.set_field(globals, "pairs", pairs)?;
+    let next_index = vm.new_native("for iterator", next_index, &[])?;
+    let ipairs = vm.new_native("ipairs", ipairs, &[next_index])?;
+    vm.set_field(globals, "ipairs", ipairs)?;
+    for (name, tags) in TYPE_NAMES {
+        let name = Value::str(vm.intern(name.as_bytes())?);
+        vm.pin(name);
+        for tag in tags {
+            vm.lib.type_names[tag.0 as usize] = name;
+        }
+    }
+    let loaded = support::registry_table(vm, "_LOADED")?;
+    vm.set_field(loaded, "_G", Value::table(globals))
+}
+
+fn assert(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    if vm.check_any(args, 0)?.is_truthy() {
+        return Ok(args.count() as u32);
+    }
+    Err(if args.count() > 1 {
+        let message = vm.arg(args, 1);
+        vm.throw(message)
+    } else {
+        vm.plain_error(b"assertion failed!")
+    })
+}
+
+fn error(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let value = vm.arg(args, 0);
+    let level = vm.opt_int(args, 1, 1)?;
+    if let Some(message) = value.as_str()
+        && let Ok(level @ 1..) = usize::try_from(level)
+    {
+        let position = vm.position(level);
+        return Err(vm.plain_error(&[&position, message.bytes()].concat()));
+    }
+    Err(vm.throw(value))
+}
+
+fn getmetatable(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let value = vm.check_any(args, 0)?;
+    let Some(meta) = vm.metatable(value) else { return vm.ret1(Value::NIL) };
+    let shown = vm.event_in(meta, Event::Metatable);
+    vm.ret1(if shown.is_nil() { Value::table(meta) } else { shown })
+}
+
+fn ipairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let value = vm.check_any(args, 0)?;
+    let next = vm.running_native().upval(0);
+    vm.push(next)?;
+    vm.push(value)?;
+    vm.push(Value::int(0))?;
+    Ok(3)
+}
+
+fn next_index(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let i = vm.check_int(args, 1)?.wrapping_add(1);
+    let value = table::get(vm, vm.arg(args, 0), i)?;
+    if value.is_nil() {
+        return vm.ret1(Value::NIL);
+    }
+    vm.push(Value::int(i))?;
+    vm.push(value)?;
+    Ok(2)
+}
+
+fn next(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = vm.check_table(args, 0)?;
+    let key = vm.arg(args, 1);
+    let Some(position) = table.position_after(&mut vm.heap, key) else { return Err(vm.error("invalid key to 'next'")) };
+    match table.entry_from(&mut vm.heap, position) {
+        Some((_, key, value)) => {
+            vm.push(key)?;
+            vm.push(value)?;
+            Ok(2)
+        }
+        None => vm.ret1(Value::NIL),
+    }
+}
+
+fn pairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let value = vm.check_any(args, 0)?;
+    let handler = vm.metamethod(value, Event::Pairs);
+    if handler.is_nil() {
+        let next = vm.running_native().upval(0);
+        vm.push(next)?;
+        vm.push(value)?;
+        vm.push(Value::NIL)?;
+        return Ok(3);
+    }
+    vm.call_values(handler, &[value], 3)
+}
+
+fn print(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let mut line = Vec::new();
+    for i in 0..args.count() {
+        if i > 0 {
+            line.push(b'\t');
+        }
+        let value = vm.arg(args, i);
+        line.extend_from_slice(vm.tostring(value)?.bytes());
+    }
+    line.push(b'\n');
+    vm.lib.files.print(&line);
+    Ok(0)
+}
+
+fn rawequal(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (x, y) = (vm.check_any(args, 0)?, vm.check_any(args, 1)?);
+    vm.ret1(Value::bool(x.raw_equals(y)))
+}
+
+fn rawget(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = vm.check_table(args, 0)?;
+    let key = vm.check_any(args, 1)?;
+    let value = vm.raw_get(table, key);
+    vm.ret1(value)
+}
+
+fn rawlen(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let value = vm.arg(args, 0);
+    let length = if let Some(table) = value.as_table() {
+        table.length(&mut vm.heap)
+    } else if let Some(string) = value.as_str() {
+        string.len() as i64
+    } else {
+        return Err(vm.arg_type_error(args, 0, "table or string"));
+    };
+    vm.ret1(Value::int(length))
+}
+
+fn rawset(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = vm.check_table(args, 0)?;
+    let (key, value) = (vm.check_any(args, 1)?, vm.check_any(args, 2)?);
+    vm.raw_set(table, key, value)?;
+    vm.ret1(Value::table(table))
+}
+
+fn select(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let count = args.count() as i64;
+    if vm.arg(args, 0).as_str().is_some_and(|text| text.bytes().first() == Some(&b'#')) {
+        return vm.ret1(Value::int(count - 1));
+    }
+    let from = match vm.check_int(args, 0)? {
+        i if i < 0 => count.saturating_add(i),
+        i => i.min(count),
+    };
+    if from < 1 {
+        return Err(vm.arg_error(0, "index out of range"));
+    }
+    // The last arguments stand at the top already.
+    Ok((count - from) as u32)
+}
+
+fn setmetatable(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let value = Value::table(vm.check_table(args, 0)?);
+    let meta = vm.arg(args, 1);
+    if args.count() < 2 || !(meta.is_nil() || meta.is_table()) {
+        return Err(vm.arg_type_error(args, 1, "nil or table"));
+    }
+    if !vm.metamethod(value, Event::Metatable).is_nil() {
+        return Err(vm.error("cannot change a protected metatable"));
+    }
+    vm.set_metatable(value, meta.as_table())?;
+    vm.ret1(value)
+}
+
+fn tonumber(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    if vm.arg(args, 1).is_nil() {
+        let value = vm.check_any(args, 0)?;
+        let number = crate::vm::coerce_number(value).unwrap_or(Value::NIL);
+        return vm.ret1(number);
+    }
+    let base = vm.check_int(args, 1)?;
+    let Some(numeral) = vm.arg(args, 0).as_str() else { return Err(vm.arg_type_error(args, 0, "string")) };
+    let Some(base) = u32::try_from(base).ok().filter(|base| (2..=36).contains(base)) else {
+        return Err(vm.arg_error(1, "base out of range"));
+    };
+    let number = parse_integer(numeral.bytes(), base);
+    vm.ret1(number.map_or(Value::NIL, Value::int))
+}
+
+/// An integer of another base, which wraps around.
+fn parse_integer(text: &[u8], base: u32) -> Option<i64> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let first = text.iter().position(|byte| !is_space(byte))?;
+    let last = text.iter().rposition(|byte| !is_space(byte))?;
+    let text = &text[first..=last];
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let mut number = if digits.is_empty() { None } else { Some(0u64) };
+    for &digit in digits {
+        let digit = char::from(digit).to_digit(base)?;
+        number = number.map(|number| number.wrapping_mul(base.into()).wrapping_add(digit.into()));
+    }
+    number.map(|number| if negative { number.wrapping_neg() as i64 } else { number as i64 })
+}
+
+fn tostring(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let value = vm.check_any(args, 0)?;
+    let string = vm.tostring(value)?;
+    vm.ret1(Value::str(string))
+}
+
+fn type_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let tag = vm.check_any(args, 0)?.tag();
+    let name = vm.lib.type_names[tag.0 as usize];
+    vm.ret1(name)
+}
+
+fn warn(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    text(vm, args, 0)?;
+    let mut message = Vec::new();
+    for i in 0..args.count() {
+        message.extend_from_slice(text(vm, args, i)?);
+    }
+    match (args.count(), &message[..]) {
+        (1, b"@on") => vm.warnings.on = true,
+        (1, b"@off") => vm.warnings.on = false,
+        // Other control messages are for other systems.
+        (1, [b'@', ..]) => {}
+        _ => {
+            vm.lib.files.flush_all();
+            vm.warn(&message);
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,115 @@
+//! The functions that load chunks: `load`, `loadfile`, `dofile` (§6.1). May import `file`, `os`, `support`, the machine.
+
+use super::file::error_text;
+use super::os::path;
+use super::support::{opt_text, text, until_zero};
+use crate::value::{Closure, Gc, Str, Value};
+use crate::vm::{Args, Mode, Throw, Vm};
+use std::io::Read;
+
+/// What the third argument of `load` allows.
+fn mode(text: &[u8]) -> Mode {
+    Mode { text: text.contains(&b't'), binary: text.contains(&b'b') }
+}
+
+/// Loads a chunk; with an environment, its first upvalue is that.
+fn load_chunk(vm: &mut Vm, chunk: &[u8], name: &[u8], allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
+    let closure = vm.load(chunk, until_zero(name), mode(allowed))?;
+    if let Some(environment) = environment
+        && closure.num_upvals() > 0
+    {
+        closure.upval(0).set(&mut vm.heap, environment).map_err(|_| vm.memory_error())?;
+    }
+    Ok(closure)
+}
+
+/// The function, or nil and the message.
+fn function_or_message(vm: &mut Vm, result: Result<Gc<Closure>, Throw>) -> Result<u32, Throw> {
+    match result {
+        Ok(closure) => vm.ret1(Value::closure(closure)),
+        Err(_) => {
+            let error = vm.take_error();
+            vm.push(Value::NIL)?;
+            vm.push(error)?;
+            Ok(2)
+        }
+    }
+}
+
+fn environment(vm: &Vm, args: Args, i: usize) -> Option<Value> {
+    (args.count() > i).then(|| vm.arg(args, i))
+}
+
+pub fn load(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let allowed = opt_text(vm, args, 2, b"bt")?;
+    let environment = environment(vm, args, 3);
+    let source = vm.arg(args, 0);
+    if source.is_str() || source.is_number() {
+        let chunk = text(vm, args, 0)?;
+        let name = opt_text(vm, args, 1, chunk)?;
+        let result = load_chunk(vm, chunk, name, allowed, environment);
+        return function_or_message(vm, result);
+    }
+    let name = opt_text(vm, args, 1, b"=(load)")?;
+    vm.check_function(args, 0)?;
+    let result = read_pieces(vm, source).and_then(|chunk| load_chunk(vm, &chunk, name, allowed, environment));
+    function_or_message(vm, result)
+}
+
+/// What a reader function gives, piece by piece.
+fn read_pieces(vm: &mut Vm, reader: Value) -> Result<Vec<u8>, Throw> {
+    let mut chunk = Vec::new();
+    loop {
+        let piece = vm.call1(reader, &[])?;
+        let length = chunk.len();
+        if piece.is_nil() {
+            return Ok(chunk);
+        }
+        if !super::support::append(&mut chunk, piece) {
+            return Err(vm.error("reader function must return a string"));
+        }
+        if chunk.len() == length {
+            return Ok(chunk);
+        }
+        if chunk.len() > Str::MAX_LEN {
+            return Err(vm.memory_error());
+        }
+    }
+}
+
+/// Loads the chunk in a file, or in the standard input.
+pub fn load_file(vm: &mut Vm, name: Option<&[u8]>, allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
+    let mut chunk = Vec::new();
+    let result = match name {
+        Some(name) => std::fs::File::open(path(name)).map_err(|error| ("open", error)).and_then(|mut file| {
+            let result = file.read_to_end(&mut chunk);
+            result.map_err(|error| ("read", error))
+        }),
+        None => std::io::stdin().read_to_end(&mut chunk).map_err(|error| ("read", error)),
+    };
+    let shown = name.map_or(&b"stdin"[..], until_zero);
+    if let Err((what, error)) = result {
+        let (message, _) = error_text(&error);
+        return Err(vm.plain_error(&[b"cannot ", what.as_bytes(), b" ", shown, b": ", &message].concat()));
+    }
+    let chunk_name = [if name.is_some() { &b"@"[..] } else { b"=" }, shown].concat();
+    load_chunk(vm, crate::syntax::skip_shebang(&chunk), &chunk_name, allowed, environment)
+}
+
+fn file_argument<'a>(vm: &mut Vm, args: Args) -> Result<Option<&'a [u8]>, Throw> {
+    if vm.arg(args, 0).is_nil() { Ok(None) } else { text(vm, args, 0).map(Some) }
+}
+
+pub fn loadfile(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = file_argument(vm, args)?;
+    let allowed = opt_text(vm, args, 1, b"bt")?;
+    let environment = environment(vm, args, 2);
+    let result = load_file(vm, name, allowed, environment);
+    function_or_message(vm, result)
+}
+
+pub fn dofile(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = file_argument(vm, args)?;
+    let closure = load_file(vm, name, b"bt", None)?;
+    vm.call_values(Value::closure(closure), &[], -1)
+}

@@ -1,0 +1,235 @@
+//! The facilities of the operating system (§6.9). May import `date`, `file`, `support`, the machine.
+
+use super::date::{Date, Field, Fields, check_field};
+use super::file::error_text;
+use super::support::{self, Functions, integer_of, raise, text, until_zero};
+use crate::value::{Gc, Table, Value};
+use crate::vm::{Args, Throw, Vm};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const FUNCTIONS: Functions = &[
+    ("clock", clock),
+    ("date", date),
+    ("difftime", difftime),
+    ("execute", execute),
+    ("exit", exit),
+    ("getenv", getenv),
+    ("remove", remove),
+    ("rename", rename),
+    ("setlocale", setlocale),
+    ("time", time),
+    ("tmpname", tmpname),
+];
+
+pub fn open(vm: &mut Vm) -> Result<(), Throw> {
+    support::library(vm, "os", FUNCTIONS).map(drop)
+}
+
+/// A path as the system takes it.
+pub fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(until_zero(bytes)))
+}
+
+/// `true`, or nil with the message and the number of an error; the file's name goes before the message.
+pub fn file_result(vm: &mut Vm, result: io::Result<()>, name: Option<&[u8]>) -> Result<u32, Throw> {
+    match result {
+        Ok(()) => vm.ret1(Value::TRUE),
+        Err(error) => {
+            let (message, code) = error_text(&error);
+            vm.push(Value::NIL)?;
+            let message = match name {
+                Some(name) => [until_zero(name), b": ", &message].concat(),
+                None => message,
+            };
+            let message = vm.new_str(&message)?;
+            vm.push(message)?;
+            vm.push(Value::int(code.into()))?;
+            Ok(3)
+        }
+    }
+}
+
+/// How a process ended: `true` or nil, "exit" or "signal", and the number.
+pub fn process_result(vm: &mut Vm, result: io::Result<ExitStatus>) -> Result<u32, Throw> {
+    let status = match result {
+        Ok(status) => status,
+        Err(error) => return file_result(vm, Err(error), None),
+    };
+    let (how, code) = match (status.code(), status.signal()) {
+        (Some(code), _) => ("exit", code),
+        (None, signal) => ("signal", signal.unwrap_or(0)),
+    };
+    vm.push(if status.success() { Value::TRUE } else { Value::NIL })?;
+    let how = vm.new_str(how.as_bytes())?;
+    vm.push(how)?;
+    vm.push(Value::int(code.into()))?;
+    Ok(3)
+}
+
+/// The command line of the shell.
+pub fn shell(command: &[u8]) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(OsStr::from_bytes(until_zero(command)));
+    shell
+}
+
+fn clock(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    // To the microsecond, as `clock` of C.
+    let microseconds = time.tv_sec * 1_000_000 + time.tv_nsec / 1000;
+    vm.ret1(Value::float(microseconds as f64 / 1e6))
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
+}
+
+fn date(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let format = support::opt_text(vm, args, 0, b"%c")?;
+    let time = if vm.arg(args, 1).is_nil() { now() } else { vm.check_int(args, 1)? };
+    let (utc, format) = match format {
+        [b'!', rest @ ..] => (true, rest),
+        _ => (false, format),
+    };
+    let Some(date) = Date::new(time, utc) else {
+        return Err(vm.error("date result cannot be represented in this installation"));
+    };
+    if until_zero(format) == b"*t" {
+        let table = vm.new_table(0, 9)?;
+        set_fields(vm, table, &date)?;
+        return vm.ret1(Value::table(table));
+    }
+    let mut out = Vec::new();
+    date.format(&mut out, format).map_err(|fault| raise(vm, fault))?;
+    vm.ret_str(&out)
+}
+
+fn set_fields(vm: &mut Vm, table: Gc<Table>, date: &Date) -> Result<(), Throw> {
+    let numbers = [
+        ("year", date.year),
+        ("month", date.month),
+        ("day", date.day),
+        ("hour", date.hour),
+        ("min", date.minute),
+        ("sec", date.second),
+        ("yday", date.yearday),
+        ("wday", date.weekday + 1),
+    ];
+    for (name, number) in numbers {
+        vm.set_field(table, name, Value::int(number))?;
+    }
+    vm.set_field(table, "isdst", Value::bool(date.dst))
+}
+
+fn time(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    if vm.arg(args, 0).is_nil() {
+        return vm.ret1(Value::int(now()));
+    }
+    let table = vm.check_table(args, 0)?;
+    let fields = Fields {
+        year: field(vm, table, "year", None, 1900)?,
+        month: field(vm, table, "month", None, 1)?,
+        day: field(vm, table, "day", None, 0)?,
+        hour: field(vm, table, "hour", Some(12), 0)?,
+        minute: field(vm, table, "min", Some(0), 0)?,
+        second: field(vm, table, "sec", Some(0), 0)?,
+        dst: {
+            let value = get(vm, table, "isdst")?;
+            if value.is_nil() { None } else { Some(value.is_truthy()) }
+        },
+    };
+    let (time, date) = fields.time().map_err(|fault| raise(vm, fault))?;
+    set_fields(vm, table, &date)?;
+    vm.ret1(Value::int(time))
+}
+
+/// A field, by metamethods too.
+fn get(vm: &mut Vm, table: Gc<Table>, name: &str) -> Result<Value, Throw> {
+    let key = vm.intern(name.as_bytes())?;
+    vm.index(Value::table(table), Value::str(key))
+}
+
+fn field(vm: &mut Vm, table: Gc<Table>, name: &str, default: Option<i64>, delta: i64) -> Result<i64, Throw> {
+    let value = get(vm, table, name)?;
+    let field = match crate::vm::coerce_number(value).and_then(integer_of) {
+        _ if value.is_nil() => Field::Absent,
+        Some(integer) => Field::Integer(integer),
+        None => Field::Other,
+    };
+    check_field(name, field, default, delta).map_err(|fault| raise(vm, fault))
+}
+
+fn difftime(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (to, from) = (vm.check_int(args, 0)?, vm.check_int(args, 1)?);
+    vm.ret1(Value::float((i128::from(to) - i128::from(from)) as f64))
+}
+
+fn execute(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    if vm.arg(args, 0).is_nil() {
+        return vm.ret1(Value::bool(Path::new("/bin/sh").exists()));
+    }
+    let command = text(vm, args, 0)?;
+    let status = shell(command).status();
+    process_result(vm, status)
+}
+
+fn exit(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let status = match vm.arg(args, 0) {
+        flag if flag.type_name() == "boolean" => i32::from(flag.is_falsy()),
+        _ => vm.opt_int(args, 0, 0)? as i32,
+    };
+    if vm.arg(args, 1).is_truthy() {
+        vm.close();
+    }
+    vm.lib.flush_all();
+    std::process::exit(status)
+}
+
+fn getenv(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = text(vm, args, 0)?;
+    // What can't be a name is no error, but no variable either.
+    if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+        return vm.ret1(Value::NIL);
+    }
+    match std::env::var_os(OsStr::from_bytes(name)) {
+        Some(value) => vm.ret_str(&value.into_vec()),
+        None => vm.ret1(Value::NIL),
+    }
+}
+
+fn remove(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = text(vm, args, 0)?;
+    let path = path(name);
+    let is_directory = path.symlink_metadata().is_ok_and(|data| data.is_dir());
+    let result = if is_directory { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
+    file_result(vm, result, Some(name))
+}
+
+fn rename(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (from, to) = (text(vm, args, 0)?, text(vm, args, 1)?);
+    let result = std::fs::rename(path(from), path(to));
+    file_result(vm, result, None)
+}
+
+fn setlocale(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let locale = support::opt_text(vm, args, 0, b"C")?;
+    vm.check_option(args, 1, Some("all"), &["all", "collate", "ctype", "monetary", "numeric", "time"])?;
+    // The C locale is the only one.
+    match until_zero(locale) {
+        b"" | b"C" | b"POSIX" => vm.ret_str(b"C"),
+        _ => vm.ret1(Value::NIL),
+    }
+}
+
+fn tmpname(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
+    match super::io::temporary() {
+        Ok((_, path)) => vm.ret_str(path.as_os_str().as_bytes()),
+        Err(_) => Err(vm.error("unable to generate a unique filename")),
+    }
+}

@@ -1,0 +1,204 @@
+//! `require` and the package library (§6.3). Libraries in C can't be loaded. May import `load`, `os`, `support`, the machine.
+
+use super::load::load_file;
+use super::os::path;
+use super::support::{self, Functions, opt_text, text};
+use crate::value::Value;
+use crate::vm::{Args, Throw, Vm};
+use std::os::unix::ffi::OsStringExt;
+
+const FUNCTIONS: Functions = &[("loadlib", loadlib), ("searchpath", searchpath)];
+
+const PATH: &str = "/usr/local/share/lua/5.4/?.lua;/usr/local/share/lua/5.4/?/init.lua;/usr/local/lib/lua/5.4/?.lua;\
+                    /usr/local/lib/lua/5.4/?/init.lua;./?.lua;./?/init.lua";
+const CPATH: &str = "/usr/local/lib/lua/5.4/?.so;/usr/local/lib/lua/5.4/loadall.so;./?.so";
+
+pub fn open(vm: &mut Vm) -> Result<(), Throw> {
+    let library = support::library(vm, "package", FUNCTIONS)?;
+    let package = Value::table(library);
+    let searchers = vm.new_table(2, 0)?;
+    for (i, (name, searcher)) in [("preload", preload as crate::value::NativeFn), ("path", in_path)].into_iter().enumerate() {
+        let searcher = vm.new_native(name, searcher, &[package])?;
+        vm.raw_set(searchers, Value::int(i as i64 + 1), searcher)?;
+    }
+    vm.set_field(library, "searchers", Value::table(searchers))?;
+    for (field, variable, default) in [("path", "LUA_PATH", PATH), ("cpath", "LUA_CPATH", CPATH)] {
+        let path = vm.new_str(&path_setting(variable, default))?;
+        vm.set_field(library, field, path)?;
+    }
+    let config = vm.new_str(b"/\n;\n?\n!\n-\n")?;
+    vm.set_field(library, "config", config)?;
+    for (field, table) in [("loaded", "_LOADED"), ("preload", "_PRELOAD")] {
+        let table = support::registry_table(vm, table)?;
+        vm.set_field(library, field, Value::table(table))?;
+    }
+    let require = vm.new_native("require", require, &[package])?;
+    let globals = vm.globals();
+    vm.set_field(globals, "require", require)
+}
+
+/// A search path from the environment, in which ";;" stands for the default.
+fn path_setting(variable: &str, default: &str) -> Vec<u8> {
+    let value = std::env::var_os(format!("{variable}_5_4")).or_else(|| std::env::var_os(variable));
+    let Some(value) = value else { return default.into() };
+    let value = value.into_vec();
+    let Some(mark) = memchr::memmem::find(&value, b";;") else { return value };
+    let (before, after) = (&value[..mark], &value[mark + 2..]);
+    let parts = [before, default.as_bytes(), after].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(&b';')
+}
+
+fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut copied = 0;
+    for place in memchr::memmem::find_iter(text, from) {
+        out.extend_from_slice(&text[copied..place]);
+        out.extend_from_slice(to);
+        copied = place + from.len();
+    }
+    out.extend_from_slice(&text[copied..]);
+    out
+}
+
+/// The file of a module in a path, or the names that were tried.
+fn search(name: &[u8], path_list: &[u8], separator: &[u8], replacement: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+    let name = if separator.is_empty() { name.to_vec() } else { replace(name, separator, replacement) };
+    let mut tried = Vec::new();
+    for template in path_list.split(|&byte| byte == b';') {
+        let file = replace(template, b"?", &name);
+        if std::fs::File::open(path(&file)).is_ok() {
+            return Ok(file);
+        }
+        if !tried.is_empty() {
+            tried.extend_from_slice(b"\n\t");
+        }
+        tried.extend_from_slice(&[b"no file '", &file[..], b"'"].concat());
+    }
+    Err(tried)
+}
+
+fn searchpath(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (name, path_list) = (text(vm, args, 0)?, text(vm, args, 1)?);
+    let separator = opt_text(vm, args, 2, b".")?;
+    let replacement = opt_text(vm, args, 3, b"/")?;
+    match search(name, path_list, separator, replacement) {
+        Ok(file) => vm.ret_str(&file),
+        Err(tried) => {
+            vm.push(Value::NIL)?;
+            let tried = vm.new_str(&tried)?;
+            vm.push(tried)?;
+            Ok(2)
+        }
+    }
+}
+
+fn loadlib(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    text(vm, args, 0)?;
+    text(vm, args, 1)?;
+    vm.push(Value::NIL)?;
+    for message in ["dynamic libraries not enabled; check your Lua installation", "absent"] {
+        let message = vm.new_str(message.as_bytes())?;
+        vm.push(message)?;
+    }
+    Ok(3)
+}
+
+/// A field of the package table, by metamethods too.
+fn package_field(vm: &mut Vm, field: &str) -> Result<Value, Throw> {
+    let package = vm.running_native().upval(0);
+    let key = vm.intern(field.as_bytes())?;
+    vm.index(package, Value::str(key))
+}
+
+/// The searcher for `package.preload`.
+fn preload(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = text(vm, args, 0)?;
+    let loaders = Value::table(support::registry_table(vm, "_PRELOAD")?);
+    let loader = vm.index(loaders, vm.arg(args, 0))?;
+    if loader.is_nil() {
+        return vm.ret_str(&[b"no field package.preload['", name, b"']"].concat());
+    }
+    vm.push(loader)?;
+    let origin = vm.new_str(b":preload:")?;
+    vm.push(origin)?;
+    Ok(2)
+}
+
+/// The searcher for `package.path`.
+fn in_path(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = text(vm, args, 0)?;
+    let Some(path_list) = package_field(vm, "path")?.as_str() else {
+        return Err(vm.error("'package.path' must be a string"));
+    };
+    let file = match search(name, path_list.bytes(), b".", b"/") {
+        Ok(file) => file,
+        Err(tried) => return vm.ret_str(&tried),
+    };
+    match load_file(vm, Some(&file), b"bt", None) {
+        Ok(closure) => {
+            vm.push(Value::closure(closure))?;
+            let file = vm.new_str(&file)?;
+            vm.push(file)?;
+            Ok(2)
+        }
+        Err(_) => {
+            let error = vm.take_error();
+            let message = vm.tostring(error)?;
+            let text = [b"error loading module '", name, b"' from file '", &file, b"':\n\t", message.bytes()].concat();
+            Err(vm.error(text))
+        }
+    }
+}
+
+fn require(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = text(vm, args, 0)?;
+    let key = vm.arg(args, 0);
+    let loaded = Value::table(support::registry_table(vm, "_LOADED")?);
+    let present = vm.index(loaded, key)?;
+    if present.is_truthy() {
+        return vm.ret1(present);
+    }
+    // Two values: the loader, and where it was found.
+    find_loader(vm, name, key)?;
+    let place = vm.mark() - 2;
+    let (loader, origin) = (vm.at(place), vm.at(place + 1));
+    let result = vm.call1(loader, &[key, origin])?;
+    if !result.is_nil() {
+        vm.set_index(loaded, key, result)?;
+    }
+    let mut module = vm.index(loaded, key)?;
+    if module.is_nil() {
+        module = Value::TRUE;
+        vm.set_index(loaded, key, module)?;
+    }
+    vm.set_at(place, module);
+    Ok(2)
+}
+
+/// Pushes the loader of a module and the value that goes with it.
+fn find_loader(vm: &mut Vm, name: &[u8], key: Value) -> Result<(), Throw> {
+    let Some(searchers) = package_field(vm, "searchers")?.as_table() else {
+        return Err(vm.error("'package.searchers' must be a table"));
+    };
+    vm.push(Value::table(searchers))?;
+    let mut tried = Vec::new();
+    for i in 1.. {
+        let searcher = searchers.get_int(&mut vm.heap, i);
+        if searcher.is_nil() {
+            break;
+        }
+        let mark = vm.mark();
+        vm.call_values(searcher, &[key], 2)?;
+        let found = vm.at(mark);
+        if found.is_function() {
+            return Ok(());
+        }
+        let length = tried.len();
+        tried.extend_from_slice(b"\n\t");
+        if !support::append(&mut tried, found) {
+            tried.truncate(length);
+        }
+        vm.pop_to(mark);
+    }
+    Err(vm.error([b"module '", name, b"' not found:", &tried[..]].concat()))
+}

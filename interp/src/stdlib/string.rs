@@ -1,0 +1,205 @@
+//! The string library (§6.4): the functions without patterns and formats. May import the algorithms, `support`, the machine.
+
+use super::support::{self, Functions, end, raise, start, text};
+use super::{pack, string_format, string_pattern};
+use crate::value::{Gc, Str, Tag, Value};
+use crate::vm::{Args, Throw, Vm};
+
+const FUNCTIONS: Functions = &[
+    ("byte", byte),
+    ("char", char),
+    ("dump", dump),
+    ("find", string_pattern::find),
+    ("format", string_format::format),
+    ("gmatch", string_pattern::gmatch),
+    ("gsub", string_pattern::gsub),
+    ("len", len),
+    ("lower", lower),
+    ("match", string_pattern::match_),
+    ("pack", pack_values),
+    ("packsize", packsize),
+    ("rep", rep),
+    ("reverse", reverse),
+    ("sub", sub),
+    ("unpack", unpack),
+    ("upper", upper),
+];
+
+pub fn open(vm: &mut Vm) -> Result<(), Throw> {
+    let library = support::library(vm, "string", FUNCTIONS)?;
+    let meta = vm.new_table(0, 1)?;
+    vm.set_field(meta, "__index", Value::table(library))?;
+    vm.set_type_metatable(Tag::STR, Some(meta));
+    Ok(())
+}
+
+fn byte(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let text = text(vm, args, 0)?;
+    let first = vm.opt_int(args, 1, 1)?;
+    let from = start(first, text.len());
+    let last = if vm.arg(args, 2).is_nil() { from as i64 + 1 } else { vm.check_int(args, 2)? };
+    let to = end(last, text.len());
+    let bytes = text.get(from..to).unwrap_or_default();
+    support::reserve(vm, bytes.len(), "string slice too long")?;
+    for &byte in bytes {
+        vm.push(Value::int(byte.into()))?;
+    }
+    Ok(bytes.len() as u32)
+}
+
+fn char(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let mut out = Vec::with_capacity(args.count());
+    for i in 0..args.count() {
+        let code = vm.check_int(args, i)?;
+        out.push(u8::try_from(code).map_err(|_| vm.arg_error(i, "value out of range"))?);
+    }
+    vm.ret_str(&out)
+}
+
+fn dump(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let function = vm.check_function(args, 0)?;
+    let strip = vm.arg(args, 1).is_truthy();
+    let Some(closure) = function.as_closure() else { return Err(vm.error("unable to dump given function")) };
+    let chunk = vm.dump(closure, strip);
+    vm.ret_str(&chunk)
+}
+
+fn len(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let text = text(vm, args, 0)?;
+    vm.ret1(Value::int(text.len() as i64))
+}
+
+fn lower(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let text = text(vm, args, 0)?;
+    vm.ret_str(&text.to_ascii_lowercase())
+}
+
+fn upper(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let text = text(vm, args, 0)?;
+    vm.ret_str(&text.to_ascii_uppercase())
+}
+
+fn reverse(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let mut bytes = text(vm, args, 0)?.to_vec();
+    bytes.reverse();
+    vm.ret_str(&bytes)
+}
+
+fn sub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let text = text(vm, args, 0)?;
+    let first = vm.check_int(args, 1)?;
+    let last = vm.opt_int(args, 2, -1)?;
+    let range = start(first, text.len())..end(last, text.len());
+    if range == (0..text.len()) {
+        let whole = vm.arg(args, 0);
+        return vm.ret1(whole);
+    }
+    vm.ret_str(text.get(range).unwrap_or_default())
+}
+
+fn rep(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    /// Short units are repeated to about this size before they are copied.
+    const BLOCK: usize = 1024;
+    let unit = text(vm, args, 0)?;
+    let count = vm.check_int(args, 1)?;
+    let separator = support::opt_text(vm, args, 2, b"")?;
+    if count <= 0 {
+        return vm.ret_str(b"");
+    }
+    let length = (unit.len() as i128 + separator.len() as i128) * i128::from(count) - separator.len() as i128;
+    let Some(length) = usize::try_from(length).ok().filter(|&length| length <= Str::MAX_LEN) else {
+        return Err(vm.error("resulting string too large"));
+    };
+    // The result begins with any number of units with their separators behind them.
+    let mut block = [unit, separator].concat();
+    if block.len() < BLOCK {
+        block = block.repeat(BLOCK / block.len().max(1));
+    }
+    let pieces = length.div_ceil(block.len().max(1));
+    let result = Gc::<Str>::join(&mut vm.heap, length, std::iter::repeat_n(&block[..], pieces));
+    let result = result.map_err(|_| vm.memory_error())?;
+    vm.ret1(Value::str(result))
+}
+
+fn pack_values(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let mut layout = pack::Layout::new(text(vm, args, 0)?);
+    let mut out = Vec::new();
+    let mut next = 0;
+    while let Some(item) = layout.next(out.len()).map_err(|fault| raise(vm, fault))? {
+        out.resize(out.len() + item.alignment, 0);
+        let result = match item.kind {
+            pack::Kind::Nothing => continue,
+            pack::Kind::Padding => {
+                out.push(0);
+                continue;
+            }
+            pack::Kind::Integer | pack::Kind::Unsigned => {
+                next += 1;
+                let value = vm.check_int(args, next)?;
+                item.put_integer(&mut out, value, next + 1)
+            }
+            pack::Kind::Float | pack::Kind::Double => {
+                next += 1;
+                item.put_float(&mut out, vm.check_num(args, next)?);
+                Ok(())
+            }
+            pack::Kind::Chars | pack::Kind::Counted | pack::Kind::ZeroEnded => {
+                next += 1;
+                let text = text(vm, args, next)?;
+                if out.len() + item.size + text.len() > Str::MAX_LEN {
+                    return Err(vm.error("resulting string too large"));
+                }
+                item.put_string(&mut out, text, next + 1)
+            }
+        };
+        result.map_err(|fault| raise(vm, fault))?;
+    }
+    vm.ret_str(&out)
+}
+
+fn packsize(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let format = text(vm, args, 0)?;
+    let size = pack::size(format).map_err(|fault| raise(vm, fault))?;
+    vm.ret1(Value::int(size as i64))
+}
+
+fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let mut layout = pack::Layout::new(text(vm, args, 0)?);
+    let data = text(vm, args, 1)?;
+    let first = vm.opt_int(args, 2, 1)?;
+    let mut at = start(first, data.len());
+    if at > data.len() {
+        return Err(vm.arg_error(2, "initial position out of string"));
+    }
+    let mut count = 0;
+    while let Some(item) = layout.next(at).map_err(|fault| raise(vm, fault))? {
+        if item.alignment + item.size > data.len() - at {
+            return Err(vm.arg_error(1, "data string too short"));
+        }
+        at += item.alignment;
+        support::reserve(vm, 2, "too many results")?;
+        let rest = &data[at..];
+        let mut taken = item.size;
+        match item.kind {
+            pack::Kind::Nothing | pack::Kind::Padding => {
+                at += taken;
+                continue;
+            }
+            pack::Kind::Integer | pack::Kind::Unsigned => {
+                let value = item.get_integer(rest).map_err(|fault| raise(vm, fault))?;
+                vm.push(Value::int(value))?;
+            }
+            pack::Kind::Float | pack::Kind::Double => vm.push(Value::float(item.get_float(rest)))?,
+            pack::Kind::Chars | pack::Kind::Counted | pack::Kind::ZeroEnded => {
+                let (text, length) = item.get_string(rest).map_err(|fault| raise(vm, fault))?;
+                let string = vm.new_str(text)?;
+                vm.push(string)?;
+                taken = length;
+            }
+        }
+        at += taken;
+        count += 1;
+    }
+    vm.push(Value::int(at as i64 + 1))?;
+    Ok(count + 1)
+}

@@ -1,0 +1,99 @@
+//! `string.format`: the arguments for the engine in `format`.
+
+use super::format::{Spec, quote_float, quote_integer, quote_string};
+use super::support::{raise, text};
+use crate::value::Value;
+use crate::vm::{Args, Throw, Vm};
+
+pub fn format(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let format = text(vm, args, 0)?;
+    let mut out = std::mem::take(&mut vm.lib.buffer);
+    out.clear();
+    let result = write(vm, args, format, &mut out).and_then(|()| vm.ret_str(&out));
+    vm.lib.buffer = out;
+    result
+}
+
+fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Vec<u8>) -> Result<(), Throw> {
+    let mut at = 0;
+    let mut next = 0;
+    while let Some(place) = memchr::memchr(b'%', &format[at..]) {
+        out.extend_from_slice(&format[at..at + place]);
+        at += place + 1;
+        if format.get(at) == Some(&b'%') {
+            out.push(b'%');
+            at += 1;
+            continue;
+        }
+        next += 1;
+        if next >= args.count() {
+            return Err(vm.arg_error(next, "no value"));
+        }
+        let spec = Spec::read(format, &mut at).map_err(|fault| raise(vm, fault))?;
+        item(vm, args, next, spec, out)?;
+    }
+    out.extend_from_slice(&format[at..]);
+    Ok(())
+}
+
+fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Vec<u8>) -> Result<(), Throw> {
+    match spec.conversion {
+        b'd' | b'i' | b'u' | b'o' | b'x' | b'X' => {
+            let value = vm.check_int(args, i)?;
+            let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
+            layout.integer(out, spec.conversion, value);
+        }
+        b'a' | b'A' | b'e' | b'E' | b'f' | b'g' | b'G' => {
+            let value = vm.check_num(args, i)?;
+            let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
+            layout.float(out, spec.conversion, value);
+        }
+        b'c' => {
+            let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
+            layout.character(out, vm.check_int(args, i)? as u8);
+        }
+        b's' => {
+            let value = vm.arg(args, i);
+            let string = vm.tostring(value)?;
+            if spec.is_plain() {
+                out.extend_from_slice(string.bytes());
+                return Ok(());
+            }
+            if string.bytes().contains(&0) {
+                return Err(vm.arg_error(i, "string contains zeros"));
+            }
+            let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
+            layout.string(out, string.bytes());
+        }
+        b'p' => {
+            let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
+            layout.pointer(out, address(vm.arg(args, i)));
+        }
+        b'q' => {
+            if !spec.is_plain() {
+                return Err(vm.error("specifier '%q' cannot have modifiers"));
+            }
+            let value = vm.arg(args, i);
+            if let Some(string) = value.as_str() {
+                quote_string(out, string.bytes());
+            } else if let Some(integer) = value.as_int() {
+                quote_integer(out, integer);
+            } else if let Some(float) = value.as_float() {
+                quote_float(out, float);
+            } else if value.is_nil() || value.type_name() == "boolean" {
+                let string = vm.tostring(value)?;
+                out.extend_from_slice(string.bytes());
+            } else {
+                return Err(vm.arg_error(i, "value has no literal form"));
+            }
+        }
+        _ => return Err(raise(vm, spec.invalid())),
+    }
+    Ok(())
+}
+
+/// The address of a value that has one, or 0.
+fn address(value: Value) -> usize {
+    let has_one = value.is_ref() || value.type_name() == "userdata";
+    if has_one { value.bits() as usize } else { 0 }
+}

@@ -1,0 +1,199 @@
+//! The functions of the string library that take patterns: `find`, `match`, `gmatch`, `gsub`.
+//!
+//! * **I1** A matcher reads the bytes of a string that stands in an argument's slot, or in an upvalue of the running function.
+
+use super::matcher::{Capture, Matcher};
+use super::pattern::{Pattern, find_plain, has_specials};
+use super::support::{self, append, go_on, raise, start, text};
+use crate::value::Value;
+use crate::vm::{Args, Throw, Vm};
+use smallvec::SmallVec;
+use std::ops::Range;
+
+pub fn find(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    search(vm, args, true)
+}
+
+pub fn match_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    search(vm, args, false)
+}
+
+fn search(vm: &mut Vm, args: Args, find: bool) -> Result<u32, Throw> {
+    let subject = text(vm, args, 0)?;
+    let source = text(vm, args, 1)?;
+    let from = start(vm.opt_int(args, 2, 1)?, subject.len());
+    if from > subject.len() {
+        return vm.ret1(Value::NIL);
+    }
+    if find && (vm.arg(args, 3).is_truthy() || !has_specials(source)) {
+        let Some(place) = find_plain(subject, source, from) else { return vm.ret1(Value::NIL) };
+        push_range(vm, &(place..place + source.len()))?;
+        return Ok(2);
+    }
+    let pattern = Pattern::new(source);
+    let mut go_on = go_on(vm);
+    let mut matcher = Matcher::new(subject, &pattern, &mut go_on);
+    let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { return vm.ret1(Value::NIL) };
+    if find {
+        push_range(vm, &whole)?;
+        let count = matcher.captures();
+        push_captures(vm, &matcher, subject, &whole, count)?;
+        return Ok(2 + count as u32);
+    }
+    push_captures(vm, &matcher, subject, &whole, matcher.values())
+}
+
+fn push_range(vm: &mut Vm, range: &Range<usize>) -> Result<(), Throw> {
+    vm.push(Value::int(range.start as i64 + 1))?;
+    vm.push(Value::int(range.end as i64))
+}
+
+fn capture(vm: &mut Vm, matcher: &Matcher, subject: &[u8], whole: &Range<usize>, i: usize) -> Result<Value, Throw> {
+    match matcher.capture(i, whole).map_err(|fault| raise(vm, fault))? {
+        Capture::Text(range) => vm.new_str(&subject[range]),
+        Capture::Position(position) => Ok(Value::int(position as i64)),
+    }
+}
+
+fn push_captures(vm: &mut Vm, matcher: &Matcher, subject: &[u8], whole: &Range<usize>, count: usize) -> Result<u32, Throw> {
+    support::reserve(vm, count, "too many captures")?;
+    for i in 0..count {
+        let value = capture(vm, matcher, subject, whole, i)?;
+        vm.push(value)?;
+    }
+    Ok(count as u32)
+}
+
+/// What an iteration of `gmatch` knows beside its strings.
+struct Iteration {
+    pattern: Pattern,
+    at: usize,
+    /// The end of the last match, which the next one may not be empty at.
+    last: Option<usize>,
+}
+
+impl Iteration {
+    /// The next match.
+    fn next(&mut self, vm: &mut Vm, subject: &[u8]) -> Result<u32, Throw> {
+        let mut go_on = go_on(vm);
+        let mut matcher = Matcher::new(subject, &self.pattern, &mut go_on);
+        while self.at <= subject.len() {
+            let Some(whole) = matcher.search(self.at).map_err(|fault| raise(vm, fault))? else { break };
+            if Some(whole.end) == self.last {
+                self.at = whole.start + 1;
+                continue;
+            }
+            self.at = whole.end;
+            self.last = Some(whole.end);
+            return push_captures(vm, &matcher, subject, &whole, matcher.values());
+        }
+        self.at = subject.len() + 1;
+        vm.ret1(Value::NIL)
+    }
+}
+
+pub fn gmatch(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let subject = text(vm, args, 0)?;
+    let source = text(vm, args, 1)?;
+    let from = start(vm.opt_int(args, 2, 1)?, subject.len());
+    let iteration = Iteration { pattern: Pattern::unanchored(source), at: from.min(subject.len() + 1), last: None };
+    let upvalues = [vm.new_userdata(Box::new(iteration), None)?, vm.arg(args, 0)];
+    let function = vm.new_native("for iterator", gmatch_next, &upvalues)?;
+    vm.ret1(function)
+}
+
+fn gmatch_next(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
+    let function = vm.running_native();
+    let (state, subject) = (function.upval(0).as_userdata(), function.upval(1).as_str());
+    let (Some(state), Some(subject)) = (state, subject) else { return Ok(0) };
+    let mut state = state.data.borrow_mut();
+    match state.as_mut().and_then(|state| state.downcast_mut::<Iteration>()) {
+        Some(iteration) => iteration.next(vm, subject.bytes()),
+        None => Ok(0),
+    }
+}
+
+pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let subject = text(vm, args, 0)?;
+    let source = text(vm, args, 1)?;
+    let limit = vm.opt_int(args, 3, subject.len() as i64 + 1)?;
+    let replacement = vm.arg(args, 2);
+    let kind = match replacement.type_name() {
+        "string" | "number" => Replacement::Text(text(vm, args, 2)?),
+        "table" => Replacement::Table,
+        "function" => Replacement::Function,
+        _ => return Err(vm.arg_type_error(args, 2, "string/function/table")),
+    };
+    let pattern = Pattern::new(source);
+    let mut go_on = go_on(vm);
+    let mut matcher = Matcher::new(subject, &pattern, &mut go_on);
+    let mut out = Vec::new();
+    let (mut copied, mut from) = (0, 0);
+    let mut last = None;
+    let mut count = 0;
+    while count < limit && from <= subject.len() {
+        let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { break };
+        if Some(whole.end) != last {
+            count += 1;
+            out.extend_from_slice(&subject[copied..whole.start]);
+            // The argument is read anew: a call may have moved the stack, but not what stands in the slot.
+            let replacement = vm.arg(args, 2);
+            replace(vm, &matcher, subject, &whole, &kind, replacement, &mut out)?;
+            (copied, from) = (whole.end, whole.end);
+            last = Some(whole.end);
+        } else {
+            from = whole.start + 1;
+        }
+        if pattern.is_anchored() {
+            break;
+        }
+    }
+    if count == 0 {
+        let unchanged = vm.arg(args, 0);
+        vm.push(unchanged)?;
+    } else {
+        out.extend_from_slice(&subject[copied..]);
+        let string = vm.new_str(&out)?;
+        vm.push(string)?;
+    }
+    vm.push(Value::int(count))?;
+    Ok(2)
+}
+
+enum Replacement<'a> {
+    Text(&'a [u8]),
+    Table,
+    Function,
+}
+
+/// Appends what replaces a match.
+fn replace(
+    vm: &mut Vm,
+    matcher: &Matcher,
+    subject: &[u8],
+    whole: &Range<usize>,
+    kind: &Replacement,
+    replacement: Value,
+    out: &mut Vec<u8>,
+) -> Result<(), Throw> {
+    let value = match kind {
+        Replacement::Text(text) => return matcher.expand(text, whole, out).map_err(|fault| raise(vm, fault)),
+        Replacement::Table => {
+            let key = capture(vm, matcher, subject, whole, 0)?;
+            vm.index(replacement, key)?
+        }
+        Replacement::Function => {
+            let mut captures = SmallVec::<[Value; 4]>::new();
+            for i in 0..matcher.values() {
+                captures.push(capture(vm, matcher, subject, whole, i)?);
+            }
+            vm.call1(replacement, &captures)?
+        }
+    };
+    if value.is_falsy() {
+        out.extend_from_slice(&subject[whole.clone()]);
+    } else if !append(out, value) {
+        return Err(vm.error(format!("invalid replacement value (a {})", value.type_name())));
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! What the bindings share: faults as errors, arguments and results, tables of functions.
+//!
+//! * **I1** The bytes that [`text`] returns are valid as long as the call lasts, whatever lifetime the caller gives them:
+//!   the string stands in its argument's slot, and nothing else is stored there.
+//!
+//! May import the virtual machine and the values; no library.
+
+use super::fault::Fault;
+use super::format;
+use crate::value::{Gc, NativeFn, Table, Value};
+use crate::vm::{Args, Throw, Vm, limits};
+use neap_gc::heap::poll;
+use std::sync::atomic::Ordering;
+
+/// A library's functions, in the order of the manual.
+pub type Functions = &'static [(&'static str, NativeFn)];
+
+/// The Lua error of a fault.
+#[cold]
+pub fn raise(vm: &mut Vm, fault: Fault) -> Throw {
+    match fault {
+        Fault::Error(text) => vm.error(&text),
+        Fault::Argument(index, text) => vm.arg_error(index - 1, &text),
+        Fault::Interrupted => {
+            vm.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
+            vm.error("interrupted!")
+        }
+        Fault::Memory => vm.memory_error(),
+    }
+}
+
+/// The hook of long loops: whether nobody has asked for an interrupt.
+pub fn go_on(vm: &Vm) -> impl FnMut() -> bool + 'static {
+    let word = vm.poll.clone();
+    move || word.load(Ordering::Relaxed) & poll::INTERRUPT == 0
+}
+
+/// Counts the rounds of a loop whose length a program decides, and lets an interrupt end it.
+#[derive(Default)]
+pub struct Rounds(u32);
+
+impl Rounds {
+    #[inline]
+    pub fn next(&mut self, vm: &mut Vm) -> Result<(), Throw> {
+        const POLL: u32 = 1 << 12;
+        self.0 = self.0.wrapping_add(1);
+        if self.0 & (POLL - 1) == 0 && vm.poll.load(Ordering::Relaxed) & poll::INTERRUPT != 0 {
+            return Err(raise(vm, Fault::Interrupted));
+        }
+        Ok(())
+    }
+}
+
+/// A string argument (or a number, which becomes one in its slot).
+pub fn text<'a>(vm: &mut Vm, args: Args, i: usize) -> Result<&'a [u8], Throw> {
+    vm.check_str(args, i).map(|string| string.bytes())
+}
+
+/// An optional string argument.
+pub fn opt_text<'a>(vm: &mut Vm, args: Args, i: usize, default: &'a [u8]) -> Result<&'a [u8], Throw> {
+    if vm.arg(args, i).is_nil() { Ok(default) } else { text(vm, args, i) }
+}
+
+/// A text that is handed to the system: it ends at its first zero byte, as in C.
+pub fn until_zero(text: &[u8]) -> &[u8] {
+    &text[..memchr::memchr(0, text).unwrap_or(text.len())]
+}
+
+/// An argument that is an integer or a float exactly as it stands, without conversion from a string.
+pub fn integer_of(value: Value) -> Option<i64> {
+    value.as_int().or_else(|| crate::value::float_to_int(value.as_float()?))
+}
+
+/// Makes room for `count` values on the stack, or raises the error.
+pub fn reserve(vm: &mut Vm, count: usize, message: &str) -> Result<(), Throw> {
+    if count >= limits::STACK_SLOTS.saturating_sub(vm.mark()) {
+        return Err(vm.error(message));
+    }
+    vm.reserve(count)
+}
+
+/// Appends the text of a string or a number; `false` for any other value.
+pub fn append(out: &mut Vec<u8>, value: Value) -> bool {
+    if let Some(string) = value.as_str() {
+        out.extend_from_slice(string.bytes());
+    } else if let Some(integer) = value.as_int() {
+        format::push_integer(out, integer);
+    } else if let Some(float) = value.as_float() {
+        format::push_float(out, float);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Where a position of a string function points, counted from 0: negative positions count from the end, and what lies before the
+/// first byte is the first byte.
+pub fn start(position: i64, length: usize) -> usize {
+    match position {
+        1.. => (position - 1) as usize,
+        0 => 0,
+        _ => (length as u64).saturating_sub(position.unsigned_abs()) as usize,
+    }
+}
+
+/// The same of an end position, one behind the last byte.
+pub fn end(position: i64, length: usize) -> usize {
+    match position {
+        0.. => (position as u64).min(length as u64) as usize,
+        _ => (length as u64 + 1).saturating_sub(position.unsigned_abs()) as usize,
+    }
+}
+
+/// Stands in the functions that the machine carries out itself ([`Special`](crate::value::Special)); it is never called.
+pub fn by_machine(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
+    Err(vm.error("this function has no body"))
+}
+
+/// Makes a library of the functions: a global, and an entry of `package.loaded`.
+pub fn library(vm: &mut Vm, name: &str, functions: Functions) -> Result<Gc<Table>, Throw> {
+    let library = vm.new_table(0, functions.len())?;
+    vm.register(library, functions)?;
+    let globals = vm.globals();
+    vm.set_field(globals, name, Value::table(library))?;
+    let loaded = registry_table(vm, "_LOADED")?;
+    vm.set_field(loaded, name, Value::table(library))?;
+    Ok(library)
+}
+
+/// A table of the registry, which is made if it is not there.
+pub fn registry_table(vm: &mut Vm, field: &str) -> Result<Gc<Table>, Throw> {
+    let registry = vm.registry();
+    if let Some(table) = vm.get_field(registry, field)?.as_table() {
+        return Ok(table);
+    }
+    let table = vm.new_table(0, 0)?;
+    vm.set_field(registry, field, Value::table(table))?;
+    Ok(table)
+}

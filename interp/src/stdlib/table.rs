@@ -1,0 +1,288 @@
+//! The table library (§6.6). May import `sort`, `support`, the machine.
+//!
+//! * **I1** A value that is held while metamethods may run stands on the stack.
+
+use super::sort::{Sortable, sort};
+use super::support::{self, Functions, Rounds, append};
+use crate::value::{Str, Tag, Value};
+use crate::vm::{Args, Throw, Vm};
+use std::cmp::Ordering;
+
+const FUNCTIONS: Functions = &[
+    ("concat", concat),
+    ("insert", insert),
+    ("move", move_),
+    ("pack", pack),
+    ("remove", remove),
+    ("sort", sort_),
+    ("unpack", unpack),
+];
+
+pub fn open(vm: &mut Vm) -> Result<(), Throw> {
+    support::library(vm, "table", FUNCTIONS).map(drop)
+}
+
+const READ: &[&str] = &["__index"];
+const WRITE: &[&str] = &["__newindex"];
+const READ_LENGTH: &[&str] = &["__index", "__len"];
+const ALL: &[&str] = &["__index", "__newindex", "__len"];
+
+/// An argument that is a table, or has the metamethods to behave like one.
+fn table_like(vm: &mut Vm, args: Args, i: usize, metamethods: &[&str]) -> Result<Value, Throw> {
+    let value = vm.arg(args, i);
+    if value.is_table() {
+        return Ok(value);
+    }
+    let Some(meta) = vm.metatable(value) else { return Err(vm.arg_type_error(args, i, "table")) };
+    for name in metamethods {
+        if vm.get_field(meta, name)?.is_nil() {
+            return Err(vm.arg_type_error(args, i, "table"));
+        }
+    }
+    Ok(value)
+}
+
+/// `t[i]`
+#[inline]
+pub(super) fn get(vm: &mut Vm, table: Value, i: i64) -> Result<Value, Throw> {
+    if let Some(plain) = table.as_table() {
+        let value = plain.get_int(&mut vm.heap, i);
+        if !value.is_nil() || plain.meta().is_none() {
+            return Ok(value);
+        }
+    }
+    vm.index(table, Value::int(i))
+}
+
+/// `t[i] = value`
+#[inline]
+fn set(vm: &mut Vm, table: Value, i: i64, value: Value) -> Result<(), Throw> {
+    match table.as_table() {
+        Some(plain) if plain.meta().is_none() => plain.set_int(&mut vm.heap, i, value).map_err(|error| vm.set_error(error)),
+        _ => vm.set_index(table, Value::int(i), value),
+    }
+}
+
+/// `#t`
+fn length(vm: &mut Vm, table: Value) -> Result<i64, Throw> {
+    match vm.len(table)?.as_int() {
+        Some(length) => Ok(length),
+        None => Err(vm.error("object length is not an integer")),
+    }
+}
+
+fn concat(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = table_like(vm, args, 0, READ_LENGTH)?;
+    let length = length(vm, table)?;
+    let separator = support::opt_text(vm, args, 1, b"")?;
+    let first = vm.opt_int(args, 2, 1)?;
+    let last = vm.opt_int(args, 3, length)?;
+    let mut out = Vec::new();
+    let mut rounds = Rounds::default();
+    let mut i = first;
+    while i <= last {
+        let value = get(vm, table, i)?;
+        if !append(&mut out, value) {
+            return Err(vm.error(format!("invalid value ({}) at index {i} in table for 'concat'", value.type_name())));
+        }
+        if i == last {
+            break;
+        }
+        out.extend_from_slice(separator);
+        if out.len() > Str::MAX_LEN {
+            return Err(vm.error("resulting string too large"));
+        }
+        i += 1;
+        rounds.next(vm)?;
+    }
+    vm.ret_str(&out)
+}
+
+fn insert(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = table_like(vm, args, 0, ALL)?;
+    let end = length(vm, table)?.wrapping_add(1);
+    match args.count() {
+        2 => set(vm, table, end, vm.arg(args, 1))?,
+        3 => {
+            let position = vm.check_int(args, 1)?;
+            if (position as u64).wrapping_sub(1) >= end as u64 {
+                return Err(vm.arg_error(1, "position out of bounds"));
+            }
+            let mut rounds = Rounds::default();
+            let mut i = end;
+            while i > position {
+                let value = get(vm, table, i - 1)?;
+                set(vm, table, i, value)?;
+                i -= 1;
+                rounds.next(vm)?;
+            }
+            set(vm, table, position, vm.arg(args, 2))?;
+        }
+        _ => return Err(vm.error("wrong number of arguments to 'insert'")),
+    }
+    Ok(0)
+}
+
+fn remove(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = table_like(vm, args, 0, ALL)?;
+    let size = length(vm, table)?;
+    let mut position = vm.opt_int(args, 1, size)?;
+    if position != size && (position as u64).wrapping_sub(1) > size as u64 {
+        return Err(vm.arg_error(1, "position out of bounds"));
+    }
+    let removed = get(vm, table, position)?;
+    vm.push(removed)?;
+    let mut rounds = Rounds::default();
+    while position < size {
+        let value = get(vm, table, position + 1)?;
+        set(vm, table, position, value)?;
+        position += 1;
+        rounds.next(vm)?;
+    }
+    set(vm, table, position, Value::NIL)?;
+    Ok(1)
+}
+
+fn move_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (first, last, target) = (vm.check_int(args, 1)?, vm.check_int(args, 2)?, vm.check_int(args, 3)?);
+    let source = table_like(vm, args, 0, READ)?;
+    let destination = table_like(vm, args, if vm.arg(args, 4).is_nil() { 0 } else { 4 }, WRITE)?;
+    if last >= first {
+        if first <= 0 && last >= i64::MAX.wrapping_add(first) {
+            return Err(vm.arg_error(2, "too many elements to move"));
+        }
+        let count = last - first + 1;
+        if target > i64::MAX - count + 1 {
+            return Err(vm.arg_error(3, "destination wrap around"));
+        }
+        let apart = target > last || target <= first;
+        let forwards = apart || !vm.equals(source, destination)?;
+        let mut rounds = Rounds::default();
+        for n in 0..count {
+            let i = if forwards { n } else { count - 1 - n };
+            let value = get(vm, source, first + i)?;
+            set(vm, destination, target + i, value)?;
+            rounds.next(vm)?;
+        }
+    }
+    vm.ret1(destination)
+}
+
+fn pack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = vm.new_table(args.count(), 1)?;
+    for i in 0..args.count() {
+        let value = vm.arg(args, i);
+        table.set_int(&mut vm.heap, i as i64 + 1, value).map_err(|error| vm.set_error(error))?;
+    }
+    vm.set_field(table, "n", Value::int(args.count() as i64))?;
+    vm.ret1(Value::table(table))
+}
+
+fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = vm.arg(args, 0);
+    let first = vm.opt_int(args, 1, 1)?;
+    let last = if vm.arg(args, 2).is_nil() { length(vm, table)? } else { vm.check_int(args, 2)? };
+    if first > last {
+        return Ok(0);
+    }
+    let count = last.wrapping_sub(first) as u64;
+    let count = usize::try_from(count).ok().and_then(|count| count.checked_add(1)).unwrap_or(usize::MAX);
+    support::reserve(vm, count, "too many results to unpack")?;
+    for i in first..=last {
+        let value = get(vm, table, i)?;
+        vm.push(value)?;
+    }
+    Ok(count as u32)
+}
+
+fn sort_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let table = table_like(vm, args, 0, ALL)?;
+    let length = length(vm, table)?;
+    if length > 1 {
+        if length >= i64::from(i32::MAX) {
+            return Err(vm.arg_error(0, "array too big"));
+        }
+        let order = if vm.arg(args, 1).is_nil() { Value::NIL } else { vm.check_function(args, 1)? };
+        if !order.is_nil() || !sort_plain(vm, table, length as usize)? {
+            let mut range = Range { vm, table, order, rounds: Rounds::default() };
+            sort(&mut range, 1, length as usize)?;
+        }
+    }
+    Ok(0)
+}
+
+/// Sorts what needs no metamethods: an array of numbers, or of strings. `false` if it is something else.
+fn sort_plain(vm: &mut Vm, table: Value, length: usize) -> Result<bool, Throw> {
+    let Some(plain) = table.as_table().filter(|plain| plain.meta().is_none() && plain.array_len() >= length) else {
+        return Ok(false);
+    };
+    let mut values = Vec::new();
+    if values.try_reserve_exact(length).is_err() {
+        return Ok(false);
+    }
+    for i in 1..=length {
+        values.push(plain.get_int(&mut vm.heap, i as i64));
+    }
+    let is = |tag: Tag| values.iter().all(|value| value.tag() == tag);
+    if is(Tag::INT) {
+        values.sort_unstable_by_key(|value| value.raw_int());
+    } else if is(Tag::FLOAT) && !values.iter().any(|value| value.raw_float().is_nan()) {
+        values.sort_unstable_by(|a, b| a.raw_float().partial_cmp(&b.raw_float()).unwrap_or(Ordering::Equal));
+    } else if is(Tag::STR) {
+        values.sort_unstable_by_key(|value| value.as_str().map(|string| string.bytes()));
+    } else {
+        return Ok(false);
+    }
+    for (at, value) in values.into_iter().enumerate() {
+        plain.set_slot(&mut vm.heap, at, value).map_err(|_| vm.memory_error())?;
+    }
+    Ok(true)
+}
+
+/// The elements of a table, in the order of a function or of `<`.
+struct Range<'v> {
+    vm: &'v mut Vm,
+    table: Value,
+    order: Value,
+    rounds: Rounds,
+}
+
+impl Range<'_> {
+    /// Two elements, of which the first one stands on the stack (I1) while the second is fetched.
+    fn pair(&mut self, a: usize, b: usize) -> Result<(Value, Value), Throw> {
+        let first = get(self.vm, self.table, a as i64)?;
+        let mark = self.vm.mark();
+        self.vm.push(first)?;
+        let second = get(self.vm, self.table, b as i64)?;
+        self.vm.pop_to(mark);
+        Ok((first, second))
+    }
+}
+
+impl Sortable for Range<'_> {
+    type Error = Throw;
+
+    fn less(&mut self, a: usize, b: usize) -> Result<bool, Throw> {
+        self.rounds.next(self.vm)?;
+        let (first, second) = self.pair(a, b)?;
+        if self.order.is_nil() {
+            self.vm.less_than(first, second)
+        } else {
+            Ok(self.vm.call1(self.order, &[first, second])?.is_truthy())
+        }
+    }
+
+    fn swap(&mut self, a: usize, b: usize) -> Result<(), Throw> {
+        let (first, second) = self.pair(a, b)?;
+        let mark = self.vm.mark();
+        self.vm.push(first)?;
+        set(self.vm, self.table, a as i64, second)?;
+        set(self.vm, self.table, b as i64, first)?;
+        self.vm.pop_to(mark);
+        Ok(())
+    }
+
+    fn invalid_order(&mut self) -> Throw {
+        self.vm.error("invalid order function for sorting")
+    }
+}
