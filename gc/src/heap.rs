@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use crate::collect::{Drive, Handle, Phase};
+pub use crate::collect::{Drive, Handle, Phase, Sabotage};
 pub use crate::memory::OutOfMemory;
 
 /// Settings of a heap.
@@ -32,11 +32,20 @@ pub struct Config {
     pub poison: bool,
     /// Goal of the pacer, in microseconds.
     pub max_pause_us: u32,
+    #[doc(hidden)]
+    pub sabotage: Sabotage,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { limit_bytes: usize::MAX, stress_cycle: 0, audit: false, poison: false, max_pause_us: 500 }
+        Config {
+            limit_bytes: usize::MAX,
+            stress_cycle: 0,
+            audit: false,
+            poison: false,
+            max_pause_us: 500,
+            sabotage: Sabotage::None,
+        }
     }
 }
 
@@ -72,6 +81,7 @@ pub struct Heap<R: Runtime> {
     pub(crate) stress_cycle: u32,
     pub(crate) audit: bool,
     pub(crate) poison: bool,
+    pub(crate) sabotage: Sabotage,
 }
 
 impl<R: Runtime> Heap<R> {
@@ -86,6 +96,7 @@ impl<R: Runtime> Heap<R> {
             stress_cycle: config.stress_cycle,
             audit: config.audit,
             poison: config.poison,
+            sabotage: config.sabotage,
         };
         if config.stress_cycle != 0 {
             heap.request_safepoint();
@@ -362,6 +373,10 @@ impl<R: Runtime> Heap<R> {
     /// Bytes committed to the heap: an estimate, from above, of its resident memory.
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
+    }
+    /// The most that [`Heap::mapped_bytes`] has ever been.
+    pub fn peak_bytes(&self) -> usize {
+        self.store.memory.peak_bytes()
     }
     pub fn pauses(&self) -> &Pauses {
         &self.pauses

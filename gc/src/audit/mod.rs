@@ -55,6 +55,8 @@ struct Lists {
     /// Log records, by object and card.
     snapshots: HashMap<(usize, Option<usize>), Vec<Ref>>,
     dying: HashMap<usize, usize>,
+    /// The cell that is being detached, and how many of its slots are.
+    detaching: Option<(usize, usize)>,
     gray: Vec<(Ref, usize)>,
     /// What the next epoch end shades, or the next round of marking begins with.
     promised: Vec<Ref>,
@@ -259,6 +261,10 @@ impl<R: Runtime> Audit<R> {
                 self.lists.dying.insert(cell.addr(), released);
                 Ok(())
             }
+            Entry::Detaching { cell, slots } => {
+                self.lists.detaching = Some((cell.addr(), slots));
+                Ok(())
+            }
             Entry::Gray { cell, position } => {
                 self.lists.gray.push((cell, position));
                 Ok(())
@@ -339,17 +345,43 @@ impl<R: Runtime> Audit<R> {
         if self.stage.releasing && self.is_swept(cell) {
             return Ok(());
         }
-        let swept = self.is_swept(cell);
         // SAFETY: a live cell.
-        let detached = swept && unsafe { at(cell).header() }.has(flags::DETACHED);
-        for r in self.counted(cell)? {
-            // A detached object has given back what it counted of the living (R25).
-            if detached && self.cells.get(&r.addr()).is_none_or(|c| c.marked) {
-                continue;
+        let detached = self.is_swept(cell) && unsafe { at(cell).header() }.has(flags::DETACHED);
+        let half = self.lists.detaching.filter(|half| half.0 == cell).map_or(0, |half| half.1);
+        let (given_back, own) = match half {
+            0 if detached => (self.counted(cell)?, Vec::new()),
+            0 => (Vec::new(), self.counted(cell)?),
+            slots => Self::split(cell, slots),
+        };
+        // What is detached has given back what it counted of the living (R25).
+        for r in given_back {
+            if self.cells.get(&r.addr()).is_some_and(|c| !c.marked) {
+                self.expect(r, Self::kind(cell).name, cell)?;
             }
+        }
+        for r in own {
             self.expect(r, Self::kind(cell).name, cell)?;
         }
         Ok(())
+    }
+
+    /// The references of a large dead cell in its first slots, and those in the others.
+    fn split(cell: usize, slots: usize) -> (Vec<Ref>, Vec<Ref>) {
+        let r = at(cell);
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        // SAFETY: a live cell, carded or a thread, with so many slots.
+        unsafe {
+            if Self::kind(cell).shape == Shape::Thread {
+                let counted = &R::stack(r).counted;
+                before.extend((0..slots).filter_map(|slot| counted.get(slot)));
+                after.extend((slots..counted.len).filter_map(|slot| counted.get(slot)));
+                R::trace(r, &mut |x| after.push(x));
+            } else {
+                R::trace_slots(r, 0..slots, &mut |x| before.push(x));
+                R::trace_slots(r, slots..R::slots(r), &mut |x| after.push(x));
+            }
+        }
+        (before, after)
     }
 
     fn check_count(&self, cell: usize) -> Checked {

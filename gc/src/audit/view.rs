@@ -23,6 +23,8 @@ pub(crate) enum Entry<'a> {
     Log { object: Ref, card: Option<usize>, snapshot: &'a [Ref] },
     /// A cell freed by count; of its counted references those below `released` are no longer its own.
     Dying { cell: Ref, released: usize },
+    /// A dead cell that is being detached: the references in its first slots have been given back.
+    Detaching { cell: Ref, slots: usize },
     /// An entry of the mark queue: the slots from `position` on are still to be scanned. Its cell may have died.
     Gray { cell: Ref, position: usize },
 }

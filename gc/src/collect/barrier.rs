@@ -10,6 +10,7 @@
 //!
 //! May import: `object`, `memory`.
 
+use super::Sabotage;
 use super::queue::CHUNK_WORDS;
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
@@ -194,10 +195,16 @@ impl<R: Runtime> Heap<R> {
                 R::forget(r);
             }
         }
+        if self.without(Sabotage::Adoption) {
+            self.col.increments.clear(&mut self.store);
+        }
         for &r in new {
-            // R28.4: born mature and clean, with count 0; R28.5: listed.
+            // R28.4: born mature and clean, with count 0; R28.5: listed. A runtime may have filled it through the barrier.
             let h = header(r);
             h.unset(flags::YOUNG | flags::LOGGED);
+            if h.has(flags::CARDED) {
+                self.cards(r).fill(0);
+            }
             self.make_live(r);
             self.col.adopted.push(r.addr(), &mut self.store);
             if self.col.shading {

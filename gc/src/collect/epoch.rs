@@ -10,7 +10,7 @@
 //! May import: `object`, `memory`.
 
 use super::barrier::{Subject, card_slots, trace_strong, untag};
-use super::{Phase, Queue};
+use super::{Phase, Queue, Sabotage};
 use crate::heap::{Heap, RootSource};
 use crate::object::{Header, Kinds, Ref, Runtime, Shape, flags};
 
@@ -32,7 +32,9 @@ impl<R: Runtime> Heap<R> {
         self.queue_drops();
         self.advance_phase();
         self.end_young();
-        if let Some(&current) = self.col.chain.last() {
+        if let Some(&current) = self.col.chain.last()
+            && !self.without(Sabotage::Watermark)
+        {
             // R7: the current thread counts again as having run. SAFETY: it is live, the list counts it.
             unsafe {
                 self.touch_thread(current);
@@ -93,7 +95,7 @@ impl<R: Runtime> Heap<R> {
         unsafe {
             self.store.memory.set_live(cell);
             self.col.promoted_bytes += self.store.memory.cell_bytes(cell) as u64;
-            if self.col.mark_born {
+            if self.col.mark_born && !self.without(Sabotage::PromotionMark) {
                 self.store.memory.set_mark(cell);
                 if r.header().has(flags::CARDED) {
                     r.header().set(flags::BLACK);
@@ -106,7 +108,7 @@ impl<R: Runtime> Heap<R> {
     #[inline(always)]
     pub(crate) fn queue_decrement(&mut self, r: Ref) {
         // R17.
-        if self.col.shading {
+        if self.col.shading && !self.without(Sabotage::QueueShade) {
             self.shade(r);
         }
         self.col.release.push(r.addr(), &mut self.store);
@@ -115,7 +117,7 @@ impl<R: Runtime> Heap<R> {
     /// A reference that was counted before and still is (R10); R17 all the same.
     #[inline(always)]
     pub(crate) fn keep_counted(&mut self, r: Ref) {
-        if self.col.shading {
+        if self.col.shading && !self.without(Sabotage::QueueShade) {
             self.shade(r);
         }
     }
@@ -345,6 +347,10 @@ impl<R: Runtime> Heap<R> {
             // SAFETY: live since its adoption.
             unsafe {
                 let r = Ref::from_addr(word);
+                // One that was loaded through a weak reference is decided with the waiting.
+                if r.header().has(flags::WAITING) {
+                    continue;
+                }
                 if r.header().count.get() == 0 {
                     self.reap(r);
                 } else {

@@ -5,7 +5,7 @@
 //!
 //! May import: `object`, `memory`.
 
-use super::Store;
+use super::{Sabotage, Store};
 use crate::heap::Heap;
 use crate::object::{Ref, Runtime, flags};
 use std::ptr::NonNull;
@@ -110,7 +110,9 @@ impl<R: Runtime> Heap<R> {
     /// Gives a handle back. The cell lives on at least until the next epoch end (R2).
     pub fn drop_handle(&mut self, handle: Handle) {
         if let Some(r) = self.col.handles.remove(handle.0 as usize) {
-            self.col.dropped.push(r.addr(), &mut self.store);
+            let at_once = self.without(Sabotage::HandleDrop);
+            let queue = if at_once { &mut self.col.release } else { &mut self.col.dropped };
+            queue.push(r.addr(), &mut self.store);
         }
     }
 }

@@ -198,6 +198,7 @@ impl<R: Runtime> Heap<R> {
     pub(crate) fn marking_rests(&self) -> bool {
         self.col.gray.is_empty()
             && (if self.col.phase == Phase::MarkAgain { self.col.resurrected.is_empty() } else { self.col.roots.done })
+            && self.col.pass.is_none()
             && (self.col.holders.is_empty() || self.col.ephemerons_done && !self.col.shaded)
     }
 

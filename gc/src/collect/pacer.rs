@@ -229,14 +229,14 @@ impl<R: Runtime> Heap<R> {
     }
 
     fn cycle_has_slices(&self) -> bool {
-        self.col.pass.is_some()
-            || self.col.turn_left != 0
-            || match self.col.phase {
-                Phase::Idle | Phase::Drain => false,
-                Phase::Clear => !self.col.sweep.cleared,
-                Phase::Mark | Phase::MarkAgain => !self.marking_rests(),
-                _ => true,
-            }
+        let pass = self.col.pass.is_some();
+        match self.col.phase {
+            Phase::Idle => pass || self.col.turn_left != 0,
+            Phase::Clear => pass || !self.col.sweep.cleared,
+            Phase::Mark | Phase::MarkAgain => !self.marking_rests(),
+            Phase::Drain => false,
+            _ => true,
+        }
     }
 
     /// One stop's worth of release and, if time is left, of the cycle.

@@ -11,7 +11,7 @@
 //! May import: `object`, `memory`.
 
 use super::barrier::trace_strong;
-use super::prefetch;
+use super::{Sabotage, prefetch};
 use crate::heap::Heap;
 use crate::object::{Header, Kinds, Ref, Runtime, STICKY, Shape, flags};
 use std::time::Instant;
@@ -147,7 +147,7 @@ impl<R: Runtime> Heap<R> {
         }
         // R3 (a logged or dirty cell is named by the log), R14.
         let logged = header.has(flags::LOGGED) || header.has(flags::CARDED) && self.any_dirty(r);
-        if header.has(flags::WEAK_READ) || logged {
+        if header.has(flags::WEAK_READ) || logged && !self.without(Sabotage::LoggedWaits) {
             self.wait(r, header);
             return;
         }
@@ -201,6 +201,9 @@ impl<R: Runtime> Heap<R> {
     /// # Safety
     /// The cell is live and dead to the program.
     unsafe fn bury(&mut self, r: Ref, header: &Header) {
+        if self.without(Sabotage::Tombstone) {
+            header.unset(flags::WEAKLY_HELD);
+        }
         if !header.has(flags::WEAKLY_HELD | flags::HOLDER | flags::FINALIZABLE) {
             // SAFETY: by the caller.
             unsafe { self.free_cell(r) };

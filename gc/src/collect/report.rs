@@ -49,6 +49,9 @@ impl<R: Runtime> Heap<R> {
         for (name, queue) in members {
             refs(queue).for_each(|r| visit(Entry::Member(name, r)));
         }
+        if let Some((cell, slots)) = col.sweep.half_detached() {
+            visit(Entry::Detaching { cell, slots });
+        }
         for (i, cell) in refs(&col.partial).enumerate() {
             // SAFETY: C2.
             if unsafe { cell.header() }.has(flags::DYING) {

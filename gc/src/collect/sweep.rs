@@ -8,7 +8,7 @@
 //!
 //! May import: `object`, `memory`.
 
-use super::Phase;
+use super::{Phase, Sabotage};
 use super::barrier::trace_strong;
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
@@ -33,6 +33,13 @@ pub(crate) struct Sweep {
 impl Sweep {
     pub const fn new() -> Sweep {
         Sweep { block: 0, cells: Vec::new(), slot: 0, cleared: false, drain_target: None }
+    }
+}
+
+impl Sweep {
+    /// The cell that is being detached in slices, and how far that has come.
+    pub fn half_detached(&self) -> Option<(Ref, usize)> {
+        self.cells.last().map(|&cell| (cell, self.slot))
     }
 }
 
@@ -146,8 +153,9 @@ impl<R: Runtime> Heap<R> {
                 header.unset(flags::INTERNED);
                 self.runtime.unintern(r);
             }
+            let keeps = self.without(Sabotage::Detach);
             let mut give_back = |x: Ref| {
-                if self.store.memory.is_marked(x.as_nonnull()) {
+                if !keeps && self.store.memory.is_marked(x.as_nonnull()) {
                     self.col.release.push(x.addr(), &mut self.store);
                 }
             };

@@ -9,7 +9,7 @@
 //!
 //! May import: `object`, `memory`.
 
-use super::{Phase, Queue};
+use super::{Phase, Queue, Sabotage};
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, STICKY, Shape, Verdict, flags};
 
@@ -77,11 +77,13 @@ impl<R: Runtime> Heap<R> {
         if header.has(flags::YOUNG) {
             return;
         }
-        header.set(flags::WEAK_READ);
+        if !self.without(Sabotage::WeakFlag) {
+            header.set(flags::WEAK_READ);
+        }
         if header.count.get() == 0 {
             self.wait(target, header);
         }
-        if self.col.shading {
+        if self.col.shading && !self.without(Sabotage::WeakShade) {
             // R27.
             self.col.events += u64::from(!self.is_marked(target));
             self.shade(target);
@@ -301,10 +303,10 @@ impl<R: Runtime> Heap<R> {
     /// A step of the ephemeron pass; `false` when a whole pass has shaded nothing (R18).
     #[cold]
     pub(crate) fn ephemeron_unit(&mut self) -> bool {
-        if self.col.holders.is_empty() || self.col.ephemerons_done && !self.col.shaded {
-            return false;
-        }
         if self.col.pass.is_none() {
+            if self.col.holders.is_empty() || self.col.ephemerons_done && !self.col.shaded {
+                return false;
+            }
             self.col.shaded = false;
             self.col.ephemerons_done = false;
             self.start_pass(Phase::Mark);

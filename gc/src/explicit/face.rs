@@ -65,9 +65,4 @@ impl<R: Runtime> Heap<R> {
     pub fn purge(&mut self, now: Instant, max: usize) -> usize {
         self.store.memory.purge(now, max)
     }
-
-    /// For tests: the next `n` requests to the system succeed, all later ones fail (`usize::MAX`: none does).
-    pub fn fail_after(&mut self, n: usize) {
-        self.store.memory.fail_after(n);
-    }
 }

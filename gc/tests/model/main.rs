@@ -19,6 +19,7 @@ fn rounds() -> usize {
 }
 
 fn report(name: &str, ops: Vec<Op>, options: &Options) -> ! {
+    eprintln!("{name}: {:?}", program::run(&ops, options));
     let first = program::run(&ops, options).err();
     let small = program::minimise(ops, options);
     let last = program::run(&small, options).err();

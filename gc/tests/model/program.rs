@@ -202,7 +202,13 @@ pub fn run(ops: &[Op], options: &Options) -> Result<(), String> {
 
 /// Takes operations away as long as the program still fails.
 pub fn minimise(mut ops: Vec<Op>, options: &Options) -> Vec<Op> {
-    let fails = |ops: &[Op]| run(ops, options).is_err();
+    // The same kind of failure: what it says apart from numbers.
+    let kind = |text: String| {
+        let (_, what) = text.split_once(": ").unwrap_or_default();
+        what.split(' ').filter(|word| !word.contains(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join(" ")
+    };
+    let wanted = run(&ops, options).err().map(kind);
+    let fails = |ops: &[Op]| run(ops, options).err().map(kind) == wanted;
     let mut chunk = ops.len() / 2;
     while chunk > 0 {
         let mut i = 0;

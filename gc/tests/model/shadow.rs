@@ -76,7 +76,7 @@ impl Shadow {
                     continue;
                 }
                 let object = &self.objects[id];
-                work.extend(object.slots.iter().chain(&object.body).flatten());
+                work.extend(object.slots.iter().flatten().chain(&object.body));
                 work.extend(object.frames.iter().flatten().flatten());
                 if object.kind == toy::WEAK {
                     work.extend(object.pairs.iter().filter_map(|e| e.0));

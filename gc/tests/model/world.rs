@@ -230,7 +230,10 @@ impl World {
         let (cell, id) = self.allocate(toy::THREAD, 0)?;
         // SAFETY: the cell is new and of kind THREAD.
         unsafe {
-            let stack = neap_gc::Stack { slots: toy::new_buffer(), top: FRAME, high: FRAME, low: 0, ..neap_gc::Stack::new() };
+            let mut stack = neap_gc::Stack::new();
+            stack.slots = toy::new_buffer();
+            stack.top = FRAME;
+            stack.high = FRAME;
             toy::word::<neap_gc::Stack<Slot>>(cell, 3).write(stack);
             *toy::body(cell) = argument.map(|a| a.0);
             *Toy::stack(cell).slots = argument.map(|a| a.0);
@@ -328,6 +331,7 @@ impl World {
             if self.shadow.objects[id].pairs.is_empty() {
                 toy::slots(new).copy_from_slice(toy::slots(cell));
                 self.shadow.objects[new_id].slots = self.shadow.objects[id].slots.clone();
+                self.heap.filled_by_copy(new);
             }
             for i in 0..self.shadow.objects[id].pairs.len() {
                 let (real, shadow) = (toy::pairs(cell)[i], self.shadow.objects[id].pairs[i]);

@@ -223,7 +223,11 @@ fn popen(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     };
     vm.lib.files.flush_all();
     let mut shell = shell(command);
-    if reads { shell.stdout(Stdio::piped()) } else { shell.stdin(Stdio::piped()) };
+    if reads {
+        shell.stdout(Stdio::piped())
+    } else {
+        shell.stdin(Stdio::piped())
+    };
     let mut child = match shell.spawn() {
         Ok(child) => child,
         Err(error) => return file_result(vm, Err(error), Some(command)),
@@ -267,7 +271,8 @@ fn close(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 }
 
 fn close_handle(vm: &mut Vm, handle: Value) -> Result<u32, Throw> {
-    let Some((stream, standard, pipe)) = with_handle(handle, |handle| (handle.stream.clone(), handle.standard, handle.pipe)) else {
+    let Some((stream, standard, pipe)) = with_handle(handle, |handle| (handle.stream.clone(), handle.standard, handle.pipe))
+    else {
         return Ok(0);
     };
     if standard {
@@ -442,7 +447,7 @@ fn push_lines(vm: &mut Vm, args: Args, handle: Value, close: bool) -> Result<(),
     vm.push(function)
 }
 
-fn next_line(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+fn next_line(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let function: Gc<Native> = vm.running_native();
     let handle = function.upval(0);
     let Some(stream) = stream_of(handle).filter(|stream| stream.borrow().is_some()) else {
@@ -456,7 +461,7 @@ fn next_line(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     for i in 0..count {
         vm.push(function.upval(2 + i))?;
     }
-    let formats = args.with(first, count + 1);
+    let formats = Args { base: first as u32, count: count as u32 + 1 };
     let count = read_formats(vm, formats, 1, &stream)?;
     let results = vm.mark() - count as usize;
     if vm.at(results).is_truthy() {
@@ -546,7 +551,9 @@ fn seek(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let whence = vm.check_option(args, 1, Some("cur"), &["set", "cur", "end"])?;
     let offset = vm.opt_int(args, 2, 0)?;
     let to = match whence {
-        0 => u64::try_from(offset).map(SeekFrom::Start).map_err(|_| io::Error::from_raw_os_error(rustix::io::Errno::INVAL.raw_os_error())),
+        0 => u64::try_from(offset)
+            .map(SeekFrom::Start)
+            .map_err(|_| io::Error::from_raw_os_error(rustix::io::Errno::INVAL.raw_os_error())),
         1 => Ok(SeekFrom::Current(offset)),
         _ => Ok(SeekFrom::End(offset)),
     };

@@ -4,17 +4,18 @@ use super::file::error_text;
 use super::os::path;
 use super::support::{opt_text, text, until_zero};
 use crate::value::{Closure, Gc, Str, Value};
-use crate::vm::{Args, Mode, Throw, Vm};
+use crate::vm::{Args, Throw, Vm};
 use std::io::Read;
-
-/// What the third argument of `load` allows.
-fn mode(text: &[u8]) -> Mode {
-    Mode { text: text.contains(&b't'), binary: text.contains(&b'b') }
-}
 
 /// Loads a chunk; with an environment, its first upvalue is that.
 fn load_chunk(vm: &mut Vm, chunk: &[u8], name: &[u8], allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
-    let closure = vm.load(chunk, until_zero(name), mode(allowed))?;
+    const BINARY_MARK: u8 = 0x1b;
+    let (kind, letter) = if chunk.first() == Some(&BINARY_MARK) { ("binary", b'b') } else { ("text", b't') };
+    if !allowed.contains(&letter) {
+        let allowed = String::from_utf8_lossy(until_zero(allowed));
+        return Err(vm.plain_error(format!("attempt to load a {kind} chunk (mode is '{allowed}')").as_bytes()));
+    }
+    let closure = vm.load(chunk, until_zero(name))?;
     if let Some(environment) = environment
         && closure.num_upvals() > 0
     {

@@ -144,11 +144,7 @@ fn random(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 }
 
 fn randomseed(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let seed = if args.is_empty() {
-        Random::entropy()
-    } else {
-        (vm.check_int(args, 0)? as u64, vm.opt_int(args, 1, 0)? as u64)
-    };
+    let seed = if args.is_empty() { Random::entropy() } else { (vm.check_int(args, 0)? as u64, vm.opt_int(args, 1, 0)? as u64) };
     vm.lib.random = Random::new(seed);
     vm.push(Value::int(seed.0 as i64))?;
     vm.push(Value::int(seed.1 as i64))?;

@@ -1,6 +1,8 @@
 //! The standard library of Lua 5.4.
 //!
-//! First the algorithms, which know bytes and numbers alone; they import neither the heap nor the virtual machine.
+//! Two layers: the algorithms, which know bytes and numbers alone, and the bindings, one file for each library of the manual,
+//! which know the virtual machine.
+
 pub mod date;
 pub mod fault;
 pub mod file;
@@ -12,6 +14,66 @@ pub mod random;
 pub mod sort;
 pub mod utf8_codec;
 
+mod base;
+mod collector;
+mod coroutine;
+mod debug;
+mod io;
+mod load;
+mod math;
+mod os;
+mod package;
+mod string;
+mod string_format;
+mod string_pattern;
+mod support;
+mod table;
+mod utf8;
+
+use crate::value::Value;
+use crate::vm::{Throw, Vm};
+use random::Random;
+
 /// The state of the libraries in one interpreter.
-#[derive(Default)]
-pub struct LibState {}
+pub struct LibState {
+    random: Random,
+    pub(crate) files: io::Files,
+    collector: collector::Settings,
+    /// The names of the types, by tag; pinned.
+    type_names: [Value; 16],
+    /// Room for a text that is being made.
+    buffer: Vec<u8>,
+}
+
+impl LibState {
+    /// Writes out what the open files hold back: before the program ends, or another one writes.
+    pub fn flush(&self) {
+        self.files.flush_all();
+    }
+}
+
+impl Default for LibState {
+    fn default() -> LibState {
+        LibState {
+            random: Random::new(Random::entropy()),
+            files: Default::default(),
+            collector: Default::default(),
+            type_names: [Value::NIL; 16],
+            buffer: Vec::new(),
+        }
+    }
+}
+
+/// Opens all libraries.
+pub fn open_all(vm: &mut Vm) -> Result<(), Throw> {
+    base::open(vm)?;
+    package::open(vm)?;
+    coroutine::open(vm)?;
+    table::open(vm)?;
+    io::open(vm)?;
+    os::open(vm)?;
+    string::open(vm)?;
+    math::open(vm)?;
+    utf8::open(vm)?;
+    debug::open(vm)
+}

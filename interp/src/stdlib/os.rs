@@ -185,9 +185,10 @@ fn exit(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         _ => vm.opt_int(args, 0, 0)? as i32,
     };
     if vm.arg(args, 1).is_truthy() {
-        vm.close();
+        vm.heap.queue_all_finalizers();
+        vm.run_finalizers(vm.mark());
     }
-    vm.lib.flush_all();
+    vm.lib.files.flush_all();
     std::process::exit(status)
 }
 

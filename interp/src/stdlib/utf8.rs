@@ -7,8 +7,7 @@ use crate::vm::{Args, Throw, Vm};
 
 const INVALID: &str = "invalid UTF-8 code";
 
-const FUNCTIONS: Functions =
-    &[("char", char), ("codepoint", codepoint), ("codes", codes), ("len", len), ("offset", offset)];
+const FUNCTIONS: Functions = &[("char", char), ("codepoint", codepoint), ("codes", codes), ("len", len), ("offset", offset)];
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "utf8", FUNCTIONS)?;
@@ -69,7 +68,8 @@ fn codes(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if continues(text, 0) {
         return Err(vm.arg_error(0, INVALID));
     }
-    let next: crate::value::NativeFn = if lax { |vm, args| next_code(vm, args, true) } else { |vm, args| next_code(vm, args, false) };
+    let next: crate::value::NativeFn =
+        if lax { |vm, args| next_code(vm, args, true) } else { |vm, args| next_code(vm, args, false) };
     let function = vm.new_native("for iterator", next, &[])?;
     vm.push(function)?;
     let state = vm.arg(args, 0);

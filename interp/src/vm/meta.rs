@@ -467,6 +467,7 @@ impl Vm {
 
     fn note_finalizer(&mut self, v: Value, meta: Option<Gc<Table>>) {
         if let Some(m) = meta
+            && !self.closing
             && !self.event_in(m, Event::Gc).is_nil()
             && let Some(cell) = v.as_ref()
         {

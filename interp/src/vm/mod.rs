@@ -8,6 +8,7 @@
 
 mod arith;
 mod call;
+mod close;
 mod concat;
 mod coroutine;
 mod debuginfo;
@@ -20,6 +21,7 @@ mod protect;
 mod safepoint;
 mod stack;
 
+pub(crate) use arith::coerce_number;
 pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
 pub use error::Throw;
 pub use load::Mode;
@@ -82,6 +84,10 @@ pub struct Vm {
     /// An error is being handled: the stack reserve is open.
     pub(crate) in_handler: bool,
     pub(crate) in_finalizer: bool,
+    /// The interpreter is being closed: nothing gets a finalizer any more.
+    pub(crate) closing: bool,
+    /// Called when the program ends by [`Vm::exit`].
+    pub at_exit: Option<fn(&mut Vm)>,
     /// Where warnings go, and whether they are on.
     pub warnings: crate::vm::error::Warnings,
     /// State of the libraries (random numbers, files).
@@ -118,6 +124,8 @@ impl Vm {
             handled: false,
             in_handler: false,
             in_finalizer: false,
+            closing: false,
+            at_exit: None,
             warnings: Default::default(),
             lib: Default::default(),
         };

@@ -1,7 +1,7 @@
 //! Protected calls: `pcall`, `xpcall`, and what happens to an error on its way to them.
 
 use super::{Event, Flow, Throw, Vm, limits};
-use crate::value::{Value, frame_flags};
+use crate::value::{NativeFn, Special, Value, frame_flags};
 
 impl Vm {
     /// `pcall(f, ...)`: the function is called where it stands, one slot above.
@@ -152,6 +152,22 @@ impl Vm {
         };
         self.top = top;
         result
+    }
+
+    /// Calls a function as `xpcall` does: a message handler sees an error first, with the stack as it is. The results are valid until the next
+    /// safepoint (V1). For hosts.
+    pub fn call_with_handler(&mut self, f: Value, args: &[Value], handler: NativeFn) -> Result<Vec<Value>, Throw> {
+        let start = self.top;
+        // Without a name, and known to no table: in a traceback it is the host itself.
+        let caller = self.new_special("?", handler, Special::Xpcall, &[])?;
+        let handler = self.new_native("?", handler, &[])?;
+        let mut all = Vec::with_capacity(args.len() + 2);
+        all.extend_from_slice(&[f, handler]);
+        all.extend_from_slice(args);
+        self.call_values(caller, &all, -1)?;
+        let results: Vec<Value> = (start + 1..self.top).map(|i| self.slot(i)).collect();
+        self.top = start;
+        if self.slot(start).is_truthy() { Ok(results) } else { Err(self.throw(results.first().copied().unwrap_or(Value::NIL))) }
     }
 
     /// After a failed host call: closes the variables at or above a slot; an error in a closing method takes the place of the one before.
