@@ -53,7 +53,8 @@ impl Session {
 
     /// Runs a chunk given as text.
     pub fn run_text(&mut self, text: &[u8], name: &[u8]) -> Status {
-        let result = self.vm.load(text, name, Mode { text: true, binary: false }).and_then(|chunk| self.call(Value::closure(chunk), &[]));
+        let result =
+            self.vm.load(text, name, Mode { text: true, binary: false }).and_then(|chunk| self.call(Value::closure(chunk), &[]));
         self.report(result.map(drop))
     }
 

@@ -40,11 +40,7 @@ fn write_counts(out: &mut String, rows: &[(&str, u64, u64)]) -> std::fmt::Result
 
 /// A stop as a whole comes last; the causes above it are its parts.
 fn write_pauses(out: &mut String, vm: &Vm) -> std::fmt::Result {
-    writeln!(
-        out,
-        "{:<12}{:>10}{:>11}{:>11}{:>11}{:>11}{:>13}",
-        "pauses (us)", "count", "p50", "p99", "p99.9", "max", "total"
-    )?;
+    writeln!(out, "{:<12}{:>10}{:>11}{:>11}{:>11}{:>11}{:>13}", "pauses (us)", "count", "p50", "p99", "p99.9", "max", "total")?;
     for cause in Cause::ALL {
         let s = vm.heap.pauses().summary(cause);
         write!(out, "{:<12}{:>10}", cause.name(), s.count)?;
