@@ -51,11 +51,6 @@ impl<R: Runtime> Heap<R> {
         self.store.explicit.for_each(&self.store.memory, f);
     }
 
-    /// The most bytes that were ever committed.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
-    }
-
     /// Committed bytes that are free and go back to the system before long.
     pub fn idle_bytes(&self) -> usize {
         self.store.memory.idle_bytes()
