@@ -344,9 +344,8 @@ fn a_heap_limit_turns_exhaustion_into_an_error_that_can_be_caught() {
             "local ok, e = pcall(load([[{hog}]])) io.write(tostring(ok), ' ', tostring(e):sub(-17), '\\n') print(#('a'):rep(1000))"
         );
         let ran = neap(&["--heap-limit", "32M", "-e", &code]);
-        let expected =
-            ran.out == "false not enough memory\n1000\n" || ran.out.contains("overflow") || ran.out.starts_with("false ");
-        assert!(expected && ran.out.ends_with("\n1000\n") && ran.code == Some(0), "{hog}\n{}{}{:?}", ran.out, ran.err, ran.code);
+        let caught = ran.out.starts_with("false ") && ran.out.ends_with("\n1000\n");
+        assert!(caught && ran.code == Some(0), "{hog}\n{}{}{:?}", ran.out, ran.err, ran.code);
     }
     // Garbage does not count: with a small limit, much more than it may be allocated over time.
     neap(&[
@@ -383,7 +382,7 @@ fn settings_of_the_collector_are_checked() {
     for value in ["", "stress", "stress=100", "audit", "poison", "stress,audit,poison"] {
         with(value).succeeds("ran\n");
     }
-    for value in ["nonsense", "stress=", "stress=x", "audit=1"] {
+    for value in ["nonsense", "stress=0", "stress=x", "audit=1"] {
         let ran = with(value);
         assert_eq!((ran.out.as_str(), ran.code), ("", Some(1)), "{value}: {}", ran.err);
     }
