@@ -374,6 +374,10 @@ impl<R: Runtime> Heap<R> {
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
     }
+    /// The most bytes that were ever committed.
+    pub fn peak_bytes(&self) -> usize {
+        self.store.memory.peak_bytes()
+    }
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }

@@ -1,6 +1,8 @@
 //! Neap: Lua 5.4 on a managed heap of its own.
 pub mod bytecode;
+pub mod cli;
 pub mod compile;
+pub mod repl;
 pub mod stdlib;
 pub mod syntax;
 pub mod value;

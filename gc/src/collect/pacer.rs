@@ -124,7 +124,8 @@ impl<R: Runtime> Heap<R> {
     fn epoch_is_due(&self, ticked: bool) -> bool {
         let young = self.store.memory.young_bytes();
         let full = young >= self.col.pacer.epoch_bytes || self.col.log.len() >= self.col.pacer.log_limit_words;
-        full || self.col.pacer.epoch_wanted || ticked && self.col.pacer.last_epoch.elapsed() >= STALE && self.waits_for_epoch_end()
+        full || self.col.pacer.epoch_wanted
+            || ticked && self.col.pacer.last_epoch.elapsed() >= STALE && self.waits_for_epoch_end()
     }
 
     /// Whether an epoch end would find anything to do.

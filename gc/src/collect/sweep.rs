@@ -8,8 +8,8 @@
 //!
 //! May import: `object`, `memory`.
 
-use super::{Phase, Sabotage};
 use super::barrier::trace_strong;
+use super::{Phase, Sabotage};
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
 use std::time::Instant;

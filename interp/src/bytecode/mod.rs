@@ -7,6 +7,7 @@ mod proto;
 mod verify;
 
 pub use disasm::disassemble;
+pub use layout::{Aux, Layout, Role};
 pub use op::{Instr, Op};
 pub use proto::{Const, LocalVar, Proto, UpvalDesc};
 pub use verify::verify;

@@ -86,7 +86,7 @@ pub fn load_file(vm: &mut Vm, name: Option<&[u8]>, allowed: &[u8], environment: 
             let result = file.read_to_end(&mut chunk);
             result.map_err(|error| ("read", error))
         }),
-        None => std::io::stdin().read_to_end(&mut chunk).map_err(|error| ("read", error)),
+        None => vm.lib.files.read_input(&mut chunk).map_err(|error| ("read", error)),
     };
     let shown = name.map_or(&b"stdin"[..], until_zero);
     if let Err((what, error)) = result {

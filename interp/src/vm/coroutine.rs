@@ -66,7 +66,7 @@ impl Vm {
             // The frame of the yield returns the values.
             self.deliver(at, n)
         } else {
-            self.precall(at - 1, n, -1, 0)
+            self.precall(at - 1, n, -1, frame_flags::DETACHED)
         };
         match result {
             Ok(flow) => Ok(flow),

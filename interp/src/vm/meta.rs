@@ -172,7 +172,7 @@ impl Vm {
                 None => {
                     let handler = self.metamethod(object, Event::Index);
                     if handler.is_nil() {
-                        return Err(self.index_error(object, key));
+                        return Err(self.index_error(object));
                     }
                     handler
                 }
@@ -209,7 +209,7 @@ impl Vm {
                 None => {
                     let handler = self.metamethod(object, Event::NewIndex);
                     if handler.is_nil() {
-                        return Err(self.index_error(object, key));
+                        return Err(self.index_error(object));
                     }
                     handler
                 }
@@ -467,6 +467,7 @@ impl Vm {
 
     fn note_finalizer(&mut self, v: Value, meta: Option<Gc<Table>>) {
         if let Some(m) = meta
+            && !self.closing
             && !self.event_in(m, Event::Gc).is_nil()
             && let Some(cell) = v.as_ref()
         {

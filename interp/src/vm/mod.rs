@@ -8,21 +8,26 @@
 
 mod arith;
 mod call;
+mod close;
 mod concat;
 mod coroutine;
 mod debuginfo;
 mod error;
 mod execute;
+mod inspect;
 mod load;
 mod meta;
 mod native;
 mod protect;
 mod safepoint;
 mod stack;
+mod traceback;
+mod type_error;
 
 pub(crate) use arith::coerce_number;
 pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
 pub use error::Throw;
+pub use inspect::{Activation, FunctionInfo, FunctionName};
 pub use load::Mode;
 pub use meta::Event;
 pub use native::Args;
@@ -83,6 +88,12 @@ pub struct Vm {
     /// An error is being handled: the stack reserve is open.
     pub(crate) in_handler: bool,
     pub(crate) in_finalizer: bool,
+    /// The heap has refused memory: what can be given up is collected where the error is caught.
+    pub(crate) out_of_memory: bool,
+    /// The interpreter is being closed: nothing gets a finalizer any more.
+    pub(crate) closing: bool,
+    /// Called when the program ends by [`Vm::exit`].
+    pub at_exit: Option<fn(&mut Vm)>,
     /// Where warnings go, and whether they are on.
     pub warnings: crate::vm::error::Warnings,
     /// State of the libraries (random numbers, files).
@@ -102,7 +113,8 @@ impl Vm {
             names.push(Gc::<Str>::intern(&mut heap, event.name().as_bytes())?);
         }
         let poll = heap.poll_word().clone();
-        let roots = Roots::new(main, globals, registry, names);
+        let mut roots = Roots::new(main, globals, registry, names);
+        roots.memory_message = Value::str(Gc::<Str>::intern(&mut heap, b"not enough memory")?);
         let mut vm = Vm {
             heap,
             roots,
@@ -119,6 +131,9 @@ impl Vm {
             handled: false,
             in_handler: false,
             in_finalizer: false,
+            out_of_memory: false,
+            closing: false,
+            at_exit: None,
             warnings: Default::default(),
             lib: Default::default(),
         };

@@ -1,7 +1,7 @@
 //! Protected calls: `pcall`, `xpcall`, and what happens to an error on its way to them.
 
 use super::{Event, Flow, Throw, Vm, limits};
-use crate::value::{Value, frame_flags};
+use crate::value::{NativeFn, Special, Value, frame_flags};
 
 impl Vm {
     /// `pcall(f, ...)`: the function is called where it stands, one slot above.
@@ -27,7 +27,7 @@ impl Vm {
     }
 
     fn call_in_protected(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
-        match self.precall(func, nargs, -1, 0) {
+        match self.precall(func, nargs, -1, frame_flags::DETACHED) {
             Ok(flow) => Ok(flow),
             // Straight to the frame just made: no `execute` needs to see the error.
             Err(throw) => self.recover(throw),
@@ -134,15 +134,28 @@ impl Vm {
                 _ => {}
             }
             self.set_slot(func, Value::FALSE);
+            if std::mem::take(&mut self.out_of_memory) {
+                // What the failed call held is garbage now; finalizers wait for a calmer moment.
+                self.top = func + 2;
+                self.collect_with(func + 2, |heap, roots| {
+                    // SAFETY: M3: the frames above are gone, and the error stands in the stack.
+                    unsafe { heap.collect_full(roots) }
+                });
+            }
             return self.deliver(func, 2);
         }
     }
 
     /// Calls a function so that an error comes back as `Err`, with pending variables closed. For hosts and finalizers.
     pub fn call_protected(&mut self, f: Value, args: &[Value]) -> Result<(), Throw> {
+        self.call_protected_as(0, f, args)
+    }
+
+    /// The same with flags for the frame.
+    pub(super) fn call_protected_as(&mut self, flags: u16, f: Value, args: &[Value]) -> Result<(), Throw> {
         let top = self.top;
         let frames = self.frame_count;
-        let result = self.call_values(f, args, 0);
+        let result = self.call_values_as(flags, f, args, 0);
         let result = match result {
             Ok(_) => Ok(()),
             Err(throw) => {
@@ -152,6 +165,22 @@ impl Vm {
         };
         self.top = top;
         result
+    }
+
+    /// Calls a function as `xpcall` does: a message handler sees an error first, with the stack as it is. The results are valid until the next
+    /// safepoint (V1). For hosts.
+    pub fn call_with_handler(&mut self, f: Value, args: &[Value], handler: NativeFn) -> Result<Vec<Value>, Throw> {
+        let start = self.top;
+        // Without a name, and known to no table: in a traceback it is the host itself.
+        let caller = self.new_special("?", handler, Special::Xpcall, &[])?;
+        let handler = self.new_native("?", handler, &[])?;
+        let mut all = Vec::with_capacity(args.len() + 2);
+        all.extend_from_slice(&[f, handler]);
+        all.extend_from_slice(args);
+        self.call_values(caller, &all, -1)?;
+        let results: Vec<Value> = (start + 1..self.top).map(|i| self.slot(i)).collect();
+        self.top = start;
+        if self.slot(start).is_truthy() { Ok(results) } else { Err(self.throw(results.first().copied().unwrap_or(Value::NIL))) }
     }
 
     /// After a failed host call: closes the variables at or above a slot; an error in a closing method takes the place of the one before.

@@ -1,0 +1,171 @@
+//! The command line, read by the grammar of the reference: options stand one by one (`-vi` is no option), `-e` and `-l` take their
+//! argument attached or apart, but apart not if it starts with `-`, and the first word that is no option is the script.
+//!
+//! By hand, not by a crate (`lexopt` was looked at): those accept what this grammar refuses, such as `-vi` and `-e=x`, and the table `arg`
+//! wants the place of the script among all words, which they do not tell.
+//!
+//! Pure: imports nothing.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+/// What an option asks for, in its place among the others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// `-e stat`
+    Execute(Vec<u8>),
+    /// `-l mod`
+    Require(Vec<u8>),
+    /// `-W`
+    Warnings,
+}
+
+/// A command line.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Options {
+    /// All words, the program's name first.
+    pub words: Vec<Vec<u8>>,
+    /// The place of the script among the words; 0: there is none.
+    pub script: usize,
+    pub steps: Vec<Step>,
+    pub interactive: bool,
+    pub version: bool,
+    pub ignore_environment: bool,
+    pub help: bool,
+    pub gc_stats: bool,
+    pub heap_limit: Option<usize>,
+}
+
+impl Options {
+    /// Reads the words of a command line. The error is the message.
+    pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Options, Vec<u8>> {
+        let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
+        let mut options = Options::default();
+        let mut next = 1;
+        while let Some(word) = words.get(next) {
+            let Some(option) = word.strip_prefix(b"-") else { break };
+            match option {
+                // The script "-" is the standard input.
+                b"" => break,
+                b"-" => {
+                    next += 1;
+                    break;
+                }
+                b"i" => (options.interactive, options.version) = (true, true),
+                b"v" => options.version = true,
+                b"E" => options.ignore_environment = true,
+                b"W" => options.steps.push(Step::Warnings),
+                [b'e' | b'l', attached @ ..] => {
+                    let argument = if attached.is_empty() {
+                        next += 1;
+                        match words.get(next) {
+                            Some(argument) if !argument.starts_with(b"-") => argument.clone(),
+                            _ => return Err(quoted(b"", word, b" needs argument")),
+                        }
+                    } else {
+                        attached.to_vec()
+                    };
+                    options.steps.push(if option[0] == b'e' { Step::Execute(argument) } else { Step::Require(argument) });
+                }
+                b"-help" => options.help = true,
+                b"-gc-stats" => options.gc_stats = true,
+                b"-heap-limit" => {
+                    next += 1;
+                    let limit = words.get(next).ok_or_else(|| quoted(b"", word, b" needs argument"))?;
+                    options.heap_limit = Some(size(limit)?);
+                }
+                _ => match option.strip_prefix(b"-heap-limit=") {
+                    Some(limit) => options.heap_limit = Some(size(limit)?),
+                    None => return Err(quoted(b"unrecognized option ", word, b"")),
+                },
+            }
+            next += 1;
+        }
+        options.script = if next < words.len() { next } else { 0 };
+        options.words = words;
+        Ok(options)
+    }
+
+    /// Whether `-e` was given.
+    pub fn executes(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Execute(_)))
+    }
+
+    /// Whether the script's word stands for the standard input.
+    pub fn script_is_stdin(&self) -> bool {
+        self.words[self.script] == b"-" && self.words[self.script - 1] != b"--"
+    }
+}
+
+fn quoted(before: &[u8], word: &[u8], after: &[u8]) -> Vec<u8> {
+    [before, b"'", word, b"'", after].concat()
+}
+
+/// A number of bytes, with `K`, `M` or `G` for powers of 1024.
+fn size(text: &[u8]) -> Result<usize, Vec<u8>> {
+    let (digits, shift) = match text.split_last() {
+        Some((b'K' | b'k', digits)) => (digits, 10),
+        Some((b'M' | b'm', digits)) => (digits, 20),
+        Some((b'G' | b'g', digits)) => (digits, 30),
+        _ => (text, 0),
+    };
+    let number = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+    number
+        .and_then(|digits| digits.parse::<usize>().ok()?.checked_mul(1 << shift))
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| quoted(b"", text, b" is not a size (such as 64M)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        let words = std::iter::once("neap").chain(line.split_whitespace()).map(OsString::from);
+        Options::parse(words).map_err(|message| String::from_utf8(message).unwrap())
+    }
+
+    #[test]
+    fn places_of_the_script() {
+        for (line, script) in
+            [("", 0), ("a b c", 1), ("-v a", 2), ("-e x a -v", 3), ("-", 1), ("-- -v", 2), ("--", 0), ("-ex", 0), ("-v -i", 0)]
+        {
+            assert_eq!(parse(line).unwrap().script, script, "{line}");
+        }
+        assert!(parse("-").unwrap().script_is_stdin());
+        assert!(!parse("-- -").unwrap().script_is_stdin());
+    }
+
+    #[test]
+    fn steps_keep_their_order() {
+        let o = parse("-lm -e x -W -l g=m").unwrap();
+        let [m, x, gm] = [b"m".to_vec(), b"x".to_vec(), b"g=m".to_vec()];
+        assert_eq!(o.steps, [Step::Require(m), Step::Execute(x), Step::Warnings, Step::Require(gm)]);
+        assert!(o.executes() && !parse("-l m").unwrap().executes());
+    }
+
+    #[test]
+    fn refusals() {
+        for (line, message) in [
+            ("-vi", "unrecognized option '-vi'"),
+            ("--x", "unrecognized option '--x'"),
+            ("-E1", "unrecognized option '-E1'"),
+            ("-e", "'-e' needs argument"),
+            ("-e -x", "'-e' needs argument"),
+            ("-l", "'-l' needs argument"),
+            ("--heap-limit", "'--heap-limit' needs argument"),
+            ("--heap-limit 1T", "'1T' is not a size (such as 64M)"),
+            ("--heap-limit=0", "'0' is not a size (such as 64M)"),
+            ("--heap-limit=99999999999G", "'99999999999G' is not a size (such as 64M)"),
+        ] {
+            assert_eq!(parse(line).unwrap_err(), message);
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("1", 1), ("2K", 2048), ("64M", 64 << 20), ("3g", 3 << 30)] {
+            assert_eq!(parse(&format!("--heap-limit {text}")).unwrap().heap_limit, Some(bytes));
+        }
+    }
+}

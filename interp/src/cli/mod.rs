@@ -1,0 +1,163 @@
+//! The stand-alone interpreter: what the command `neap` does, in the order and with the words of the reference's `lua`.
+//!
+//! * [`args`]: the command line; [`config`]: the settings of the heap
+//! * [`session`]: chunks are loaded and run, errors reported
+//! * [`signals`], [`stats`]
+//!
+//! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries and two system calls for signals.
+//! * **I2** Every way out leads through `Vm::exit`, which writes out files and statistics, and leaves memory to the system.
+//!
+//! May import everything of the crate.
+
+mod args;
+mod config;
+mod session;
+mod signals;
+mod stats;
+
+pub use args::{Options, Step};
+pub use session::{Session, Status};
+
+use crate::repl;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::OsStringExt;
+
+/// The name under which errors are reported if the system gives none.
+const NAME: &str = "neap";
+
+const USAGE: &str = "\
+Available options are:
+  -e stat   execute string 'stat'
+  -i        enter interactive mode after executing 'script'
+  -l mod    require library 'mod' into global 'mod'
+  -l g=mod  require library 'mod' into global 'g'
+  -v        show version information
+  -E        ignore environment variables
+  -W        turn warnings on
+  --        stop handling options
+  -         stop handling options and execute stdin
+  --gc-stats        at exit, tell what the collector did
+  --heap-limit size limit the heap to 'size' bytes (with K, M or G)
+  --help            show this text
+";
+
+/// Runs the command `neap`.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ! {
+    signals::default_pipe();
+    let mut words = words.into_iter().peekable();
+    let name = words.peek().filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| NAME.into()).into_vec();
+    let options = match Options::parse(words) {
+        Ok(options) => options,
+        Err(message) => {
+            complain(Some(&name), &message);
+            write_error(&usage(&name));
+            std::process::exit(1)
+        }
+    };
+    if options.help {
+        print(&usage(&name));
+        std::process::exit(0)
+    }
+    let variable = if options.ignore_environment { None } else { std::env::var_os(config::VARIABLE) };
+    let config = match config::config(&options, &variable.unwrap_or_default().to_string_lossy()) {
+        Ok(config) => config,
+        Err(message) => {
+            complain(Some(&name), &message);
+            std::process::exit(1)
+        }
+    };
+    if options.version {
+        print_version();
+    }
+    let mut session = match Session::new(config, name.clone(), options.ignore_environment) {
+        Ok(session) => session,
+        Err(message) => {
+            complain(Some(&name), &message);
+            std::process::exit(1)
+        }
+    };
+    if options.gc_stats {
+        session.vm.at_exit = Some(|vm| write_error(stats::text(vm).as_bytes()));
+    }
+    let status = run(&mut session, &options);
+    session.vm.close();
+    session.vm.exit(status.is_err().into())
+}
+
+/// Does what the options ask for, up to the first error.
+fn run(session: &mut Session, options: &Options) -> Status {
+    session.set_arguments(&options.words, options.script)?;
+    if !options.ignore_environment {
+        run_init(session)?;
+    }
+    for step in &options.steps {
+        match step {
+            Step::Execute(text) => session.run_text(text, b"=(command line)")?,
+            Step::Require(name) => session.require(name)?,
+            Step::Warnings => session.vm.warnings.on = true,
+        }
+    }
+    if options.script > 0 {
+        let path = &options.words[options.script];
+        session.run_script(if options.script_is_stdin() { None } else { Some(path) })?;
+    }
+    if options.interactive {
+        repl::interact(session);
+    } else if options.script == 0 && !options.executes() && !options.version {
+        if std::io::stdin().is_terminal() {
+            print_version();
+            repl::interact(session);
+        } else {
+            // As in the reference, how this ends is not told by the exit code.
+            let _ = session.run_file(None);
+        }
+    }
+    Ok(())
+}
+
+/// `LUA_INIT_5_4` or else `LUA_INIT`: a chunk, or `@` and the name of a file.
+fn run_init(session: &mut Session) -> Status {
+    for name in ["LUA_INIT_5_4", "LUA_INIT"] {
+        if let Some(text) = std::env::var_os(name) {
+            let text = text.into_vec();
+            return match text.strip_prefix(b"@") {
+                Some(path) => session.run_file(Some(path)),
+                None => session.run_text(&text, format!("={name}").as_bytes()),
+            };
+        }
+    }
+    Ok(())
+}
+
+fn usage(name: &[u8]) -> Vec<u8> {
+    [b"usage: ", name, b" [options] [script [args]]\n", USAGE.as_bytes()].concat()
+}
+
+fn print_version() {
+    print(concat!("Neap ", env!("CARGO_PKG_VERSION"), "  Lua 5.4\n").as_bytes());
+}
+
+/// Writes to the standard output before any script does.
+fn print(text: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // If nobody can be told, nobody is.
+    let _ = out.write_all(text).and_then(|()| out.flush());
+}
+
+fn write_error(text: &[u8]) {
+    // As above.
+    let _ = std::io::stderr().write_all(text);
+}
+
+/// Writes an error message, after the program's name if there is to be one, in one piece.
+pub(crate) fn complain(name: Option<&[u8]>, message: &[u8]) {
+    let mut line = Vec::with_capacity(message.len() + 16);
+    if let Some(name) = name {
+        line.extend_from_slice(name);
+        line.extend_from_slice(b": ");
+    }
+    line.extend_from_slice(message);
+    line.push(b'\n');
+    write_error(&line);
+}

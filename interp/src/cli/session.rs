@@ -1,0 +1,171 @@
+//! An interpreter at work for the command line: chunks are loaded and run, errors end up on the standard error.
+//!
+//! * **I1** Between two chunks no value is held but by the interpreter's roots.
+//!
+//! May import the machine, the libraries, `signals`.
+
+use super::signals::Interruptible;
+use crate::stdlib;
+use crate::value::{Gc, Str, Value};
+use crate::vm::{Args, Event, Throw, Vm};
+use neap_gc::Config;
+
+/// How a chunk ended; an error has been reported.
+pub type Status = Result<(), Reported>;
+
+/// An error that has been written to the standard error.
+#[derive(Debug)]
+pub struct Reported(());
+
+pub struct Session {
+    pub vm: Vm,
+    /// The program's name, which stands before each error message; none while interactive.
+    name: Option<Vec<u8>>,
+}
+
+impl Session {
+    /// An interpreter with all libraries. The error is the message.
+    pub fn new(config: Config, name: Vec<u8>, ignore_environment: bool) -> Result<Session, Vec<u8>> {
+        let no_memory = b"cannot create state: not enough memory";
+        let mut vm = Vm::new(config).map_err(|_| no_memory.to_vec())?;
+        if open_libraries(&mut vm, ignore_environment).is_err() {
+            return Err(no_memory.to_vec());
+        }
+        Ok(Session { vm, name: Some(name) })
+    }
+
+    /// Makes the table `arg`: the script's word at 0, its arguments above, what stands before it below.
+    pub fn set_arguments(&mut self, words: &[Vec<u8>], script: usize) -> Status {
+        let result = self.make_arguments(words, script);
+        self.report(result)
+    }
+
+    fn make_arguments(&mut self, words: &[Vec<u8>], script: usize) -> Result<(), Throw> {
+        let vm = &mut self.vm;
+        let table = vm.new_table(words.len().saturating_sub(script + 1), script + 1)?;
+        for (i, word) in words.iter().enumerate() {
+            let word = vm.new_str(word)?;
+            vm.raw_set(table, Value::int(i as i64 - script as i64), word)?;
+        }
+        let globals = vm.globals();
+        vm.set_field(globals, "arg", Value::table(table))
+    }
+
+    /// Runs a chunk given as text.
+    pub fn run_text(&mut self, text: &[u8], name: &[u8]) -> Status {
+        let result = self.vm.load(text, name).and_then(|chunk| self.call(Value::closure(chunk), &[]));
+        self.report(result.map(drop))
+    }
+
+    /// Runs a file, or the standard input, without arguments.
+    pub fn run_file(&mut self, path: Option<&[u8]>) -> Status {
+        let result = self.load_file(path).and_then(|chunk| self.call(chunk, &[]));
+        self.report(result.map(drop))
+    }
+
+    /// Runs the script with its arguments, as the table `arg` has them now.
+    pub fn run_script(&mut self, path: Option<&[u8]>) -> Status {
+        let result = self.load_file(path).and_then(|chunk| {
+            let arguments = self.script_arguments()?;
+            self.call(chunk, &arguments)
+        });
+        self.report(result.map(drop))
+    }
+
+    fn script_arguments(&mut self) -> Result<Vec<Value>, Throw> {
+        let vm = &mut self.vm;
+        let globals = vm.globals();
+        let Some(table) = vm.get_field(globals, "arg")?.as_table() else {
+            return Err(vm.plain_error(b"'arg' is not a table"));
+        };
+        let length = vm.len(Value::table(table))?.as_int().unwrap_or(0).max(0);
+        let count = usize::try_from(length).unwrap_or(usize::MAX);
+        if count >= crate::vm::limits::STACK_SLOTS / 2 {
+            return Err(vm.plain_error(b"stack overflow (too many arguments to script)"));
+        }
+        Ok((1..=length).map(|i| vm.raw_get(table, Value::int(i))).collect())
+    }
+
+    /// `-l`: requires a module into a global. Without a name of its own the global is called like the module, up to a `-` (the version).
+    pub fn require(&mut self, words: &[u8]) -> Status {
+        let (global, module) = match memchr::memchr(b'=', words) {
+            Some(place) => (&words[..place], &words[place + 1..]),
+            None => (&words[..memchr::memchr(b'-', words).unwrap_or(words.len())], words),
+        };
+        let result = self.require_into(global, module);
+        self.report(result)
+    }
+
+    fn require_into(&mut self, global: &[u8], module: &[u8]) -> Result<(), Throw> {
+        let globals = self.vm.globals();
+        let require = self.vm.get_field(globals, "require")?;
+        let module = self.vm.new_str(module)?;
+        let value = self.call(require, &[module])?.first().copied().unwrap_or(Value::NIL);
+        let name = self.vm.intern(global)?;
+        self.vm.set_index(Value::table(globals), Value::str(name), value)
+    }
+
+    fn load_file(&mut self, path: Option<&[u8]>) -> Result<Value, Throw> {
+        stdlib::load::load_file(&mut self.vm, path, b"bt", None).map(Value::closure)
+    }
+
+    /// Calls a function so that errors get a traceback and Ctrl-C becomes an error. The results are valid until the next safepoint.
+    pub fn call(&mut self, f: Value, args: &[Value]) -> Result<Vec<Value>, Throw> {
+        let word = self.vm.heap.poll_word().clone();
+        let _interruptible = Interruptible::begin(&word);
+        self.vm.call_with_handler(f, args, message_handler)
+    }
+
+    /// Writes the message of an error, if it is one.
+    pub fn report(&mut self, result: Result<(), Throw>) -> Status {
+        let Err(throw) = result else { return Ok(()) };
+        let message = self.message_of(throw);
+        super::complain(self.name.as_deref(), &message);
+        Err(Reported(()))
+    }
+
+    /// Takes an error out of flight, as a text.
+    pub fn message_of(&mut self, _throw: Throw) -> Vec<u8> {
+        let error = self.vm.take_error();
+        match self.vm.coerce_to_str(error) {
+            Ok(Some(text)) => text.bytes().to_vec(),
+            _ => b"(error message not a string)".to_vec(),
+        }
+    }
+
+    /// From here on error messages come without the program's name; returns it.
+    pub fn set_name(&mut self, name: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        std::mem::replace(&mut self.name, name)
+    }
+}
+
+fn open_libraries(vm: &mut Vm, ignore_environment: bool) -> Result<(), Throw> {
+    if ignore_environment {
+        // The library `package` looks at it.
+        let registry = vm.registry();
+        vm.set_field(registry, "LUA_NOENV", Value::TRUE)?;
+    }
+    stdlib::open_all(vm)
+}
+
+/// Turns an error value into the message that is reported: the text with a traceback, or what `__tostring` makes of it.
+fn message_handler(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let error = vm.arg(args, 0);
+    let message: Gc<Str> = match vm.coerce_to_str(error)? {
+        Some(text) => text,
+        None => {
+            let converter = vm.metamethod(error, Event::ToString);
+            if !converter.is_nil() {
+                let text = vm.call1(converter, &[error])?;
+                if text.is_str() {
+                    return vm.ret1(text);
+                }
+            }
+            let kind = vm.arg(args, 0).type_name();
+            vm.intern(format!("(error object is a {kind} value)").as_bytes())?
+        }
+    };
+    let thread = vm.current_thread();
+    let text = vm.traceback(thread, Some(message.bytes()), 1);
+    vm.ret_str(&text)
+}

@@ -1,0 +1,55 @@
+//! Signals, as the reference treats them: a closed pipe ends the program quietly, Ctrl-C raises an error in the running chunk, and a
+//! second Ctrl-C, or one while no chunk runs, ends the program.
+//!
+//! * **S1** The handler touches nothing but an atomic word and the disposition of its own signal.
+//!
+//! May import the bits of the poll word.
+
+use neap_gc::heap::poll;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// The poll word of the interpreter that Ctrl-C is for.
+static POLL: OnceLock<Arc<AtomicU32>> = OnceLock::new();
+
+extern "C" fn interrupt(_signal: libc::c_int) {
+    // SAFETY: S1: `signal` may be called in a handler.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    if let Some(word) = POLL.get() {
+        word.fetch_or(poll::INTERRUPT, Ordering::Relaxed);
+    }
+}
+
+/// Undoes what Rust's start-up code does to SIGPIPE: a write to a closed pipe ends the program, as in C.
+pub fn default_pipe() {
+    // SAFETY: no handler of ours is concerned.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// While this lives, Ctrl-C interrupts the chunk.
+pub struct Interruptible(());
+
+impl Interruptible {
+    pub fn begin(word: &Arc<AtomicU32>) -> Interruptible {
+        POLL.get_or_init(|| word.clone());
+        // SAFETY: the handler keeps to S1. No SA_RESTART: a read that waits is to be interrupted too.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = interrupt as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            libc::sigemptyset(&mut action.sa_mask);
+            libc::sigaction(libc::SIGINT, &action, std::ptr::null_mut());
+        }
+        Interruptible(())
+    }
+}
+
+impl Drop for Interruptible {
+    fn drop(&mut self) {
+        // SAFETY: the default needs no handler.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        if let Some(word) = POLL.get() {
+            // One that came too late is not meant for the next chunk.
+            word.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
+        }
+    }
+}
