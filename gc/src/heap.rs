@@ -375,10 +375,6 @@ impl<R: Runtime> Heap<R> {
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
     }
-    /// The most bytes that were ever committed.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
-    }
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }
@@ -391,12 +387,6 @@ impl<R: Runtime> Heap<R> {
     }
     pub fn set_limit_bytes(&mut self, bytes: usize) {
         self.store.memory.set_limit(bytes);
-    }
-
-    /// For tests: the next `n` requests to the operating system succeed, and all later ones fail. `usize::MAX`: none fails.
-    #[doc(hidden)]
-    pub fn fail_after(&mut self, n: usize) {
-        self.store.memory.fail_after(n);
     }
 
     // ---- explicit blocks

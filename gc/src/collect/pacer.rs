@@ -27,6 +27,8 @@ const SLICE_BYTES_MAX: usize = 64 << 10;
 const LOG_WORDS_PER_US: usize = 96;
 /// An epoch that the program does not end by allocating is ended after this long.
 const STALE: Duration = Duration::from_millis(60);
+/// Given back to the system in one stop.
+const PURGE_BYTES: usize = 1 << 20;
 /// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
 const GROWTH_MIN: usize = 512 << 10;
 /// Growth, in percent of what the last cycle left, that starts a cycle: with many events, with few. Cycles that find little raise it.
@@ -135,6 +137,10 @@ impl<R: Runtime> Heap<R> {
             self.timed_epoch_end(roots, &mut watch);
         } else if self.has_slices() {
             self.slice(&mut watch);
+        } else if ticked {
+            // Nothing else to do: memory that has been idle for a while goes back to the system.
+            self.store.trim();
+            self.store.memory.purge(Instant::now(), PURGE_BYTES);
         } else {
             self.set_alarm();
             return;
