@@ -391,7 +391,6 @@ impl World {
             if self.shadow.objects[id].pairs.is_empty() {
                 toy::slots(new).copy_from_slice(toy::slots(cell));
                 self.shadow.objects[new_id].slots = self.shadow.objects[id].slots.clone();
-                self.heap.filled_by_copy(new);
             }
             for i in 0..self.shadow.objects[id].pairs.len() {
                 let (real, shadow) = (toy::pairs(cell)[i], self.shadow.objects[id].pairs[i]);
@@ -417,6 +416,7 @@ impl World {
                     self.shadow.objects[new_id].pairs[i] = shadow;
                 }
             }
+            self.heap.filled_by_copy(new);
         }
         Ok(Some((new, new_id)))
     }
