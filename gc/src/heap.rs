@@ -209,7 +209,7 @@ impl<R: Runtime> Heap<R> {
         self.adopt(old, new);
     }
 
-    /// A young cell of shape `Array` was filled by copying memory, without barriers (R4).
+    /// A young cell of an indexed shape was filled by copying memory, without barriers (R4).
     ///
     /// # Safety
     /// The cell is young.

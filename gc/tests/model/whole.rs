@@ -2,9 +2,9 @@
 
 use super::shadow::FRAME;
 use super::toy::{self, Slot, Toy};
+use neap_gc::Ref;
 use neap_gc::heap::{Config, Heap, OutOfMemory, RootSource, poll};
 use neap_gc::observe::Cause;
-use neap_gc::{Ref, Runtime};
 use std::sync::atomic::Ordering;
 
 struct Roots {
