@@ -389,6 +389,16 @@ impl<R: Runtime> Heap<R> {
         self.store.memory.set_limit(bytes);
     }
 
+    /// The most bytes that were ever committed.
+    pub fn peak_bytes(&self) -> usize {
+        self.store.memory.peak_bytes()
+    }
+    /// For tests: the next `n` requests to the operating system succeed, and all later ones fail. `usize::MAX`: none fails.
+    #[doc(hidden)]
+    pub fn fail_after(&mut self, n: usize) {
+        self.store.memory.fail_after(n);
+    }
+
     // ---- explicit blocks
 
     /// An explicit block of at least `size` bytes, 16-byte aligned, neither scanned nor freed by the collector.

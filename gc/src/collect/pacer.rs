@@ -32,7 +32,7 @@ const PURGE_BYTES: usize = 1 << 20;
 /// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
 const GROWTH_MIN: usize = 512 << 10;
 /// Growth, in percent of what the last cycle left, that starts a cycle: with many events, with few. Cycles that find little raise it.
-const EAGER_PERCENT: (usize, usize) = (20, 80);
+const EAGER_PERCENT: (usize, usize) = (24, 80);
 const LAZY_PERCENT: (usize, usize) = (60, 120);
 /// There are many events if each would have to have cut off no more than this to make up for the growth.
 const BYTES_PER_EVENT: usize = 512;
@@ -100,12 +100,12 @@ impl Pacer {
 
     /// How long a slice may take.
     pub fn slice(&self) -> Duration {
-        self.goal * 3 / 10
+        self.goal / 4
     }
 
     /// What an epoch end should take at most.
     fn epoch_goal(&self) -> Duration {
-        self.goal * 4 / 10
+        self.goal * 28 / 100
     }
 
     fn learn(&mut self, epoch_end: Duration, young_bytes: usize, survived: f64) {
