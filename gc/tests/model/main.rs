@@ -102,8 +102,7 @@ fn a_missing_barrier_is_seen() {
 #[test]
 #[cfg(debug_assertions)]
 fn a_removed_rule_is_noticed() {
-    for sabotage in Sabotage::ALL {
-        let n = noticed(&Options { sabotage, ..Options::default() });
-        assert_eq!(n == 0, sabotage == Sabotage::None, "{sabotage:?}: {n} scenarios fail");
-    }
+    let unnoticed: Vec<Sabotage> =
+        Sabotage::ALL.into_iter().filter(|&sabotage| noticed(&Options { sabotage, ..Options::default() }) == 0).collect();
+    assert_eq!(unnoticed, [Sabotage::None]);
 }
