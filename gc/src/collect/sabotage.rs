@@ -68,6 +68,26 @@ impl Sabotage {
         Sabotage::AdoptionGray,
         Sabotage::AdoptionList,
     ];
+
+    /// The rule that is taken away.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Sabotage::None => "no rule",
+            Sabotage::HandleDrop => "R2",
+            Sabotage::LoggedWaits => "R3",
+            Sabotage::Watermark => "R7",
+            Sabotage::Tombstone => "R12",
+            Sabotage::WeakFlag | Sabotage::WeakShade => "R14",
+            Sabotage::InternMark => "R15",
+            Sabotage::FinalizerNil => "R16",
+            Sabotage::QueueShade | Sabotage::FreedShade => "R17",
+            Sabotage::DyingHolds => "R19",
+            Sabotage::PromotionMark => "R20",
+            Sabotage::WindowLowers => "R23",
+            Sabotage::Detach | Sabotage::Drain => "R25",
+            Sabotage::Adoption | Sabotage::AdoptionGray | Sabotage::AdoptionList => "R28",
+        }
+    }
 }
 
 impl<R: Runtime> Heap<R> {
