@@ -375,10 +375,6 @@ impl<R: Runtime> Heap<R> {
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
     }
-    /// The most bytes that were ever committed.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
-    }
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }
@@ -393,6 +389,10 @@ impl<R: Runtime> Heap<R> {
         self.store.memory.set_limit(bytes);
     }
 
+    /// The most bytes that were ever committed.
+    pub fn peak_bytes(&self) -> usize {
+        self.store.memory.peak_bytes()
+    }
     /// For tests: the next `n` requests to the operating system succeed, and all later ones fail. `usize::MAX`: none fails.
     #[doc(hidden)]
     pub fn fail_after(&mut self, n: usize) {

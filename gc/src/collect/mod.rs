@@ -52,6 +52,7 @@ pub(crate) use weak::Pass;
 
 use crate::object::Ref;
 use crate::observe::Counters;
+pub(crate) use crate::prefetch;
 
 /// The phases of a cycle (R22).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -214,16 +215,4 @@ impl Collector {
     pub fn decided(&self) -> bool {
         self.phase >= Phase::CleanKeys
     }
-}
-
-/// Brings the header of a cell into the cache.
-#[inline(always)]
-pub(crate) fn prefetch(cell: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::without_provenance(cell));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = cell;
 }
