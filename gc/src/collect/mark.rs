@@ -11,7 +11,7 @@
 //!
 //! May import: `object`, `memory`.
 
-use super::{Cursor, Phase, prefetch};
+use super::{Cursor, Phase, Sabotage, prefetch};
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
 use std::time::Instant;
@@ -259,13 +259,20 @@ impl<R: Runtime> Heap<R> {
 
     fn at_fixpoint(&self) -> bool {
         // R18: a complete ephemeron pass since the last shading. R19: the rest of dying arrays.
-        self.marking_rests() && !self.dying_unscanned()
+        self.marking_rests() && (!self.dying_unscanned() || self.without(Sabotage::DyingHolds))
     }
 
     /// R22: at an epoch end. What this epoch end has shaded is marked here if it is little.
     pub(crate) fn take_fixpoint(&mut self) {
-        let deadline = Instant::now() + self.col.pacer.slice();
-        if !self.mark_slice(deadline) || !self.at_fixpoint() {
+        match self.col.driven {
+            Some(units) => {
+                let _ = (0..units).take_while(|_| self.mark_unit()).count();
+            }
+            None => {
+                self.mark_slice(Instant::now() + self.col.pacer.slice());
+            }
+        }
+        if !self.at_fixpoint() {
             return;
         }
         if self.col.phase == Phase::Mark {

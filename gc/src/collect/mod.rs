@@ -143,6 +143,8 @@ pub(crate) struct Collector {
     pub events: u64,
     // ---- others
     pub handles: Handles,
+    /// Moved by hand: so many units of marking are done at an epoch end, whatever the time.
+    pub driven: Option<usize>,
     pub pacer: Pacer,
     pub counters: Counters,
     pub promoted_objects: u64,
@@ -194,6 +196,7 @@ impl Collector {
             sweep: Sweep::new(),
             events: 0,
             handles: Handles::new(),
+            driven: None,
             pacer: Pacer::new(max_pause_us),
             counters: Counters::default(),
             promoted_objects: 0,

@@ -648,6 +648,16 @@ impl World {
         }
         object.finalizer = false;
         object.was_unreachable = false;
+        // R16: it is no weak value any more.
+        let (seen, _) = self.walk()?;
+        for holder in
+            self.shadow.objects.iter().zip(seen).filter(|(o, seen)| *seen && matches!(o.kind, toy::WEAK | toy::ALL_WEAK))
+        {
+            // SAFETY: `walk` has seen the holder.
+            if unsafe { toy::pairs(holder.0.cell) }.iter().any(|entry| entry.1 == Some(cell)) {
+                return violation(format!("object {id} is finalized while a weak value names it"));
+            }
+        }
         Ok(Some((cell, id)))
     }
 
@@ -969,7 +979,7 @@ impl World {
             }
             "intern" => self.intern(a, u64::from(b % 3))?,
             "epoch" => {
-                self.drive(Drive::EpochEnd)?;
+                self.drive(Drive::EpochEnd(a as usize % 8))?;
             }
             "start" => {
                 self.drive(Drive::EpochEndAndStart)?;
@@ -1018,7 +1028,7 @@ impl World {
                 if phase == Idle {
                     break;
                 }
-                self.drive(Drive::EpochEnd)?;
+                self.drive(Drive::EpochEnd(0))?;
                 if self.heap.phase() == Drain {
                     self.drive(Drive::Release(50))?;
                 }
