@@ -2,7 +2,7 @@
 //!
 //! It stands above the collector, with `heap`; it is here because it only passes on.
 
-use super::{Explicit, FreeError};
+use super::{CheckedBlocks, Explicit, FreeError};
 use crate::heap::{Heap, OutOfMemory};
 use crate::object::Runtime;
 use std::ptr::NonNull;
@@ -41,6 +41,11 @@ impl<R: Runtime> Heap<R> {
         self.store.explicit.owns(&self.store.memory, addr)
     }
 
+    /// The checked blocks of this heap: explicit allocation that reports the classic errors instead of making them.
+    pub fn checked(&mut self) -> CheckedBlocks<'_> {
+        CheckedBlocks { memory: &mut self.store.memory, explicit: &mut self.store.explicit, checked: &mut self.checked }
+    }
+
     /// Bytes of all explicit blocks, rounded up to their cells; what the heap itself has allocated so is among them.
     pub fn explicit_bytes(&self) -> usize {
         Explicit::allocated_bytes(&self.store.memory)
@@ -51,11 +56,6 @@ impl<R: Runtime> Heap<R> {
         self.store.explicit.for_each(&self.store.memory, f);
     }
 
-    /// The most bytes that were ever committed.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
-    }
-
     /// Committed bytes that are free and go back to the system before long.
     pub fn idle_bytes(&self) -> usize {
         self.store.memory.idle_bytes()
@@ -64,10 +64,5 @@ impl<R: Runtime> Heap<R> {
     /// Gives memory back to the system that has been idle for a while, about `max` bytes. Says how many.
     pub fn purge(&mut self, now: Instant, max: usize) -> usize {
         self.store.memory.purge(now, max)
-    }
-
-    /// For tests: the next `n` requests to the system succeed, all later ones fail (`usize::MAX`: none does).
-    pub fn fail_after(&mut self, n: usize) {
-        self.store.memory.fail_after(n);
     }
 }
