@@ -489,9 +489,9 @@ impl CheckedBlocks<'_> {
         }
     }
 
-    /// Whether a range lies in a live block.
-    pub fn check_write(&self, id: BlockId, offset: i64, len: usize) -> Result<(), Report> {
-        self.checked.range(id, Access::Write, offset, len).map(drop)
+    /// Whether a range lies in a live block, written or not.
+    pub fn check(&self, id: BlockId, access: Access, offset: i64, len: usize) -> Result<(), Report> {
+        self.checked.range(id, access, offset, len).map(drop)
     }
 
     pub fn write(&mut self, id: BlockId, offset: i64, bytes: &[u8]) -> Result<(), Report> {

@@ -71,10 +71,10 @@ impl Report {
             Offence::UseAfterFree => ("use after free: ".to_owned(), ""),
             Offence::DoubleFree => ("double free: ".to_owned(), ""),
             Offence::InvalidFree(_) if self.block.is_none() => ("invalid free: not the address of ".to_owned(), ""),
-            Offence::InvalidFree(offset) => (format!("invalid free: {offset} bytes behind the start of "), ""),
+            Offence::InvalidFree(offset) => (format!("invalid free: {} behind the start of ", bytes(offset)), ""),
             Offence::OutOfBounds { access, offset, len } => {
                 let access = if access == Access::Read { "read" } else { "write" };
-                (format!("out of bounds: {access} of {len} bytes at offset {offset} of "), "")
+                (format!("out of bounds: {access} of {} at offset {offset} of ", bytes(len)), "")
             }
             Offence::Uninitialised(offset) => (format!("uninitialised read: byte {offset} of "), " was never written"),
             Offence::BrokenFence(offset) => (format!("out of bounds: something wrote to offset {offset} of "), ""),
@@ -85,8 +85,7 @@ impl Report {
         match &self.block {
             None => text.extend_from_slice(b"a block"),
             Some(block) => {
-                let unit = if block.size == 1 { "byte" } else { "bytes" };
-                text.extend_from_slice(format!("block of {} {unit} allocated at ", block.size).as_bytes());
+                text.extend_from_slice(format!("block of {} allocated at ", bytes(block.size)).as_bytes());
                 text.extend_from_slice(&place(block.allocated));
                 if let Some(freed) = block.freed {
                     text.extend_from_slice(b", freed at ");
@@ -97,6 +96,10 @@ impl Report {
         text.extend_from_slice(after.as_bytes());
         text
     }
+}
+
+fn bytes(count: usize) -> String {
+    if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
 }
 
 impl fmt::Display for Report {

@@ -49,7 +49,7 @@ fn offences_name_both_places() {
     );
     assert_eq!(
         text(blocks.read(id, -1, 1)),
-        "out of bounds: read of 1 bytes at offset -1 of block of 64 bytes allocated at place 3"
+        "out of bounds: read of 1 byte at offset -1 of block of 64 bytes allocated at place 3"
     );
     assert_eq!(text(blocks.fill(id, i64::MAX, usize::MAX, 0)).get(..14), Some("out of bounds:"));
     let addr = blocks.address(id).unwrap().as_ptr().addr();
