@@ -173,6 +173,9 @@ impl Parser<'_> {
     }
 
     fn resolve(&mut self, name: StrId) -> Fallible<Meaning> {
+        if self.meanings.get(name.0 as usize).is_none_or(|&count| count == 0) {
+            return Ok(Meaning::Global);
+        }
         scope::resolve(&mut self.scopes, name).map_err(|function| self.limit_error(function, "upvalues", scope::MAX_UPVALS))
     }
 
