@@ -2,7 +2,7 @@
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Closure, Frame, Gc, Native, Special, Tag, Value, frame_flags};
+use crate::value::{Closure, Frame, Gc, Native, Special, TAIL_CALL, Tag, Value, frame_flags};
 
 impl Vm {
     /// Begins the call of the value in slot `func`, whose `nargs` arguments follow. A Lua function gets its frame; a native one runs, and its
@@ -100,8 +100,19 @@ impl Vm {
         })?;
         match native.special {
             Special::None | Special::Next | Special::IpairsStep => {
-                let n = (native.function)(self, super::Args { base: base as u32, count: nargs as u32 })? as usize;
-                self.deliver(self.top - n, n)
+                let n = (native.function)(self, super::Args { base: base as u32, count: nargs as u32 })?;
+                if n & TAIL_CALL != 0 {
+                    let n = (n & !TAIL_CALL) as usize;
+                    let first = self.top - n;
+                    self.pop_frame();
+                    for i in 0..n {
+                        let v = self.slot(first + i);
+                        self.set_slot(func + i, v);
+                    }
+                    self.top = func + n;
+                    return self.precall(func, n - 1, wanted, flags);
+                }
+                self.deliver(self.top - n as usize, n as usize)
             }
             Special::Pcall => self.begin_pcall(func, nargs),
             Special::Xpcall => self.begin_xpcall(func, nargs),
