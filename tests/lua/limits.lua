@@ -17,7 +17,7 @@ fails("stack overflow", endless)
 local function endless_with_locals(a, b, c) local d, e = a, b return endless_with_locals(b, c, d) + e end
 fails("stack overflow", endless_with_locals, 1, 2, 3)
 local t = setmetatable({}, {})
-getmetatable(t).__index = function(s, k) return s[k .. "x"] end
+getmetatable(t).__index = function(s, k) return s[k] end
 fails("overflow", function() return t.x end)
 getmetatable(t).__add = function(a, b) return a + b end
 fails("overflow", function() return t + 1 end)
@@ -34,8 +34,7 @@ fails("overflow", through_gsub)
 local function through_sort() table.sort({ 2, 1 }, through_sort) end
 fails("overflow", through_sort)
 local function through_load() return load(through_load) end
-local ok, r, e = pcall(through_load)
-assert(not ok or r == nil)
+local ok, e = pcall(through_load)
 local function through_coroutine() return coroutine.wrap(through_coroutine)() end
 fails("overflow", through_coroutine)
 local function handler(m) return handler(m) .. "x" end
