@@ -1,392 +1,409 @@
-//! The command line: options, `arg`, exit codes, what goes to which stream. Section 7 of the reference manual says what
-//! a standalone Lua does; where it is silent, the expectation is what `lua5.4` does.
-//!
-//! `LUA_UNDER_TEST=/usr/bin/lua5.4 cargo test --test cli` checks the expectations themselves.
+//! The command `neap` as a person uses it. What the tests expect is the manual's section 7 and what `lua5.4` does; those before the line "of neap's
+//! own" pass under `LUA_UNDER_TEST=lua5.4` too.
 
 mod common;
 
-use std::os::unix::fs::PermissionsExt;
+use common::Outcome;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What a run left behind, as text.
-struct Ran {
+/// A folder of a test's own, which goes with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("neap-cli-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+    fn file(&self, name: &str, text: &str) -> &Folder {
+        std::fs::write(self.0.join(name), text).expect("a file");
+        self
+    }
+    fn run(&self, words: &[&str]) -> Run {
+        let mut command = common::command();
+        command.current_dir(&self.0).args(words);
+        finish(command, "")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+struct Run {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-fn run(mut command: Command, stdin: &str) -> Ran {
-    // Some tests depend on where modules and files are sought.
-    command.current_dir(scratch());
-    let outcome = common::run(command, stdin.as_bytes(), LIMIT).expect("a run that ends");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ran { code: outcome.status.code(), out: text(&outcome.stdout), err: text(&outcome.stderr) }
-}
-
-fn neap(arguments: &[&str]) -> Ran {
-    with_input(arguments, "")
-}
-
-fn with_input(arguments: &[&str], stdin: &str) -> Ran {
-    let mut command = common::command();
-    command.args(arguments);
-    run(command, stdin)
-}
-
-impl Ran {
+impl Run {
+    /// Success, with this output and no message.
     #[track_caller]
-    fn succeeds(&self, out: &str) -> &Ran {
-        assert_eq!((self.out.as_str(), self.err.as_str(), self.code), (out, "", Some(0)));
-        self
+    fn prints(&self, out: &str) {
+        assert_eq!((self.code, &*self.out, &*self.err), (Some(0), out, ""));
     }
-
-    /// Exit code 1, nothing on standard output, and standard error begins so.
+    /// Failure; the messages begin like this.
     #[track_caller]
-    fn fails(&self, err: &str) -> &Ran {
-        assert!(self.err.starts_with(err), "standard error is\n{}\ninstead of\n{err}", self.err);
-        assert_eq!((self.out.as_str(), self.code), ("", Some(1)));
-        self
+    fn fails(&self, err: &str) {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        assert!(self.err.starts_with(err), "{self:?}");
     }
 }
 
-/// A folder of this process's own for scripts.
-fn scratch() -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("neap-cli-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder for scripts");
-    folder
+fn finish(command: Command, input: &str) -> Run {
+    let Outcome { status, stdout, stderr } = common::run(command, input.as_bytes(), LIMIT).expect("a run");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Run { code: status.code(), out: text(stdout), err: text(stderr) }
 }
 
-/// Writes a script; each test has names of its own, as tests run side by side.
-fn script(name: &str, text: &str) {
-    std::fs::write(scratch().join(name), text).expect("a script");
+fn run(words: &[&str]) -> Run {
+    feed(words, "")
 }
 
-#[test]
-fn statements_by_e_run_in_order_and_share_globals() {
-    neap(&["-e", "print(1)"]).succeeds("1\n");
-    neap(&["-e", "print(x)", "-e", "x = 3", "-e", "print(x)"]).succeeds("nil\n3\n");
-    neap(&["-eprint(5)"]).succeeds("5\n");
-}
-
-#[test]
-fn a_script_gets_its_arguments() {
-    script("args.lua", "print(#arg, arg[0], ...) for i = -9, -1 do if arg[i] then io.write(i, '=', arg[i], ' ') end end print()");
-    neap(&["args.lua"]).succeeds("0\targs.lua\n-1=neap \n");
-    neap(&["args.lua", "a", "b c", ""]).succeeds("3\targs.lua\ta\tb c\t\n-1=neap \n");
-    neap(&["-e", "x = 1", "args.lua", "-x", "--"]).succeeds("2\targs.lua\t-x\t--\n-3=neap -2=-e -1=x = 1 \n");
-    neap(&["--", "args.lua", "p"]).succeeds("1\targs.lua\tp\n-2=neap -1=-- \n");
-}
-
-#[test]
-fn without_a_script_arg_starts_at_the_program() {
-    neap(&["-e", "print(#arg, arg[0], arg[1])"]).succeeds("2\tneap\t-e\n");
-}
-
-#[test]
-fn a_script_of_bytes_that_are_no_text_gets_bytes() {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-    script("bytes.lua", "print((...):byte(1, -1))");
+fn feed(words: &[&str], input: &str) -> Run {
     let mut command = common::command();
-    command.arg("bytes.lua").arg(OsStr::from_bytes(b"a\xff\xfe"));
-    run(command, "").succeeds("97\t255\t254\n");
+    command.args(words);
+    finish(command, input)
 }
 
-#[test]
-fn standard_input_is_a_script() {
-    with_input(&["-"], "print('from', ...)").succeeds("from\n");
-    with_input(&["-", "a", "b"], "print('from', ...)").succeeds("from\ta\tb\n");
-    with_input(&[], "print('no arguments')").succeeds("no arguments\n");
-    with_input(&["-"], "").succeeds("");
-    with_input(&["-"], "#!shebang\nprint('after it')").succeeds("after it\n");
-    with_input(&["-"], "x = = 1").fails("neap: stdin:1: unexpected symbol near '='\n");
-    with_input(&["-e", "print(io.read())"], "a line\n").succeeds("a line\n");
-}
-
-#[test]
-fn a_script_may_begin_with_a_shebang_and_be_binary() {
-    script("bang.lua", "#!/usr/bin/env neap\nprint('run')");
-    neap(&["bang.lua"]).succeeds("run\n");
-    neap(&[
-        "-e",
-        "local f = io.open('dumped.luac', 'wb') f:write(string.dump(function(...) print('binary', ...) end)) f:close()",
-    ])
-    .succeeds("");
-    neap(&["dumped.luac", "x"]).succeeds("binary\tx\n");
-}
-
-#[test]
-fn modules_by_l() {
-    script("climod.lua", "print('loaded', ...) return { v = 7 }");
-    neap(&["-l", "climod", "-e", "print(climod.v)"]).succeeds("loaded\tclimod\t./climod.lua\n7\n");
-    neap(&["-l", "m=climod", "-e", "print(m.v, climod)"]).succeeds("loaded\tclimod\t./climod.lua\n7\tnil\n");
-    neap(&["-ls=string", "-e", "print(s == string)"]).succeeds("true\n");
-    neap(&["-l", "no_such_module"])
-        .fails("neap: module 'no_such_module' not found:\n\tno field package.preload['no_such_module']\n");
-}
-
-#[test]
-fn the_version() {
-    let ran = neap(&["-v"]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert!(ran.out.contains("Lua 5.4"), "{}", ran.out);
-    let ran = neap(&["-v", "-e", "print('then')"]);
-    assert!(ran.out.contains("Lua 5.4") && ran.out.ends_with("\nthen\n"), "{}", ran.out);
-    neap(&["-e", "print(_VERSION)"]).succeeds("Lua 5.4\n");
-}
-
-#[test]
-fn wrong_options_show_the_usage() {
-    for (option, complaint) in [
-        ("-q", "unrecognized option '-q'"),
-        ("-vv", "unrecognized option '-vv'"),
-        ("-i-", "unrecognized option '-i-'"),
-        ("-e", "'-e' needs argument"),
-        ("-l", "'-l' needs argument"),
-    ] {
-        let ran = neap(&[option]);
-        ran.fails(&format!("neap: {complaint}\nusage: neap [options] [script [args]]\n"));
-    }
-}
-
-#[test]
-fn errors_go_to_standard_error_with_a_traceback() {
-    neap(&["-e", "error('m')"]).fails("neap: (command line):1: m\nstack traceback:\n\t[C]: in function 'error'\n");
-    neap(&["-e", "x ="]).fails("neap: (command line):1: unexpected symbol near <eof>\n");
-    neap(&["-e", "error({})"]).fails("neap: (error object is a table value)\n");
-    neap(&["-e", "error()"]).fails("neap: (error object is a nil value)\n");
-    neap(&["-e", "error(setmetatable({}, { __tostring = function() return 'T' end }))"]).fails("neap: T\n");
-    neap(&["-e", "error('plain', 0)"]).fails("neap: plain\nstack traceback:\n");
-    neap(&["-e", "local t = nil; t.x = 1"]).fails("neap: (command line):1: attempt to index a nil value (local 't')\n");
-    script("fails.lua", "local function f() error('in script') end\nf()");
-    let ran = neap(&["fails.lua"]);
-    ran.fails("neap: fails.lua:1: in script\nstack traceback:\n\t[C]: in function 'error'\n\tfails.lua:1: in ");
-    assert!(ran.err.ends_with("\tfails.lua:2: in main chunk\n\t[C]: in ?\n"), "{}", ran.err);
-    script("syntax.lua", "print('not reached')\nif");
-    neap(&["syntax.lua"]).fails("neap: syntax.lua:2: unexpected symbol near <eof>\n");
-    neap(&["no-such-file.lua"]).fails("neap: cannot open no-such-file.lua");
-}
-
-#[test]
-fn an_error_stops_the_options_after_it() {
-    let ran = neap(&["-e", "print(1)", "-e", "error('x')", "-e", "print(2)"]);
-    assert_eq!((ran.out.as_str(), ran.code), ("1\n", Some(1)));
-}
-
-#[test]
-fn exit_codes() {
-    for (code, expected) in [("3", 3), ("true", 0), ("false", 1), ("", 0), ("256 + 7", 7), ("2.0", 2)] {
-        assert_eq!(neap(&["-e", &format!("os.exit({code})")]).code, Some(expected), "{code}");
-    }
-    neap(&["-e", "io.write('buffered') os.exit(0)"]).succeeds("buffered");
-    neap(&["-e", "return 5"]).succeeds("");
-    neap(&["-e", "coroutine.wrap(function() os.exit(0) end)()"]).succeeds("");
-}
-
-#[test]
-fn closing_the_state_runs_finalizers_and_closes_variables() {
-    neap(&["-e", "setmetatable({}, { __gc = function() print('gc') end })"]).succeeds("gc\n");
-    neap(&["-e", "for i = 1, 3 do _G['k' .. i] = setmetatable({}, { __gc = function() print(i) end }) end"])
-        .succeeds("3\n2\n1\n");
-    neap(&["-e", "local x <close> = setmetatable({}, { __close = function() print('closed') end }) os.exit(0, true)"])
-        .succeeds("closed\n");
-    neap(&["-e", "x = setmetatable({}, { __gc = function() print('gc') end }) os.exit(0, true)"]).succeeds("gc\n");
-    neap(&["-e", "x = setmetatable({}, { __gc = function() print('gc') end }) os.exit(0)"]).succeeds("");
-    let ran = neap(&["-e", "x = setmetatable({}, { __gc = function() print('gc') end }) error('e')"]);
-    assert_eq!((ran.out.as_str(), ran.code), ("gc\n", Some(1)));
-    // A finalizer that makes another object with one does not keep the state open for ever.
-    let ran = neap(&["-e", "local mt = {} mt.__gc = function() setmetatable({}, mt) end setmetatable({}, mt)"]);
-    assert_eq!(ran.code, Some(0));
-}
-
-#[test]
-fn warnings() {
-    neap(&["-e", "warn('off by default')"]).succeeds("");
-    let ran = neap(&["-W", "-e", "warn('hel', 'lo') warn('@off') warn('no') warn('@on') warn('x')"]);
-    assert_eq!((ran.out.as_str(), ran.err.as_str(), ran.code), ("", "Lua warning: hello\nLua warning: x\n", Some(0)));
-    let ran = neap(&["-W", "-e", "setmetatable({}, { __gc = function() error('oops') end })"]);
-    assert!(ran.err.starts_with("Lua warning: error in __gc"), "{}", ran.err);
-    assert_eq!(ran.code, Some(0));
-}
-
-#[test]
-fn the_environment() {
-    let with = |variables: &[(&str, &str)], arguments: &[&str]| {
-        let mut command = common::command();
-        command.envs(variables.iter().copied()).args(arguments);
-        run(command, "")
-    };
-    with(&[("LUA_INIT", "print('init')")], &["-e", "print('then')"]).succeeds("init\nthen\n");
-    with(&[("LUA_INIT", "print('init')")], &["-E", "-e", "print('then')"]).succeeds("then\n");
-    with(&[("LUA_INIT", "print('init')"), ("LUA_INIT_5_4", "print('init 5.4')")], &["-e", ""]).succeeds("init 5.4\n");
-    script("init.lua", "from_init = 'file'");
-    with(&[("LUA_INIT", "@init.lua")], &["-e", "print(from_init)"]).succeeds("file\n");
-    with(&[("LUA_INIT", "error('bad init')")], &["-e", "print(1)"]).fails("neap: LUA_INIT:1: bad init\n");
-    with(&[("LUA_PATH", "/x/?.lua;;")], &["-e", "print(package.path:match('^/x/%?.lua;'), package.path:find(';;', 1, true))"])
-        .succeeds("/x/?.lua;\tnil\n");
-    with(&[("LUA_PATH", "/x/?.lua")], &["-e", "print(package.path)"]).succeeds("/x/?.lua\n");
-    with(&[("LUA_PATH", "/x/?.lua"), ("LUA_PATH_5_4", "/y/?.lua")], &["-e", "print(package.path)"]).succeeds("/y/?.lua\n");
-    with(&[("LUA_PATH", "/x/?.lua")], &["-E", "-e", "print(package.path == '/x/?.lua')"]).succeeds("false\n");
-}
-
-#[test]
-fn the_loop_shows_values_and_survives_errors() {
-    let ran = with_input(
-        &["-i"],
-        "1 + 1\nlocal_x = 5\nlocal_x\nfor i = 1, 2 do\nprint('turn', i)\nend\nerror('E')\nlocal_x.y.z\n= 3 + 4\nreturn 1, nil, 'two'\n\
-         x = = 1\nnil\nprint('last')\n",
-    );
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    for line in ["2", "5", "turn\t1", "turn\t2", "7", "1\tnil\ttwo", "nil", "last"] {
-        let shown = ran.out.lines().any(|l| l.trim_start_matches(['>', ' ']) == line);
-        assert!(shown, "{line:?} is not in\n{}", ran.out);
-    }
-    for complaint in
-        ["stdin:1: E\n", "stdin:1: attempt to index a number value (global 'local_x')\n", "stdin:1: unexpected symbol near '='\n"]
-    {
-        assert!(ran.err.contains(complaint), "{complaint:?} is not in\n{}", ran.err);
-    }
-}
-
-#[test]
-fn the_loop_starts_after_the_script() {
-    script("before.lua", "value = 42 print('script ran', ...)");
-    let ran = with_input(&["-i", "before.lua", "arg"], "print('then', value)\n");
-    let (script, then) = (ran.out.find("script ran\targ"), ran.out.find("then\t42"));
-    assert!(script.is_some() && script < then, "{}", ran.out);
-    assert_eq!(ran.code, Some(0));
-    let ran = with_input(&["-i", "-e", "error('first')"], "print('not reached')\n");
-    assert_eq!(ran.code, Some(1));
-}
-
-#[test]
-fn the_prompts_come_from_globals() {
-    let ran = with_input(&["-i", "-e", "_PROMPT = 'ready: ' _PROMPT2 = 'more: '"], "do\nend\n");
-    assert!(ran.out.contains("ready: ") && ran.out.contains("more: "), "{}", ran.out);
-}
-
-#[test]
-fn a_closed_standard_output_is_an_error_and_no_crash() {
-    // The reader of the pipe goes away at once; print must not abort the process by a signal or a panic.
+fn run_with(variables: &[(&str, &str)], words: &[&str]) -> Run {
     let mut command = common::command();
-    command.args(["-e", "for i = 1, 100000 do io.write('some text that fills the pipe\\n') end os.exit(9)"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("a child");
-    drop(child.stdout.take());
-    let output = child.wait_with_output().expect("an end");
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(!err.contains("panicked"), "{err}");
+    command.args(words).envs(variables.iter().copied());
+    finish(command, "")
 }
 
-#[test]
-fn a_full_device_is_reported_to_the_script() {
-    let mut command = common::command();
-    command.args([
-        "-e",
-        "local ok, message = io.stdout:write(('x'):rep(100000)) io.stderr:write(tostring(ok), ' ', tostring(message))",
-    ]);
-    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
-    let output = command.stdin(Stdio::null()).stdout(full).output().expect("an end");
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "nil No space left on device");
-}
-
-#[test]
-fn a_script_that_cannot_be_read() {
-    let path = scratch().join("locked.lua");
-    std::fs::write(&path, "print(1)").expect("a script");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).expect("permissions");
-    if std::fs::read(&path).is_err() {
-        neap(&["locked.lua"]).fails("neap: cannot open locked.lua");
-    }
-    let ran = neap(&["."]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
-    assert!(ran.err.starts_with("neap: cannot read"), "{}", ran.err);
-}
-
-#[test]
-fn standard_streams_can_be_used_together() {
-    let ran = with_input(
-        &["-e", "io.stdout:write(io.read('n') * 2, '\\n') io.stderr:write(io.read('L'), io.read('a'))"],
-        "21 rest\nall\n",
-    );
-    assert_eq!((ran.out.as_str(), ran.err.as_str(), ran.code), ("42\n", " rest\nall\n", Some(0)));
-}
-
-/// What only neap has is not asked of another interpreter in its place.
 fn is_neap() -> bool {
     std::env::var_os("LUA_UNDER_TEST").is_none()
 }
 
+// ---- chunks and arguments
+
 #[test]
-fn a_heap_limit_turns_exhaustion_into_an_error_that_can_be_caught() {
-    if !is_neap() {
-        return;
+fn chunks_of_the_command_line_run_in_order() {
+    run(&["-e", "x = 1", "-ex = x + 1", "-e", "print(x)"]).prints("2\n");
+    run(&["-e", "print(1)", "-e", "error('no', 0)", "-e", "print(2)"]).fails("neap: no\n");
+}
+
+#[test]
+fn the_table_of_arguments() {
+    let folder = Folder::new("arg");
+    folder.file("a.lua", "for i = -6, 4 do io.write(tostring(arg[i]), ' ') end print(#arg, ...)");
+    folder.run(&["a.lua", "x", "y"]).prints("nil nil nil nil nil neap a.lua x y nil nil 2\tx\ty\n");
+    folder.run(&["-e", "z=1", "--", "a.lua", "-v"]).prints("nil nil neap -e z=1 -- a.lua -v nil nil nil 1\t-v\n");
+    folder.run(&["-e", "print(arg[0], arg[1], arg[-1], ...)"]).prints("neap\t-e\tnil\n");
+    folder.run(&["-e", "arg = {7, 8}", "a.lua", "x"]).prints("nil nil nil nil nil nil nil 7 8 nil nil 2\t7\t8\n");
+    folder.run(&["-e", "arg = nil", "a.lua"]).fails("neap: 'arg' is not a table\n");
+}
+
+#[test]
+fn the_standard_input_is_a_script() {
+    feed(&[], "print('in', ...)").prints("in\n");
+    feed(&["-"], "print('in', ...)").prints("in\n");
+    feed(&["-", "a", "b"], "print(arg[0], ...)").prints("-\ta\tb\n");
+    feed(&["-"], "error('x', 0)").fails("neap: x\n");
+    feed(&["-e", "print(io.read('n', 'l', 'a'))"], "5 rest\nmore").prints("5\t rest\tmore\n");
+    // Who gives a script on the standard input without a word for it is told of errors, but not by the exit code.
+    let failed = feed(&[], "error('x', 0)");
+    assert_eq!(failed.code, Some(0));
+    assert!(failed.err.starts_with("neap: x\n"));
+}
+
+#[test]
+fn the_first_line_may_be_for_the_system() {
+    let folder = Folder::new("shebang");
+    folder.file("a.lua", "#!/usr/bin/env neap\nprint(debug and 1, ...)").run(&["a.lua"]).prints("1\n");
+    folder.file("a.lua", "\u{feff}# x\nerror('second line')").run(&["a.lua"]).fails("neap: a.lua:2: second line\n");
+    folder.file("a.lua", "#").run(&["a.lua"]).prints("");
+}
+
+#[test]
+fn libraries_are_required() {
+    let folder = Folder::new("require");
+    folder.file("m.lua", "return {name = ...}");
+    folder.run(&["-l", "m", "-e", "print(m.name)"]).prints("m\n");
+    folder.run(&["-lm", "-e", "print(m.name)"]).prints("m\n");
+    folder.run(&["-l", "g=m", "-e", "print(g.name, m)"]).prints("m\tnil\n");
+    folder.run(&["-l", "none"]).fails("neap: module 'none' not found:\n\tno field package.preload['none']\n");
+}
+
+// ---- errors
+
+#[test]
+fn errors_are_reported() {
+    let folder = Folder::new("errors");
+    folder.file("e.lua", "local function f()\n  error('boom')\nend\nf()");
+    folder.run(&["e.lua"]).fails("neap: e.lua:2: boom\nstack traceback:\n\t[C]: in function 'error'\n\te.lua:2: in ");
+    folder.run(&["none.lua"]).fails("neap: cannot open none.lua");
+    folder.run(&["."]).fails("neap: cannot read .");
+    folder.file("s.lua", "x = = 1").run(&["s.lua"]).fails("neap: s.lua:1: unexpected symbol near '='\n");
+    run(&["-e", "x ="]).fails("neap: (command line):1: unexpected symbol near <eof>\n");
+}
+
+#[test]
+fn error_objects_are_reported() {
+    run(&["-e", "error()"]).fails("neap: (error object is a nil value)\n");
+    run(&["-e", "error({})"]).fails("neap: (error object is a table value)\n");
+    run(&["-e", "error(42)"]).fails("neap: 42\n");
+    let told = run(&["-e", "error(setmetatable({}, {__tostring = function() return 'told' end}))"]);
+    told.fails("neap: told\n");
+    assert_eq!(told.err, "neap: told\n");
+    run(&["-e", "error(setmetatable({}, {__tostring = function() return 1 end}))"])
+        .fails("neap: (error object is a table value)\n");
+}
+
+#[test]
+fn tracebacks_end_at_the_host() {
+    let failed = run(&["-e", "error('x', 0)"]);
+    assert_eq!(
+        failed.err,
+        "neap: x\nstack traceback:\n\t[C]: in function 'error'\n\t(command line):1: in main chunk\n\t[C]: in ?\n"
+    );
+}
+
+#[test]
+fn exit_codes() {
+    for (call, code) in [("()", 0), ("(3)", 3), ("(true)", 0), ("(false)", 1), ("(259)", 3)] {
+        assert_eq!(run(&["-e", &format!("os.exit{call}")]).code, Some(code), "{call}");
     }
-    for hog in [
-        "local s = ('x'):rep(1 << 30)",
-        "local t = {} for i = 1, 1 << 40 do t[i] = i end",
-        "local t = {} for i = 1, 1 << 40 do t['k' .. i] = i end",
-        "local l for i = 1, 1 << 40 do l = { l } end",
-        "local s = 'x' while true do s = s .. s end",
-        "local t = {} for i = 1, 1 << 40 do t[i] = coroutine.create(print) end",
-        "local t = {} for i = 1, 1 << 40 do t[i] = function() return i end end",
-        "local t = {} for i = 1, 1 << 40 do t[{}] = {} end",
-        "local function f(...) return f(1, ...) end f()",
-        "return table.concat(setmetatable({}, { __len = function() return 1 << 40 end, __index = function() return ('y'):rep(1000) end }))",
-        "return ('z'):rep(1000000):gsub('z', ('w'):rep(1000))",
-        "return string.format(('%s'):rep(200), ('v'):rep(1000000):rep(1):byte(1), ('v'):rep(60000000))",
+    run(&["-e", "io.write('kept') os.exit(0)"]).prints("kept");
+}
+
+#[test]
+fn bad_options_show_the_usage() {
+    for (words, message) in [
+        (&["-z"][..], "neap: unrecognized option '-z'\nusage: neap [options] [script [args]]\nAvailable options are:\n  -e stat"),
+        (&["-vi"], "neap: unrecognized option '-vi'\nusage: "),
+        (&["-e"], "neap: '-e' needs argument\nusage: "),
+        (&["-l", "-v"], "neap: '-l' needs argument\nusage: "),
     ] {
-        let code = format!(
-            "local ok, e = pcall(load([[{hog}]])) io.write(tostring(ok), ' ', tostring(e):sub(-17), '\\n') print(#('a'):rep(1000))"
-        );
-        let ran = neap(&["--heap-limit", "32M", "-e", &code]);
-        let caught = ran.out.starts_with("false ") && ran.out.ends_with("\n1000\n");
-        assert!(caught && ran.code == Some(0), "{hog}\n{}{}{:?}", ran.out, ran.err, ran.code);
+        run(words).fails(message);
     }
-    // Garbage does not count: with a small limit, much more than it may be allocated over time.
-    neap(&[
-        "--heap-limit",
-        "32M",
-        "-e",
-        "for i = 1, 300000 do local t = { { i }, ('x'):rep(i % 100) } t.t = t end print('done')",
-    ])
-    .succeeds("done\n");
-    let ran = neap(&["--heap-limit", "32M", "-e", "local l for i = 1, 1 << 40 do l = { l } end"]);
-    ran.fails("neap: not enough memory\n");
+}
+
+// ---- environment and warnings
+
+#[test]
+fn the_environment_may_hold_a_first_chunk() {
+    let folder = Folder::new("init");
+    let file = folder.file("i.lua", "print('file')").0.join("i.lua");
+    let at = format!("@{}", file.display());
+    run_with(&[("LUA_INIT", "print('init')")], &["-e", "print(1)"]).prints("init\n1\n");
+    run_with(&[("LUA_INIT", "print('init')")], &["-E", "-e", "print(1)"]).prints("1\n");
+    run_with(&[("LUA_INIT", &at)], &["-e", "print(1)"]).prints("file\n1\n");
+    run_with(&[("LUA_INIT", "print(1)"), ("LUA_INIT_5_4", "print(2)")], &["-e", ""]).prints("2\n");
+    run_with(&[("LUA_INIT", "error('bad', 1)")], &["-e", "print(1)"]).fails("neap: LUA_INIT:1: bad\n");
 }
 
 #[test]
-fn statistics_at_exit() {
-    if !is_neap() {
-        return;
-    }
-    let ran = neap(&["--gc-stats", "-e", "for i = 1, 100000 do local t = {} t.t = t end print('out')"]);
-    assert_eq!((ran.out.as_str(), ran.code), ("out\n", Some(0)));
-    assert!(ran.err.contains("pause"), "{}", ran.err);
+fn paths_come_from_the_environment() {
+    let print = &["-e", "print(package.path:sub(1, 8))"];
+    run_with(&[("LUA_PATH", "/x/?.lua;;")], print).prints("/x/?.lua\n");
+    run_with(&[("LUA_PATH", "/x/?.lua"), ("LUA_PATH_5_4", "/y/?.lua")], print).prints("/y/?.lua\n");
+    run_with(&[("LUA_PATH", "/x/?.lua;;")], &["-E", print[0], print[1]]).prints("/usr/loc\n");
 }
 
 #[test]
-fn settings_of_the_collector_are_checked() {
-    if !is_neap() {
-        return;
-    }
-    let with = |value: &str| {
-        let mut command = common::command();
-        command.env("NEAP_GC", value).args(["-e", "print('ran')"]);
-        run(command, "")
+fn warnings_are_off_until_asked_for() {
+    assert_eq!(run(&["-e", "warn('a', 'b')"]).err, "");
+    assert_eq!(run(&["-W", "-e", "warn('a', 'b')"]).err, "Lua warning: ab\n");
+    assert_eq!(run(&["-e", "warn('a')", "-W", "-e", "warn('b')"]).err, "Lua warning: b\n");
+}
+
+// ---- the end of a program
+
+#[test]
+fn pending_variables_are_closed() {
+    let code = |exit| {
+        format!(
+            "local function var(name, fails)
+               return setmetatable({{}}, {{__close = function(_, e)
+                 print(name, type(e)) if fails then error('e', 0) end end}})
+             end
+             local a <close> = var('a')
+             local b <close> = var('b', true)
+             coroutine.wrap(function() local c <close> = var('c') {exit} end)()"
+        )
     };
-    for value in ["", "stress", "stress=100", "audit", "poison", "stress,audit,poison"] {
-        with(value).succeeds("ran\n");
+    let closed = run(&["-e", &code("os.exit(0, true)")]);
+    assert_eq!((closed.code, &*closed.out), (Some(0), "b\tnil\na\tstring\n"));
+    run(&["-e", &code("os.exit(0)")]).prints("");
+    assert_eq!(run(&["-e", &code("error('x', 0)")]).out, "c\tstring\nb\tstring\na\tstring\n");
+}
+
+#[test]
+fn finalizers_run_at_the_end_last_set_first() {
+    let make = "for i = 1, 4 do _G[i] = setmetatable({}, {__gc = function() io.write(i, ' ') end}) end ";
+    run(&["-e", make]).prints("4 3 2 1 ");
+    let failed = run(&["-e", &format!("{make} error('x', 0)")]);
+    assert_eq!((failed.code, &*failed.out), (Some(1), "4 3 2 1 "));
+    run(&["-e", &format!("{make} os.exit(0, true)")]).prints("4 3 2 1 ");
+    run(&["-e", &format!("{make} os.exit(0)")]).prints("");
+    // One that fails is told of by a warning; what finalizers create has none.
+    let warned = run(&["-W", "-e", "X = setmetatable({}, {__gc = function() error('bad', 0) end})"]);
+    assert_eq!((warned.code, &*warned.err), (Some(0), "Lua warning: error in __gc (bad)\n"));
+    run(&["-e", "function new() setmetatable({}, {__gc = function() io.write('x') new() end}) end new()"]).prints("x");
+    let exits = "X = setmetatable({}, {__gc = function() io.write('x') end})
+                 Y = setmetatable({}, {__gc = function() io.write('y') os.exit(3, true) end})";
+    let exits = run(&["-e", exits]);
+    assert_eq!((exits.code, &*exits.out), (Some(3), "yx"));
+}
+
+#[test]
+fn files_are_written_out_at_the_end() {
+    let folder = Folder::new("files");
+    folder.run(&["-e", "F = io.open('f', 'w') F:write('kept')"]).prints("");
+    folder.run(&["-e", "print(io.open('f'):read('a'))"]).prints("kept\n");
+}
+
+// ---- pipes and signals
+
+fn spawn(code: &str) -> Child {
+    let mut command = common::command();
+    command.args(["-e", code]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("a child")
+}
+
+/// Waits for the end, not too long.
+fn wait(child: &mut Child) -> (std::process::ExitStatus, String) {
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().expect("a child") {
+            Some(status) => break status,
+            None if start.elapsed() > LIMIT => {
+                child.kill().expect("a child that runs");
+                panic!("it runs on");
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let mut errors = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("UTF-8");
+    (status, errors)
+}
+
+/// Waits until the child has said that it is ready, then interrupts it.
+fn interrupt(child: &mut Child) {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    std::thread::sleep(Duration::from_millis(50));
+    signal(child);
+}
+
+fn signal(child: &Child) {
+    let id = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a child that runs");
+}
+
+const READY: &str = "print('ready') io.flush() ";
+
+#[test]
+fn a_closed_pipe_ends_the_program_quietly() {
+    let mut child = spawn("while true do print('line') end");
+    drop(child.stdout.take());
+    let (status, errors) = wait(&mut child);
+    assert_eq!((status.signal(), &*errors), (Some(13), ""));
+}
+
+#[test]
+fn an_interrupt_is_an_error() {
+    for waiting in ["while true do end", "local function f() return f() end f()", "repeat local x = {} until false", "io.read()"]
+    {
+        let mut child = spawn(&format!("{READY} {waiting}"));
+        interrupt(&mut child);
+        let (status, errors) = wait(&mut child);
+        assert_eq!(status.code(), Some(1), "{waiting}");
+        assert!(errors.starts_with("neap: ") && errors.lines().next().unwrap().ends_with("interrupted!"), "{errors}");
     }
-    for value in ["nonsense", "stress=0", "stress=x", "audit=1"] {
-        let ran = with(value);
-        assert_eq!((ran.out.as_str(), ran.code), ("", Some(1)), "{value}: {}", ran.err);
+}
+
+#[test]
+fn a_second_interrupt_kills() {
+    let mut child = spawn(&format!("{READY} while true do pcall(function() while true do end end) end"));
+    interrupt(&mut child);
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(child.try_wait().expect("a child").is_none());
+    signal(&child);
+    let (status, errors) = wait(&mut child);
+    assert_eq!((status.signal(), &*errors), (Some(2), ""));
+}
+
+// ---- of neap's own
+
+#[test]
+fn version_and_help() {
+    if !is_neap() {
+        return;
     }
-    for size in ["", "x", "12Q", "-5"] {
-        assert_eq!(neap(&["--heap-limit", size, "-e", ""]).code, Some(1), "{size:?}");
+    let version = format!("Neap {}  Lua 5.4\n", env!("CARGO_PKG_VERSION"));
+    feed(&["-v"], "print('not run')").prints(&version);
+    run(&["-v", "-e", "print(1)"]).prints(&format!("{version}1\n"));
+    let help = run(&["--help"]);
+    assert!(help.code == Some(0) && help.out.contains("--heap-limit"), "{help:?}");
+}
+
+#[test]
+fn interactive_without_a_terminal() {
+    if !is_neap() {
+        return;
     }
+    let talk = feed(&["-i", "-e", "x = 5"], "x\nfor i = 1, 2 do\nio.write(i)\nend\nerror('e', 0)\n");
+    let version = format!("Neap {}  Lua 5.4\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(talk.out, format!("{version}> 5\n> >> >> 12> > \n"));
+    assert!(talk.code == Some(0) && talk.err.starts_with("e\nstack traceback:\n"), "{talk:?}");
+}
+
+#[test]
+fn the_heap_has_a_limit() {
+    if !is_neap() {
+        return;
+    }
+    let grow = "local t = {} for i = 1, 1e8 do t[i] = {} end";
+    run(&["--heap-limit", "8M", "-e", grow]).fails("neap: not enough memory\n");
+    // What a failed call held is given back.
+    let again = format!("for i = 1, 3 do print(pcall(function() {grow} end)) end print(#string.rep('x', 1e6))");
+    run(&["--heap-limit=8M", "-e", &again]).prints(&format!("{}1000000\n", "false\tnot enough memory\n".repeat(3)));
+    run(&["--heap-limit", "8X"]).fails("neap: '8X' is not a size");
+    run(&["--heap-limit", "1"]).fails("neap: cannot create state: not enough memory\n");
+}
+
+#[test]
+fn statistics() {
+    if !is_neap() {
+        return;
+    }
+    let code = "local function round() for i = 1, 1e5 do local t = {{}} end end round()";
+    for end in ["", " os.exit(0)", " os.exit(0, true)"] {
+        let told = run(&["--gc-stats", "-e", &format!("{code}{end}")]);
+        assert_eq!((told.code, &*told.out), (Some(0), ""));
+        let line = told.err.lines().find(|line| line.starts_with("allocated")).expect("a line");
+        let objects: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+        assert!(objects >= 200_000, "{}", told.err);
+        for word in ["reclaimed while young", "reclaimed by counting", "reclaimed in cycles", "epochs ", "epoch end ", "p99.9"] {
+            assert!(told.err.contains(word), "{word}: {}", told.err);
+        }
+    }
+}
+
+#[test]
+fn settings_of_the_collector() {
+    if !is_neap() {
+        return;
+    }
+    let code = ["-e", "local t = {} for i = 1, 300 do t[i % 10] = {t} end print(#t)"];
+    for setting in ["stress", "stress=5,audit", "poison", "stress=2, poison, audit"] {
+        run_with(&[("NEAP_GC", setting)], &code).prints("9\n");
+    }
+    run_with(&[("NEAP_GC", "stres")], &code).fails("neap: NEAP_GC: 'stres' is not one of ");
+    run_with(&[("NEAP_GC", "stres")], &["-E", code[0], code[1]]).prints("9\n");
 }

@@ -1,5 +1,6 @@
 //! The instruction set and the compiled form of a function. Pure: knows neither the heap nor the interpreter.
 
+pub mod chunk;
 mod disasm;
 mod layout;
 mod op;
@@ -7,6 +8,7 @@ mod proto;
 mod verify;
 
 pub use disasm::disassemble;
+pub use layout::{Aux, Layout, Role};
 pub use op::{Instr, Op};
 pub use proto::{Const, LocalVar, Proto, UpvalDesc};
 pub use verify::verify;

@@ -19,7 +19,6 @@ pub use args::{Options, Step};
 pub use session::{Session, Status};
 
 use crate::repl;
-use crate::vm::Vm;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;

@@ -7,7 +7,7 @@
 use super::signals::Interruptible;
 use crate::stdlib;
 use crate::value::{Gc, Str, Value};
-use crate::vm::{Args, Event, Mode, Throw, Vm};
+use crate::vm::{Args, Event, Throw, Vm};
 use neap_gc::Config;
 
 /// How a chunk ended; an error has been reported.
@@ -53,8 +53,7 @@ impl Session {
 
     /// Runs a chunk given as text.
     pub fn run_text(&mut self, text: &[u8], name: &[u8]) -> Status {
-        let result =
-            self.vm.load(text, name, Mode { text: true, binary: false }).and_then(|chunk| self.call(Value::closure(chunk), &[]));
+        let result = self.vm.load(text, name).and_then(|chunk| self.call(Value::closure(chunk), &[]));
         self.report(result.map(drop))
     }
 
@@ -166,6 +165,7 @@ fn message_handler(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             vm.intern(format!("(error object is a {kind} value)").as_bytes())?
         }
     };
-    let text = vm.traceback(Some(message.bytes()), 1);
+    let thread = vm.current_thread();
+    let text = vm.traceback(thread, Some(message.bytes()), 1);
     vm.ret_str(&text)
 }

@@ -37,9 +37,11 @@ impl Emitter<'_, '_> {
             // The last value goes straight to its target.
             let (last, others) = (values.range().end - 1, List { len: values.len - 1, ..values });
             self.adjusted(others, count - 1)?;
+            let free = self.free;
             if let Some(place) = places.pop() {
                 self.store_value(place, ast.lists[last], line)?;
             }
+            self.free = free;
         } else {
             self.adjusted(values, count)?;
         }

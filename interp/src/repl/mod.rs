@@ -12,7 +12,6 @@ pub use plain::PlainLines;
 
 use crate::cli::{Session, complain};
 use crate::value::Value;
-use crate::vm::Mode;
 use std::io::IsTerminal;
 
 /// What came instead of a prompt's answer, or the answer.
@@ -34,14 +33,15 @@ pub trait Lines {
 
 /// Talks to the user: on a terminal with line editing and history, else with what the standard input gives.
 pub fn interact(session: &mut Session) {
-    let (input, output) = (std::io::stdin(), std::io::stdout());
-    if input.is_terminal() && output.is_terminal() {
+    let output = std::io::stdout();
+    if std::io::stdin().is_terminal() && output.is_terminal() {
         match terminal::TerminalLines::new() {
             Ok(mut lines) => return run(session, &mut lines),
             Err(error) => complain(None, format!("no line editing: {error}").as_bytes()),
         }
     }
-    run(session, &mut PlainLines::new(input.lock(), output));
+    let input = session.vm.lib.files.input_lines();
+    run(session, &mut PlainLines::new(input, output));
 }
 
 /// The loop, until the lines end.
@@ -105,9 +105,9 @@ fn read_chunk(session: &mut Session, lines: &mut dyn Lines) -> Chunk {
 fn read_line(session: &mut Session, lines: &mut dyn Lines, variable: &str, default: &[u8]) -> Input {
     let vm = &mut session.vm;
     let globals = vm.globals();
-    let prompt = vm.get_field(globals, variable).and_then(|value| match value {
-        Value::NIL => Ok(default.to_vec()),
-        value => vm.tostring(value).map(|text| text.bytes().to_vec()),
+    let prompt = vm.get_field(globals, variable).and_then(|value| match value.is_nil() {
+        true => Ok(default.to_vec()),
+        false => vm.tostring(value).map(|text| text.bytes().to_vec()),
     });
     let prompt = prompt.unwrap_or_else(|throw| {
         // I1: a prompt that can't be made is no reason to leave.
@@ -121,7 +121,7 @@ fn read_line(session: &mut Session, lines: &mut dyn Lines, variable: &str, defau
 
 /// Runs a chunk and prints its results.
 fn evaluate(session: &mut Session, text: &[u8]) {
-    let loaded = session.vm.load(text, CHUNK_NAME, Mode { text: true, binary: false });
+    let loaded = session.vm.load(text, CHUNK_NAME);
     match loaded.and_then(|chunk| session.call(Value::closure(chunk), &[])) {
         Ok(results) if results.is_empty() => {}
         Ok(results) => print(session, &results),

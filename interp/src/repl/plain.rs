@@ -1,31 +1,24 @@
 //! Lines from a pipe or a file, or from a terminal that can do nothing more.
 
 use super::{Input, Lines};
-use std::io::{BufRead, Write};
+use std::io::Write;
 
-pub struct PlainLines<R, W> {
-    input: R,
+pub struct PlainLines<I, W> {
+    input: I,
     output: W,
 }
 
-impl<R: BufRead, W: Write> PlainLines<R, W> {
-    pub fn new(input: R, output: W) -> Self {
+impl<I: Iterator<Item = Vec<u8>>, W: Write> PlainLines<I, W> {
+    pub fn new(input: I, output: W) -> Self {
         PlainLines { input, output }
     }
 }
 
-impl<R: BufRead, W: Write> Lines for PlainLines<R, W> {
+impl<I: Iterator<Item = Vec<u8>>, W: Write> Lines for PlainLines<I, W> {
     fn read(&mut self, prompt: &[u8]) -> Input {
         // Without a prompt it goes on all the same.
         let _ = self.output.write_all(prompt).and_then(|()| self.output.flush());
-        let mut line = Vec::new();
-        match self.input.read_until(b'\n', &mut line) {
-            Ok(count) if count > 0 => {
-                line.pop_if(|last| *last == b'\n');
-                Input::Line(line)
-            }
-            _ => Input::End,
-        }
+        self.input.next().map_or(Input::End, Input::Line)
     }
 
     fn remember(&mut self, _input: &[u8]) {}

@@ -41,7 +41,7 @@ fn history_file() -> Option<PathBuf> {
 
 impl Lines for TerminalLines {
     fn read(&mut self, prompt: &[u8]) -> Input {
-        match self.editor.readline(&String::from_utf8_lossy(prompt)) {
+        match self.editor.readline(&*String::from_utf8_lossy(prompt)) {
             Ok(line) => Input::Line(line.into_bytes()),
             Err(ReadlineError::Interrupted) => Input::Cancelled,
             Err(_) => Input::End,

@@ -1,13 +1,237 @@
 //! The debug library (§6.10). May import `support`, the machine.
 
 use super::support::{self, Functions};
-use crate::value::Value;
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{Gc, Tag, Thread, Value};
+use crate::vm::{Activation, Args, Throw, Vm};
+use std::io::{BufRead, Write};
 
-const FUNCTIONS: Functions = &[("getmetatable", getmetatable), ("getregistry", getregistry)];
+const FUNCTIONS: Functions = &[
+    ("debug", debug),
+    ("getinfo", getinfo),
+    ("getlocal", getlocal),
+    ("getmetatable", getmetatable),
+    ("getregistry", getregistry),
+    ("getupvalue", getupvalue),
+    ("getuservalue", getuservalue),
+    ("setlocal", setlocal),
+    ("setmetatable", setmetatable),
+    ("setupvalue", setupvalue),
+    ("setuservalue", setuservalue),
+    ("traceback", traceback),
+    ("upvalueid", upvalueid),
+    ("upvaluejoin", upvaluejoin),
+];
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     support::library(vm, "debug", FUNCTIONS).map(drop)
+}
+
+/// The thread that a call is about, and where its further arguments begin: the first one may be a thread.
+fn thread_argument(vm: &Vm, args: Args) -> (Gc<Thread>, usize) {
+    match vm.arg(args, 0).as_thread() {
+        Some(thread) => (thread, 1),
+        None => (vm.current_thread(), 0),
+    }
+}
+
+fn level(vm: &mut Vm, args: Args, i: usize, thread: Gc<Thread>) -> Result<Option<Activation>, Throw> {
+    let level = vm.check_int(args, i)?;
+    Ok(usize::try_from(level).ok().and_then(|level| vm.activation(thread, level)))
+}
+
+fn text_or_nil(vm: &mut Vm, text: Option<&[u8]>) -> Result<Value, Throw> {
+    match text {
+        Some(text) => vm.new_str(text),
+        None => Ok(Value::NIL),
+    }
+}
+
+/// Runs lines from the standard input, until one says `cont`.
+fn debug(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
+    let mark = vm.mark();
+    loop {
+        let mut errors = std::io::stderr();
+        // Nothing can be done if there is nobody to tell.
+        let _ = errors.write_all(b"lua_debug> ").and_then(|()| errors.flush());
+        let mut line = Vec::new();
+        if !matches!(std::io::stdin().lock().read_until(b'\n', &mut line), Ok(1..)) || line == b"cont\n" {
+            return Ok(0);
+        }
+        let result = match vm.load(&line, b"=(debug command)") {
+            Ok(f) => vm.call_protected(Value::closure(f), &[]),
+            Err(throw) => Err(throw),
+        };
+        if result.is_err() {
+            let error = vm.take_error();
+            vm.push(error)?;
+            if let Ok(message) = vm.tostring(error) {
+                let _ = errors.write_all(&[message.bytes(), b"\n"].concat());
+            }
+        }
+        vm.pop_to(mark);
+    }
+}
+
+fn traceback(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (thread, first) = thread_argument(vm, args);
+    let message = vm.arg(args, first);
+    if !message.is_nil() && !message.is_str() && !message.is_number() {
+        return vm.ret1(message);
+    }
+    let level = vm.opt_int(args, first + 1, (thread == vm.current_thread()) as i64)?;
+    let message = vm.coerce_to_str(message)?;
+    let text = vm.traceback(thread, message.map(|m| m.bytes()), usize::try_from(level).unwrap_or(usize::MAX));
+    vm.ret_str(&text)
+}
+
+fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (thread, first) = thread_argument(vm, args);
+    let options = support::opt_text(vm, args, first + 1, b"flnSrtu")?;
+    if options.first() == Some(&b'>') {
+        return Err(vm.arg_error(first + 1, "invalid option '>'"));
+    }
+    let mut f = vm.arg(args, first);
+    let mut at = None;
+    if !f.is_function() {
+        at = level(vm, args, first, thread)?;
+        match at {
+            Some(at) => f = vm.function_at(at),
+            None => return vm.ret1(Value::NIL),
+        }
+    }
+    if options.iter().any(|option| !b"SlnrutLf".contains(option)) {
+        return Err(vm.arg_error(first + 1, "invalid option"));
+    }
+    let table = vm.new_table(0, 16)?;
+    for option in options {
+        match option {
+            b'S' => {
+                let info = Vm::function_info(f);
+                let texts = [("source", &info.source[..]), ("short_src", &info.short_source), ("what", info.what.as_bytes())];
+                for (field, text) in texts {
+                    let text = vm.new_str(text)?;
+                    vm.set_field(table, field, text)?;
+                }
+                vm.set_field(table, "linedefined", Value::int(info.line_defined))?;
+                vm.set_field(table, "lastlinedefined", Value::int(info.last_line_defined))?;
+            }
+            b'l' => {
+                let line = at.and_then(|at| vm.line_at(at)).map_or(-1, i64::from);
+                vm.set_field(table, "currentline", Value::int(line))?;
+            }
+            b'u' => {
+                let proto = f.as_closure().map(|f| f.proto);
+                vm.set_field(table, "nups", Value::int(Vm::upvalue_count(f) as i64))?;
+                vm.set_field(table, "nparams", Value::int(proto.map_or(0, |p| p.num_params as i64)))?;
+                vm.set_field(table, "isvararg", Value::bool(proto.is_none_or(|p| p.is_vararg)))?;
+            }
+            b'n' => {
+                let name = at.and_then(|at| vm.name_at(at));
+                let what = vm.new_str(name.as_ref().map_or("", |name| name.what).as_bytes())?;
+                vm.set_field(table, "namewhat", what)?;
+                let name = text_or_nil(vm, name.as_ref().map(|name| &name.name[..]))?;
+                vm.set_field(table, "name", name)?;
+            }
+            b'r' => {
+                vm.set_field(table, "ftransfer", Value::int(0))?;
+                vm.set_field(table, "ntransfer", Value::int(0))?;
+            }
+            b't' => {
+                let tail = at.is_some_and(|at| vm.is_tail_call(at));
+                vm.set_field(table, "istailcall", Value::bool(tail))?;
+            }
+            b'L' => {
+                if let Some(lines) = Vm::active_lines(f) {
+                    let set = vm.new_table(0, lines.len())?;
+                    for line in lines {
+                        vm.raw_set(set, Value::int(line.into()), Value::TRUE)?;
+                    }
+                    vm.set_field(table, "activelines", Value::table(set))?;
+                }
+            }
+            _ => vm.set_field(table, "func", f)?,
+        }
+    }
+    vm.ret1(Value::table(table))
+}
+
+fn getlocal(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (thread, first) = thread_argument(vm, args);
+    let n = vm.check_int(args, first + 1)?;
+    let f = vm.arg(args, first);
+    if f.is_function() {
+        let name = Vm::parameter_name(f, n);
+        let name = text_or_nil(vm, name.as_deref())?;
+        return vm.ret1(name);
+    }
+    let Some(at) = level(vm, args, first, thread)? else { return Err(vm.arg_error(first, "level out of range")) };
+    match vm.local(at, n) {
+        Some((name, value)) => {
+            vm.ret_str(&name)?;
+            vm.push(value)?;
+            Ok(2)
+        }
+        None => vm.ret1(Value::NIL),
+    }
+}
+
+fn setlocal(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (thread, first) = thread_argument(vm, args);
+    let at = level(vm, args, first, thread)?;
+    let n = vm.check_int(args, first + 1)?;
+    let Some(at) = at else { return Err(vm.arg_error(first, "level out of range")) };
+    let value = vm.check_any(args, first + 2)?;
+    let name = vm.set_local(at, n, value)?;
+    let name = text_or_nil(vm, name.as_deref())?;
+    vm.ret1(name)
+}
+
+fn getupvalue(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let n = vm.check_int(args, 1)?;
+    let f = vm.check_function(args, 0)?;
+    let Some((name, value)) = Vm::upvalue(f, n) else { return Ok(0) };
+    vm.ret_str(&name)?;
+    vm.push(value)?;
+    Ok(2)
+}
+
+fn setupvalue(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let value = vm.check_any(args, 2)?;
+    let n = vm.check_int(args, 1)?;
+    let f = vm.check_function(args, 0)?;
+    match vm.set_upvalue(f, n, value)? {
+        Some(name) => vm.ret_str(&name),
+        None => Ok(0),
+    }
+}
+
+/// A function and the index of an upvalue of it.
+fn upvalue_arguments(vm: &mut Vm, args: Args, first: usize) -> Result<(Value, i64), Throw> {
+    let n = vm.check_int(args, first + 1)?;
+    Ok((vm.check_function(args, first)?, n))
+}
+
+fn upvalueid(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (f, n) = upvalue_arguments(vm, args, 0)?;
+    vm.ret1(Vm::upvalue_id(f, n).map_or(Value::NIL, Value::light))
+}
+
+fn upvaluejoin(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let mut sides = [(Value::NIL, 0); 2];
+    for (side, first) in [0, 2].into_iter().enumerate() {
+        sides[side] = upvalue_arguments(vm, args, first)?;
+        if Vm::upvalue_id(sides[side].0, sides[side].1).is_none() {
+            return Err(vm.arg_error(first + 1, "invalid upvalue index"));
+        }
+    }
+    let [(f, n), (g, m)] = sides;
+    for (i, f) in [(0, f), (2, g)] {
+        if f.as_closure().is_none() {
+            return Err(vm.arg_error(i, "Lua function expected"));
+        }
+    }
+    vm.join_upvalues(f, n, g, m)?;
+    Ok(0)
 }
 
 fn getmetatable(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -16,7 +240,45 @@ fn getmetatable(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     vm.ret1(meta.map_or(Value::NIL, Value::table))
 }
 
+fn setmetatable(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (value, meta) = (vm.arg(args, 0), vm.arg(args, 1));
+    if args.count() < 2 || !meta.is_nil() && !meta.is_table() {
+        return Err(vm.arg_type_error(args, 1, "nil or table"));
+    }
+    match value.tag() {
+        Tag::TABLE | Tag::USERDATA => vm.set_metatable(value, meta.as_table())?,
+        tag => vm.set_type_metatable(tag, meta.as_table()),
+    }
+    vm.ret1(value)
+}
+
 fn getregistry(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let registry = vm.registry();
     vm.ret1(Value::table(registry))
+}
+
+/// A userdata has one user value.
+fn getuservalue(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let n = vm.opt_int(args, 1, 1)?;
+    match vm.arg(args, 0).as_userdata() {
+        Some(userdata) if n == 1 => {
+            vm.push(userdata.user_value())?;
+            vm.push(Value::TRUE)?;
+            Ok(2)
+        }
+        _ => vm.ret1(Value::NIL),
+    }
+}
+
+fn setuservalue(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let n = vm.opt_int(args, 2, 1)?;
+    let Some(userdata) = vm.arg(args, 0).as_userdata() else { return Err(vm.arg_type_error(args, 0, "userdata")) };
+    let value = vm.check_any(args, 1)?;
+    if n != 1 {
+        return vm.ret1(Value::NIL);
+    }
+    match userdata.set_user_value(&mut vm.heap, value) {
+        Ok(()) => vm.ret1(Value::userdata(userdata)),
+        Err(_) => Err(vm.memory_error()),
+    }
 }

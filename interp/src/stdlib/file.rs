@@ -116,12 +116,8 @@ impl Stream {
         self.flush()?;
         self.taken = 0;
         self.input.resize(BUFFER, 0);
-        let count = loop {
-            match self.file.read(&mut self.input) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result,
-            }
-        };
+        // A read that a signal has interrupted is not tried again: the user wants out.
+        let count = self.file.read(&mut self.input);
         self.input.truncate(*count.as_ref().unwrap_or(&0));
         count.map(|count| count > 0)
     }

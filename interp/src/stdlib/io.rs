@@ -101,6 +101,18 @@ impl Files {
         }
     }
 
+    /// Reads all that is left of the standard input.
+    pub fn read_input(&self, to: &mut Vec<u8>) -> io::Result<usize> {
+        *to = with(&self.standard[0], |stream| stream.read_all(Str::MAX_LEN))?;
+        Ok(to.len())
+    }
+
+    /// Reads lines of the standard input, without their newlines, as a script would; nothing at its end.
+    pub fn input_lines(&self) -> impl Iterator<Item = Vec<u8>> + 'static {
+        let input = self.standard[0].clone();
+        std::iter::from_fn(move || with(&input, |stream| stream.read_line(false, Str::MAX_LEN)).ok().flatten())
+    }
+
     fn enter(&mut self, stream: Stream) -> Shared {
         let shared = Rc::new(RefCell::new(Some(stream)));
         if self.others.len() == self.others.capacity() {

@@ -19,7 +19,7 @@ mod collector;
 mod coroutine;
 mod debug;
 mod io;
-mod load;
+pub(crate) mod load;
 mod math;
 mod os;
 mod package;

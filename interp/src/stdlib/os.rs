@@ -2,6 +2,7 @@
 
 use super::date::{Date, Field, Fields, check_field};
 use super::file::error_text;
+use super::fault::Fault;
 use super::support::{self, Functions, integer_of, raise, text, until_zero};
 use crate::value::{Gc, Table, Value};
 use crate::vm::{Args, Throw, Vm};
@@ -40,6 +41,8 @@ pub fn path(bytes: &[u8]) -> &Path {
 pub fn file_result(vm: &mut Vm, result: io::Result<()>, name: Option<&[u8]>) -> Result<u32, Throw> {
     match result {
         Ok(()) => vm.ret1(Value::TRUE),
+        // The user wants out: it need not wait for the next safepoint, which may never come.
+        Err(error) if error.kind() == io::ErrorKind::Interrupted && support::interrupted(vm) => Err(raise(vm, Fault::Interrupted)),
         Err(error) => {
             let (message, code) = error_text(&error);
             vm.push(Value::NIL)?;
@@ -185,11 +188,9 @@ fn exit(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         _ => vm.opt_int(args, 0, 0)? as i32,
     };
     if vm.arg(args, 1).is_truthy() {
-        vm.heap.queue_all_finalizers();
-        vm.run_finalizers(vm.mark());
+        vm.close();
     }
-    vm.lib.files.flush_all();
-    std::process::exit(status)
+    vm.exit(status)
 }
 
 fn getenv(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

@@ -22,8 +22,10 @@ pub fn open(vm: &mut Vm) -> Result<(), Throw> {
         vm.raw_set(searchers, Value::int(i as i64 + 1), searcher)?;
     }
     vm.set_field(library, "searchers", Value::table(searchers))?;
+    let registry = vm.registry();
+    let ignore = vm.get_field(registry, "LUA_NOENV")?.is_truthy();
     for (field, variable, default) in [("path", "LUA_PATH", PATH), ("cpath", "LUA_CPATH", CPATH)] {
-        let path = vm.new_str(&path_setting(variable, default))?;
+        let path = vm.new_str(&path_setting(variable, default, ignore))?;
         vm.set_field(library, field, path)?;
     }
     let config = vm.new_str(b"/\n;\n?\n!\n-\n")?;
@@ -37,8 +39,11 @@ pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     vm.set_field(globals, "require", require)
 }
 
-/// A search path from the environment, in which ";;" stands for the default.
-fn path_setting(variable: &str, default: &str) -> Vec<u8> {
+/// A search path from the environment (unless that is to be ignored), in which ";;" stands for the default.
+fn path_setting(variable: &str, default: &str, ignore: bool) -> Vec<u8> {
+    if ignore {
+        return default.into();
+    }
     let value = std::env::var_os(format!("{variable}_5_4")).or_else(|| std::env::var_os(variable));
     let Some(value) = value else { return default.into() };
     let value = value.into_vec();

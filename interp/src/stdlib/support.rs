@@ -29,6 +29,11 @@ pub fn raise(vm: &mut Vm, fault: Fault) -> Throw {
     }
 }
 
+/// Whether somebody has asked for an interrupt.
+pub fn interrupted(vm: &Vm) -> bool {
+    vm.poll.load(Ordering::Relaxed) & poll::INTERRUPT != 0
+}
+
 /// The hook of long loops: whether nobody has asked for an interrupt.
 pub fn go_on(vm: &Vm) -> impl FnMut() -> bool + 'static {
     let word = vm.poll.clone();
@@ -44,7 +49,7 @@ impl Rounds {
     pub fn next(&mut self, vm: &mut Vm) -> Result<(), Throw> {
         const POLL: u32 = 1 << 12;
         self.0 = self.0.wrapping_add(1);
-        if self.0 & (POLL - 1) == 0 && vm.poll.load(Ordering::Relaxed) & poll::INTERRUPT != 0 {
+        if self.0 & (POLL - 1) == 0 && interrupted(vm) {
             return Err(raise(vm, Fault::Interrupted));
         }
         Ok(())

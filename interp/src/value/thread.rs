@@ -31,6 +31,10 @@ pub mod frame_flags {
     pub const TAIL: u16 = 1 << 10;
     /// A finalizer, run between two instructions of the frame below.
     pub const FINALIZER: u16 = 1 << 11;
+    /// A hook, likewise.
+    pub const HOOK: u16 = 1 << 12;
+    /// The caller is no Lua function, but a protected call or none at all: no fast path for the return.
+    pub const DETACHED: u16 = 1 << 13;
 }
 
 /// An activation.

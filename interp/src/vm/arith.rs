@@ -24,7 +24,7 @@ pub enum Arith {
 }
 
 impl Arith {
-    fn event(self) -> Event {
+    pub(super) fn event(self) -> Event {
         match self {
             Arith::Add => Event::Add,
             Arith::Sub => Event::Sub,
@@ -43,7 +43,7 @@ impl Arith {
         }
     }
 
-    fn is_bitwise(self) -> bool {
+    pub(super) fn is_bitwise(self) -> bool {
         matches!(self, Arith::BAnd | Arith::BOr | Arith::BXor | Arith::Shl | Arith::Shr | Arith::BNot)
     }
 }
@@ -119,9 +119,9 @@ fn on_numbers(op: Arith, x: Value, y: Value) -> Result<Value, &'static str> {
             Arith::Sub => return Ok(Value::int(x.wrapping_sub(y))),
             Arith::Mul => return Ok(Value::int(x.wrapping_mul(y))),
             Arith::Unm => return Ok(Value::int(x.wrapping_neg())),
-            Arith::IDiv if y == 0 => return Err("attempt to perform 'n//0'"),
+            Arith::IDiv if y == 0 => return Err("attempt to divide by zero"),
             Arith::IDiv => return Ok(Value::int(int_floor_div(x, y))),
-            Arith::Mod if y == 0 => return Err("attempt to perform 'n%%0'"),
+            Arith::Mod if y == 0 => return Err("attempt to perform 'n%0'"),
             Arith::Mod => return Ok(Value::int(int_mod(x, y))),
             _ => {}
         }
@@ -196,14 +196,14 @@ fn int_float_order(i: i64, f: f64) -> Option<Ordering> {
 impl Vm {
     /// The operation without metamethods; `None`: an operand is not a number.
     fn plain_arith(&mut self, op: Arith, x: Value, y: Value) -> Option<Result<Value, Throw>> {
-        // Bitwise operations on strings are the string metatable's in the reference; the effect is the same.
         let (Some(a), Some(b)) = (coerce_number(x), coerce_number(y)) else { return None };
         Some(match on_numbers(op, a, b) {
             Ok(v) => Ok(v),
-            Err(message) if op.is_bitwise() => {
-                let culprit = if exact_int(a).is_none() { x } else { y };
-                Err(self.representation_error(message, culprit))
+            Err(_) if op.is_bitwise() && x.is_number() && y.is_number() => {
+                let culprit = if exact_int(x).is_none() { x } else { y };
+                Err(self.representation_error(culprit))
             }
+            Err(_) if op.is_bitwise() => Err(self.arith_error(op, x, y)),
             Err(message) => Err(self.runtime_error(message.as_bytes())),
         })
     }
@@ -247,16 +247,6 @@ impl Vm {
             Some(v) => v,
             None => Err(self.arith_error(op, x, y)),
         }
-    }
-
-    fn arith_error(&mut self, op: Arith, x: Value, y: Value) -> Throw {
-        if op.is_bitwise() {
-            // Numbers and strings that read as numbers are no culprits here.
-            let culprit = if coerce_number(x).is_none() { x } else { y };
-            return self.operand_error("perform bitwise operation on", culprit);
-        }
-        let culprit = if coerce_number(x).is_none() { x } else { y };
-        self.operand_error("perform arithmetic on", culprit)
     }
 
     /// A comparison by metamethod, for the instruction in progress.

@@ -227,21 +227,31 @@ impl Vm {
 
     /// Calls a value from a native function. The results stand at the top of the stack; their number is returned. A safepoint (V1).
     pub fn call_values(&mut self, f: Value, args: &[Value], wanted: i16) -> Result<u32, Throw> {
+        self.call_values_as(0, f, args, wanted)
+    }
+
+    /// The same with flags for the frame.
+    #[inline]
+    pub(super) fn call_values_as(&mut self, flags: u16, f: Value, args: &[Value], wanted: i16) -> Result<u32, Throw> {
         let func = self.top;
         self.check_stack(func + 1 + args.len() + limits::NATIVE_SLOTS)?;
         self.set_slot(func, f);
         for (i, &v) in args.iter().enumerate() {
             self.set_slot(func + 1 + i, v);
         }
-        self.call_at(func, args.len(), wanted)?;
+        self.call_at_as(flags, func, args.len(), wanted)?;
         Ok((self.top - func) as u32)
     }
 
     /// Calls the value in slot `func` with the arguments behind it; the results begin at `func`, and the top is their end.
     pub(crate) fn call_at(&mut self, func: usize, nargs: usize, wanted: i16) -> Result<(), Throw> {
+        self.call_at_as(0, func, nargs, wanted)
+    }
+
+    fn call_at_as(&mut self, flags: u16, func: usize, nargs: usize, wanted: i16) -> Result<(), Throw> {
         self.enter_host()?;
         let frames = self.frame_count;
-        let result = match self.precall(func, nargs, wanted, frame_flags::FRESH) {
+        let result = match self.precall(func, nargs, wanted, flags | frame_flags::FRESH) {
             Ok(Flow::Exit) => Ok(()),
             Ok(_) => self.execute(),
             // Not callable, or no stack: there is no frame yet.

@@ -15,7 +15,7 @@ impl Vm {
             if !is_text(x) || !is_text(y) {
                 let handler = self.binary_handler(Event::Concat, x, y);
                 if handler.is_nil() {
-                    return Err(self.concat_error(x, y));
+                    return Err(self.concat_error(a + n - 2));
                 }
                 // The rest is taken up when the handler has returned; how much that is stands in the last operand's slot.
                 let f = self.frame();

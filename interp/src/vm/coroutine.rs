@@ -17,7 +17,7 @@ impl Vm {
 
     pub(super) fn begin_resume(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
         let Some(co) = self.slot(func + 1).as_thread().filter(|_| nargs > 0) else {
-            return Err(self.type_error(0, "coroutine"));
+            return Err(self.type_error(0, "thread"));
         };
         self.frame().flags |= frame_flags::RESUME;
         self.resume(co, func + 2, nargs - 1)
@@ -66,7 +66,7 @@ impl Vm {
             // The frame of the yield returns the values.
             self.deliver(at, n)
         } else {
-            self.precall(at - 1, n, -1, 0)
+            self.precall(at - 1, n, -1, frame_flags::DETACHED)
         };
         match result {
             Ok(flow) => Ok(flow),

@@ -1,75 +1,221 @@
-//! Names for messages: what variable an operand came from, and by what name a function was called.
+//! Names from code: which variable, constant or field a register holds, and as what a function was called.
+//!
+//! The code is executed symbolically: what was the last instruction that set a register, and what does it say about its value? The
+//! answers are those of the reference implementation, for the same source.
+//!
+//! * **D1** An instruction behind a forward jump that ends before the place in question may not have been executed: what it sets has no name.
+//!
+//! Imports `bytecode` and `value` only.
 
-use super::{Throw, Vm};
-use crate::value::{Tag, Value};
+use super::Event;
+use crate::bytecode::{Aux, Instr, Layout, Op, Role};
+use crate::value::ProtoCell;
 
-impl Vm {
-    /// `attempt to <what> a <type> value (<variable>)`
-    #[cold]
-    pub(crate) fn operand_error(&mut self, what: &str, culprit: Value) -> Throw {
-        let mut text = format!("attempt to {what} a ").into_bytes();
-        text.extend_from_slice(&self.type_name_of(culprit));
-        text.extend_from_slice(b" value");
-        text.extend_from_slice(&self.variable_info(culprit));
-        self.runtime_error(&text)
+/// What something is and is called: `local 'x'`, `method 'm'`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Name<'p> {
+    pub what: &'static str,
+    pub name: &'p [u8],
+}
+
+impl<'p> Name<'p> {
+    pub(super) fn new(what: &'static str, name: &'p [u8]) -> Name<'p> {
+        Name { what, name }
     }
 
-    #[cold]
-    pub(crate) fn call_error(&mut self, f: Value, _func: usize) -> Throw {
-        self.operand_error("call", f)
+    fn is_variable(self) -> bool {
+        self.what == "local" || self.what == "upvalue"
+    }
+}
+
+/// What stands for a name that is not known.
+const UNKNOWN: &[u8] = b"?";
+const ENV: &[u8] = b"_ENV";
+
+impl ProtoCell {
+    fn instr(&self, pc: usize) -> Option<Instr> {
+        self.body().code.get(pc).map(|word| Instr(word.get()))
     }
 
-    #[cold]
-    pub(crate) fn index_error(&mut self, object: Value, _key: Value) -> Throw {
-        self.operand_error("index", object)
+    /// The word after an instruction.
+    fn aux(&self, pc: usize) -> usize {
+        self.body().code.get(pc + 1).map_or(0, |word| word.get()) as usize
     }
 
-    #[cold]
-    pub(crate) fn concat_error(&mut self, x: Value, y: Value) -> Throw {
-        let culprit = if x.is_str() || x.is_number() { y } else { x };
-        self.operand_error("concatenate", culprit)
+    /// The local variable that a register holds at an instruction.
+    pub(super) fn local_at(&self, register: usize, pc: usize) -> Option<&crate::bytecode::LocalVar> {
+        let locals = self.body().locals.iter();
+        let mut active = locals.filter(|v| v.start_pc as usize <= pc && pc < v.end_pc as usize);
+        active.find(|v| v.register as usize == register)
     }
 
-    #[cold]
-    pub(crate) fn order_error(&mut self, x: Value, y: Value) -> Throw {
-        let (a, b) = (self.type_name_of(x), self.type_name_of(y));
-        let mut text = b"attempt to compare ".to_vec();
-        if a == b {
-            text.extend_from_slice(b"two ");
-            text.extend_from_slice(&a);
-            text.extend_from_slice(b" values");
-        } else {
-            text.extend_from_slice(&a);
-            text.extend_from_slice(b" with ");
-            text.extend_from_slice(&b);
+    pub(super) fn upvalue_name(&self, index: usize) -> &[u8] {
+        self.body().upvals.get(index).and_then(|u| u.name.as_deref()).unwrap_or(UNKNOWN)
+    }
+
+    fn constant_name(&self, index: usize) -> Option<&[u8]> {
+        self.body().consts.get(index).and_then(|k| k.as_str()).map(|s| s.bytes())
+    }
+
+    /// The name of a field: the key of an instruction with an aux word.
+    fn field_name(&self, pc: usize) -> &[u8] {
+        self.constant_name(self.aux(pc) & 0xFFFF).unwrap_or(UNKNOWN)
+    }
+
+    /// The instruction before `pc` that has set a register, if that is certain (D1).
+    fn setter(&self, pc: usize, register: usize) -> Option<usize> {
+        let (mut at, mut found, mut conditional_before) = (0, None, 0);
+        while at < pc {
+            let i = self.instr(at)?;
+            let (op, a) = (i.op(), i.a() as usize);
+            let sets = match op {
+                Op::LoadNil => (a..=a + i.b() as usize).contains(&register),
+                Op::Call | Op::TailCall => register >= a,
+                Op::TForCall => register >= a + 4,
+                Op::VarArg => {
+                    register == a || i.c() == 0 && register > a || (a..(a + i.c() as usize).saturating_sub(1)).contains(&register)
+                }
+                Op::SelfField | Op::SelfReg => register == a || register == a + 1,
+                Op::ForPrep | Op::ForLoop => (a..a + 4).contains(&register),
+                Op::TForLoop => register == a + 2,
+                Op::Jmp => {
+                    let target = (at as i64 + 1 + i.get_sj() as i64).max(0) as usize;
+                    if target <= pc {
+                        conditional_before = conditional_before.max(target);
+                    }
+                    false
+                }
+                _ => register == a && matches!(op.layout(), Layout::Abc([Role::Write, ..]) | Layout::ABx(Role::Write, _)),
+            };
+            if sets {
+                found = (at >= conditional_before).then_some(at);
+            }
+            at += if op.aux() == Aux::None { 1 } else { 2 };
         }
-        self.runtime_error(&text)
+        found
     }
 
-    #[cold]
-    pub(crate) fn representation_error(&mut self, _message: &str, culprit: Value) -> Throw {
-        let mut text = b"number".to_vec();
-        text.extend_from_slice(&self.variable_info(culprit));
-        text.extend_from_slice(b" has no integer representation");
-        self.runtime_error(&text)
-    }
-
-    #[cold]
-    pub(crate) fn unclosable_error(&mut self, _slot: usize) -> Throw {
-        self.runtime_error(b"variable got a non-closable value")
-    }
-
-    /// ` (local 'x')` and the like, or nothing.
-    fn variable_info(&self, _culprit: Value) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// The name by which the running native function was called, and whether as a method.
-    pub(crate) fn called_name(&self) -> (Vec<u8>, bool) {
-        let f = self.slot(self.frame().func as usize);
-        match f.tag() {
-            Tag::NATIVE => (f.as_native().map_or("?", |n| n.name).as_bytes().to_vec(), false),
-            _ => (b"?".to_vec(), false),
+    /// Where the value of a register comes from: a variable or a constant, or else the instruction that made it.
+    fn origin(&self, mut pc: usize, mut register: usize) -> Result<Name<'_>, Option<usize>> {
+        loop {
+            if let Some(local) = self.local_at(register, pc) {
+                return Ok(Name::new("local", &local.name));
+            }
+            pc = self.setter(pc, register).ok_or(None)?;
+            let Some(i) = self.instr(pc) else { return Err(None) };
+            let constant = match i.op() {
+                // Registers fall, so this ends.
+                Op::Move | Op::GetBox if (i.b() as usize) < register && i.b() < i.a() => {
+                    register = i.b() as usize;
+                    continue;
+                }
+                Op::GetUpval => return Ok(Name::new("upvalue", self.upvalue_name(i.b() as usize))),
+                Op::LoadK => self.constant_name(i.bx() as usize),
+                Op::LoadKX => self.constant_name(self.aux(pc)),
+                _ => None,
+            };
+            return constant.map(|name| Name::new("constant", name)).ok_or(Some(pc));
         }
+    }
+
+    /// The name of a key in a register: only a constant has one.
+    fn key_name(&self, pc: usize, register: usize) -> &[u8] {
+        match self.origin(pc, register) {
+            Ok(Name { what: "constant", name }) => name,
+            _ => UNKNOWN,
+        }
+    }
+
+    /// A field of the table in a register: a global, if that is `_ENV`.
+    fn field_kind(&self, pc: usize, table: usize) -> &'static str {
+        match self.origin(pc, table) {
+            Ok(of) if of.is_variable() && of.name == ENV => "global",
+            _ => "field",
+        }
+    }
+
+    /// What a register holds at an instruction.
+    pub(super) fn register_name(&self, pc: usize, register: usize) -> Option<Name<'_>> {
+        let pc = match self.origin(pc, register) {
+            Ok(name) => return Some(name),
+            Err(pc) => pc?,
+        };
+        let i = self.instr(pc)?;
+        let (b, c) = (i.b() as usize, i.c() as usize);
+        // The object copied by a method call is no result of it.
+        let is_result = register == i.a() as usize;
+        Some(match i.op() {
+            Op::GetTabUp => {
+                let kind = if self.upvalue_name(b) == ENV { "global" } else { "field" };
+                Name::new(kind, self.field_name(pc))
+            }
+            Op::GetField => Name::new(self.field_kind(pc, b), self.field_name(pc)),
+            Op::GetTable => Name::new(self.field_kind(pc, b), self.key_name(pc, c)),
+            Op::GetIndex => Name::new("field", b"integer index"),
+            Op::SelfField if is_result => Name::new("method", self.field_name(pc)),
+            Op::SelfReg if is_result => Name::new("method", self.key_name(pc, c)),
+            _ => return None,
+        })
+    }
+
+    /// The name of the function that an instruction calls, itself or as a metamethod.
+    pub(super) fn called_name(&self, pc: usize) -> Option<Name<'_>> {
+        let i = self.instr(pc)?;
+        let event = match i.op() {
+            Op::Call | Op::TailCall => return self.register_name(pc, i.a() as usize),
+            Op::TForCall => return Some(Name::new("for iterator", b"for iterator")),
+            Op::GetTabUp | Op::GetTable | Op::GetIndex | Op::GetField | Op::SelfField | Op::SelfReg => Event::Index,
+            Op::SetTabUp | Op::SetTable | Op::SetTableK | Op::SetIndex | Op::SetIndexK | Op::SetField | Op::SetFieldK => {
+                Event::NewIndex
+            }
+            Op::AddI | Op::AddK | Op::Add => Event::Add,
+            Op::SubK | Op::Sub => Event::Sub,
+            Op::MulK | Op::Mul => Event::Mul,
+            Op::ModK | Op::Mod => Event::Mod,
+            Op::PowK | Op::Pow => Event::Pow,
+            Op::DivK | Op::Div => Event::Div,
+            Op::IDivK | Op::IDiv => Event::IDiv,
+            Op::BAndK | Op::BAnd => Event::BAnd,
+            Op::BOrK | Op::BOr => Event::BOr,
+            Op::BXorK | Op::BXor => Event::BXor,
+            Op::ShlK | Op::Shl => Event::Shl,
+            Op::ShrK | Op::Shr => Event::Shr,
+            Op::Unm => Event::Unm,
+            Op::BNot => Event::BNot,
+            Op::Len => Event::Len,
+            Op::Concat => Event::Concat,
+            Op::Eq => Event::Eq,
+            Op::Lt | Op::LtI | Op::GtI => Event::Lt,
+            Op::Le | Op::LeI | Op::GeI => Event::Le,
+            Op::Close | Op::Return => Event::Close,
+            _ => return None,
+        };
+        Some(Name::new("metamethod", &event.name().as_bytes()[2..]))
+    }
+
+    /// The registers that the instruction may find fault with, in the order of its operands.
+    pub(super) fn operands(&self, pc: usize) -> impl Iterator<Item = usize> {
+        let (mut first, mut second) = (None, None);
+        if let Some(i) = self.instr(pc) {
+            match (i.op(), i.op().layout()) {
+                // Tables and the objects of assignments.
+                (Op::SetTable | Op::SetTableK | Op::SetIndex | Op::SetIndexK | Op::SetField | Op::SetFieldK, _) => {
+                    first = Some(i.a())
+                }
+                (Op::GetTable | Op::SelfReg, _) => first = Some(i.b()),
+                (_, Layout::Abc([Role::Write, Role::Read, last])) => {
+                    first = Some(i.b());
+                    second = (last == Role::Read).then_some(i.c());
+                }
+                _ => {}
+            }
+        }
+        first.into_iter().chain(second).map(usize::from)
+    }
+
+    /// The upvalue that an instruction indexes.
+    pub(super) fn indexed_upvalue(&self, pc: usize) -> Option<usize> {
+        let i = self.instr(pc)?;
+        matches!(i.op(), Op::GetTabUp | Op::SetTabUp).then_some(i.b() as usize)
     }
 }

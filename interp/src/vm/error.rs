@@ -39,6 +39,7 @@ impl Vm {
     pub fn memory_error(&mut self) -> Throw {
         let message = self.roots.memory_message;
         self.roots.error = message;
+        self.out_of_memory = true;
         // Message handlers are not called for it.
         self.handled = true;
         Throw(())
@@ -71,30 +72,17 @@ impl Vm {
 
     /// `chunk:line: ` of the function at a level (0: the innermost frame), or nothing.
     pub fn position(&self, level: usize) -> Vec<u8> {
-        let Some(index) = self.frame_count.checked_sub(level + 1) else { return Vec::new() };
-        let f = self.frame_at(index);
-        if !f.is_lua() {
-            return Vec::new();
-        }
-        let proto = f.closure().proto;
+        let at = self.activation(self.thread, level);
+        let Some((proto, pc)) = at.and_then(|at| self.instruction_at(at)) else { return Vec::new() };
         let mut out = crate::syntax::chunk_id(&proto.body().source);
-        out.push(b':');
-        match self.current_line(index) {
-            0 => out.push(b'?'),
-            line => out.extend_from_slice(line.to_string().as_bytes()),
+        match proto.line_at(pc) {
+            // A stripped function: only its own errors have a position, of sorts.
+            0 if level > 0 => return Vec::new(),
+            0 => out.extend_from_slice(b":-1"),
+            line => out.extend_from_slice(format!(":{line}").as_bytes()),
         }
         out.extend_from_slice(b": ");
         out
-    }
-
-    /// The line that a Lua frame is on; 0 if unknown.
-    pub fn current_line(&self, frame: usize) -> u32 {
-        let f = self.frame_at(frame);
-        if !f.is_lua() {
-            return 0;
-        }
-        let proto = f.closure().proto;
-        proto.line_at(proto.pc_index(f.pc).saturating_sub(1))
     }
 
     /// A warning of the runtime itself.

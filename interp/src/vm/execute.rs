@@ -848,7 +848,7 @@ impl Vm {
         let (l, s, i) = (limit.number(), step.number(), init.number());
         let Some(l) = l else { return Err(self.for_error("limit", limit)) };
         let Some(s) = s else { return Err(self.for_error("step", step)) };
-        let Some(i) = i else { return Err(self.for_error("initial", init)) };
+        let Some(i) = i else { return Err(self.for_error("initial value", init)) };
         if s == 0.0 {
             return Err(self.runtime_error(b"'for' step is zero"));
         }
@@ -860,11 +860,6 @@ impl Vm {
         self.set_slot(a + 2, Value::float(s));
         self.set_slot(a + 3, Value::float(i));
         Ok(false)
-    }
-
-    fn for_error(&mut self, what: &str, v: Value) -> Throw {
-        let _ = v;
-        self.runtime_error(format!("'for' {what}{} must be a number", if what == "initial" { " value" } else { "" }).as_bytes())
     }
 
     // ---- to-be-closed variables

@@ -172,7 +172,7 @@ impl Vm {
                 None => {
                     let handler = self.metamethod(object, Event::Index);
                     if handler.is_nil() {
-                        return Err(self.index_error(object, key));
+                        return Err(self.index_error(object));
                     }
                     handler
                 }
@@ -209,7 +209,7 @@ impl Vm {
                 None => {
                     let handler = self.metamethod(object, Event::NewIndex);
                     if handler.is_nil() {
-                        return Err(self.index_error(object, key));
+                        return Err(self.index_error(object));
                     }
                     handler
                 }

@@ -14,17 +14,20 @@ mod coroutine;
 mod debuginfo;
 mod error;
 mod execute;
+mod inspect;
 mod load;
 mod meta;
 mod native;
 mod protect;
 mod safepoint;
 mod stack;
+mod traceback;
+mod type_error;
 
 pub(crate) use arith::coerce_number;
 pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
 pub use error::Throw;
-pub use load::Mode;
+pub use inspect::{Activation, FunctionInfo, FunctionName};
 pub use meta::Event;
 pub use native::Args;
 pub use safepoint::Roots;
@@ -84,6 +87,8 @@ pub struct Vm {
     /// An error is being handled: the stack reserve is open.
     pub(crate) in_handler: bool,
     pub(crate) in_finalizer: bool,
+    /// The heap has refused memory: what can be given up is collected where the error is caught.
+    pub(crate) out_of_memory: bool,
     /// The interpreter is being closed: nothing gets a finalizer any more.
     pub(crate) closing: bool,
     /// Called when the program ends by [`Vm::exit`].
@@ -107,7 +112,8 @@ impl Vm {
             names.push(Gc::<Str>::intern(&mut heap, event.name().as_bytes())?);
         }
         let poll = heap.poll_word().clone();
-        let roots = Roots::new(main, globals, registry, names);
+        let mut roots = Roots::new(main, globals, registry, names);
+        roots.memory_message = Value::str(Gc::<Str>::intern(&mut heap, b"not enough memory")?);
         let mut vm = Vm {
             heap,
             roots,
@@ -124,6 +130,7 @@ impl Vm {
             handled: false,
             in_handler: false,
             in_finalizer: false,
+            out_of_memory: false,
             closing: false,
             at_exit: None,
             warnings: Default::default(),

@@ -27,7 +27,7 @@ impl Vm {
     }
 
     fn call_in_protected(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
-        match self.precall(func, nargs, -1, 0) {
+        match self.precall(func, nargs, -1, frame_flags::DETACHED) {
             Ok(flow) => Ok(flow),
             // Straight to the frame just made: no `execute` needs to see the error.
             Err(throw) => self.recover(throw),
@@ -134,15 +134,28 @@ impl Vm {
                 _ => {}
             }
             self.set_slot(func, Value::FALSE);
+            if std::mem::take(&mut self.out_of_memory) {
+                // What the failed call held is garbage now; finalizers wait for a calmer moment.
+                self.top = func + 2;
+                self.collect_with(func + 2, |heap, roots| {
+                    // SAFETY: M3: the frames above are gone, and the error stands in the stack.
+                    unsafe { heap.collect_full(roots) }
+                });
+            }
             return self.deliver(func, 2);
         }
     }
 
     /// Calls a function so that an error comes back as `Err`, with pending variables closed. For hosts and finalizers.
     pub fn call_protected(&mut self, f: Value, args: &[Value]) -> Result<(), Throw> {
+        self.call_protected_as(0, f, args)
+    }
+
+    /// The same with flags for the frame.
+    pub(super) fn call_protected_as(&mut self, flags: u16, f: Value, args: &[Value]) -> Result<(), Throw> {
         let top = self.top;
         let frames = self.frame_count;
-        let result = self.call_values(f, args, 0);
+        let result = self.call_values_as(flags, f, args, 0);
         let result = match result {
             Ok(_) => Ok(()),
             Err(throw) => {

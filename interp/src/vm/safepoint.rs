@@ -128,7 +128,7 @@ impl Vm {
         if !finalizer.is_function() {
             return;
         }
-        if self.call_protected(finalizer, &[object]).is_err() {
+        if self.call_protected_as(frame_flags::FINALIZER, finalizer, &[object]).is_err() {
             let error = self.take_error();
             let text = match error.as_str() {
                 Some(s) => s.bytes().to_vec(),

@@ -3,6 +3,8 @@
 //! `LUA_UNDER_TEST=/usr/bin/lua5.4 cargo test` puts another interpreter in neap's place: that is how the expectations
 //! themselves are checked.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
