@@ -51,11 +51,6 @@ impl<R: Runtime> Heap<R> {
         self.store.explicit.for_each(&self.store.memory, f);
     }
 
-    /// The most bytes that were ever committed.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
-    }
-
     /// Committed bytes that are free and go back to the system before long.
     pub fn idle_bytes(&self) -> usize {
         self.store.memory.idle_bytes()
@@ -64,10 +59,5 @@ impl<R: Runtime> Heap<R> {
     /// Gives memory back to the system that has been idle for a while, about `max` bytes. Says how many.
     pub fn purge(&mut self, now: Instant, max: usize) -> usize {
         self.store.memory.purge(now, max)
-    }
-
-    /// For tests: the next `n` requests to the system succeed, all later ones fail (`usize::MAX`: none does).
-    pub fn fail_after(&mut self, n: usize) {
-        self.store.memory.fail_after(n);
     }
 }
