@@ -1,5 +1,6 @@
 //! The instruction set and the compiled form of a function. Pure: knows neither the heap nor the interpreter.
 
+pub mod chunk;
 mod disasm;
 mod layout;
 mod op;

@@ -106,13 +106,13 @@ impl Emitter<'_, '_> {
                     Some(left) if Self::const_key(self.ast[left].kind).is_some() => (Operand::Expr(right), left),
                     _ => (left, right),
                 };
-                let a = self.operand(left)?;
                 if let Some(value) = small_int(self.ast[right].kind) {
-                    (Op::EqI, a, value, on)
+                    (Op::EqI, self.operand(left)?, value, on)
                 } else if let Some(index) = self.const_operand(right) {
-                    (Op::EqK, a, index, on)
+                    (Op::EqK, self.operand(left)?, index, on)
                 } else {
-                    (Op::Eq, a, self.any(right)?, on)
+                    let (a, b) = self.both(left, right)?;
+                    (Op::Eq, a, b, on)
                 }
             }
             _ => {
@@ -133,7 +133,7 @@ impl Emitter<'_, '_> {
                     };
                     (op, self.any(right)?, value, on)
                 } else {
-                    let (a, b) = (self.operand(left)?, self.any(right)?);
+                    let (a, b) = self.both(left, right)?;
                     match op {
                         BinaryOp::Lt => (Op::Lt, a, b, on),
                         BinaryOp::Le => (Op::Le, a, b, on),

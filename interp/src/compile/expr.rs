@@ -81,6 +81,20 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// Both operands of a binary operator. A variable in a box is read last, as one in a register is: what evaluating the
+    /// right operand assigns to it is seen.
+    pub fn both(&mut self, left: Operand, right: ExprId) -> Fallible<(u8, u8)> {
+        if let Operand::Expr(left) = left
+            && let ExprKind::Local(id) = self.ast[left].kind
+            && self.function.locals[id.0 as usize].captured
+            && let ExprKind::Call { .. } | ExprKind::Method { .. } | ExprKind::Paren(_) = self.ast[right].kind
+        {
+            let b = self.any(right)?;
+            return Ok((self.any(left)?, b));
+        }
+        Ok((self.operand(left)?, self.any(right)?))
+    }
+
     /// The value, one only, into `dst`; gives the register.
     pub fn value(&mut self, expr: ExprId, dst: Dst) -> Fallible<u8> {
         let node = self.ast[expr];
@@ -239,8 +253,11 @@ impl Emitter<'_, '_> {
                 self.free = free;
                 result = self.boolean(list, dst)?;
             } else {
-                let a = self.operand(left)?;
-                let (op, b) = self.right_operand(op, right)?;
+                let (op, constant) = self.select(op, right);
+                let (a, b) = match constant {
+                    Some(operand) => (self.operand(left)?, operand),
+                    None => self.both(left, right)?,
+                };
                 self.free = free;
                 result = self.place(dst)?;
                 self.line = line;
@@ -251,8 +268,8 @@ impl Emitter<'_, '_> {
         Ok(result)
     }
 
-    /// The opcode and last operand of an arithmetic operation.
-    fn right_operand(&mut self, op: BinaryOp, right: ExprId) -> Fallible<(Op, u8)> {
+    /// The opcode of an arithmetic operation, and its last operand if that is a constant in the instruction.
+    fn select(&mut self, op: BinaryOp, right: ExprId) -> (Op, Option<u8>) {
         let (with_register, with_const) = match op {
             BinaryOp::Add => (Op::Add, Op::AddK),
             BinaryOp::Sub => (Op::Sub, Op::SubK),
@@ -271,14 +288,14 @@ impl Emitter<'_, '_> {
             && op == BinaryOp::Add
             && let Ok(value) = i8::try_from(value)
         {
-            return Ok((Op::AddI, value as u8));
+            return (Op::AddI, Some(value as u8));
         }
         if let ExprKind::Int(_) | ExprKind::Float(_) = self.ast[right].kind
             && let Some(index) = self.const_operand(right)
         {
-            return Ok((with_const, index));
+            return (with_const, Some(index));
         }
-        Ok((with_register, self.any(right)?))
+        (with_register, None)
     }
 
     /// `a .. b .. c` is one instruction over registers in a row.

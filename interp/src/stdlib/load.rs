@@ -3,19 +3,21 @@
 use super::file::error_text;
 use super::os::path;
 use super::support::{opt_text, text, until_zero};
+use crate::bytecode::chunk;
 use crate::value::{Closure, Gc, Str, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::io::Read;
 
 /// Loads a chunk; with an environment, its first upvalue is that.
-fn load_chunk(vm: &mut Vm, chunk: &[u8], name: &[u8], allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
-    const BINARY_MARK: u8 = 0x1b;
-    let (kind, letter) = if chunk.first() == Some(&BINARY_MARK) { ("binary", b'b') } else { ("text", b't') };
+fn load_chunk(vm: &mut Vm, source: &[u8], name: &[u8], allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
+    let binary = source.first() == chunk::SIGNATURE.first();
+    let (kind, letter) = if binary { ("binary", b'b') } else { ("text", b't') };
     if !allowed.contains(&letter) {
         let allowed = String::from_utf8_lossy(until_zero(allowed));
         return Err(vm.plain_error(format!("attempt to load a {kind} chunk (mode is '{allowed}')").as_bytes()));
     }
-    let closure = vm.load(chunk, until_zero(name))?;
+    let name = until_zero(name);
+    let closure = if binary { vm.load_binary(source, name)? } else { vm.load(source, name)? };
     if let Some(environment) = environment
         && closure.num_upvals() > 0
     {

@@ -37,7 +37,7 @@ fn byte(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let text = text(vm, args, 0)?;
     let first = vm.opt_int(args, 1, 1)?;
     let from = start(first, text.len());
-    let last = if vm.arg(args, 2).is_nil() { from as i64 + 1 } else { vm.check_int(args, 2)? };
+    let last = vm.opt_int(args, 2, first)?;
     let to = end(last, text.len());
     let bytes = text.get(from..to).unwrap_or_default();
     support::reserve(vm, bytes.len(), "string slice too long")?;
@@ -57,8 +57,11 @@ fn char(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 }
 
 fn dump(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    vm.check_function(args, 0)?;
-    Err(vm.error("unable to dump given function"))
+    let function = vm.check_function(args, 0)?;
+    let strip = vm.arg(args, 1).is_truthy();
+    let Some(closure) = function.as_closure() else { return Err(vm.error("unable to dump given function")) };
+    let chunk = vm.dump(closure, strip);
+    vm.ret_str(&chunk)
 }
 
 fn len(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -104,7 +107,8 @@ fn rep(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         return vm.ret_str(b"");
     }
     let length = (unit.len() as i128 + separator.len() as i128) * i128::from(count) - separator.len() as i128;
-    let Some(length) = usize::try_from(length).ok().filter(|&length| length <= Str::MAX_LEN) else {
+    // The reference counts one more separator.
+    let Some(length) = usize::try_from(length).ok().filter(|&length| length + separator.len() <= pack::MAX_SIZE) else {
         return Err(vm.error("resulting string too large"));
     };
     // The result begins with any number of units with their separators behind them.

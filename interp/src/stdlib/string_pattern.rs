@@ -131,6 +131,7 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let (mut copied, mut from) = (0, 0);
     let mut last = None;
     let mut count = 0;
+    let mut changed = false;
     while count < limit && from <= subject.len() {
         let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { break };
         if Some(whole.end) != last {
@@ -138,7 +139,7 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             out.extend_from_slice(&subject[copied..whole.start]);
             // The argument is read anew: a call may have moved the stack, but not what stands in the slot.
             let replacement = vm.arg(args, 2);
-            replace(vm, &matcher, subject, &whole, &kind, replacement, &mut out)?;
+            changed |= replace(vm, &matcher, subject, &whole, &kind, replacement, &mut out)?;
             (copied, from) = (whole.end, whole.end);
             last = Some(whole.end);
         } else {
@@ -148,7 +149,7 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             break;
         }
     }
-    if count == 0 {
+    if !changed {
         let unchanged = vm.arg(args, 0);
         vm.push(unchanged)?;
     } else {
@@ -166,7 +167,7 @@ enum Replacement<'a> {
     Function,
 }
 
-/// Appends what replaces a match.
+/// Appends what replaces a match; `false` if that is the match itself.
 fn replace(
     vm: &mut Vm,
     matcher: &Matcher,
@@ -175,9 +176,9 @@ fn replace(
     kind: &Replacement,
     replacement: Value,
     out: &mut Vec<u8>,
-) -> Result<(), Throw> {
+) -> Result<bool, Throw> {
     let value = match kind {
-        Replacement::Text(text) => return matcher.expand(text, whole, out).map_err(|fault| raise(vm, fault)),
+        Replacement::Text(text) => return matcher.expand(text, whole, out).map(|()| true).map_err(|fault| raise(vm, fault)),
         Replacement::Table => {
             let key = capture(vm, matcher, subject, whole, 0)?;
             vm.index(replacement, key)?
@@ -192,8 +193,10 @@ fn replace(
     };
     if value.is_falsy() {
         out.extend_from_slice(&subject[whole.clone()]);
-    } else if !append(out, value) {
-        return Err(vm.error(format!("invalid replacement value (a {})", value.type_name())));
+        return Ok(false);
     }
-    Ok(())
+    if append(out, value) {
+        return Ok(true);
+    }
+    Err(vm.error(format!("invalid replacement value (a {})", value.type_name())))
 }

@@ -115,13 +115,12 @@ impl FunctionScope {
     /// Activates the next `count` declared variables; gives the first.
     pub fn activate(&mut self, count: usize) -> LocalId {
         let first = self.function.locals.len();
-        let mut register = self.register_level(self.active);
-        for variable in &mut self.variables[self.active..self.active + count] {
-            let local = self.function.locals.len();
+        // At most `MAX_LOCALS` are active, so registers do not run out.
+        let registers = self.register_level(self.active)..;
+        for (variable, register) in self.variables[self.active..self.active + count].iter_mut().zip(registers) {
+            let local = LocalId(self.function.locals.len() as u32);
             self.function.locals.push(Local { name: variable.name, register, captured: false });
-            variable.storage = Storage::Register(LocalId(local as u32));
-            // At most `MAX_LOCALS` are active.
-            register += 1;
+            variable.storage = Storage::Register(local);
         }
         self.active += count;
         LocalId(first as u32)

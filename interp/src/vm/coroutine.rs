@@ -17,7 +17,7 @@ impl Vm {
 
     pub(super) fn begin_resume(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
         let Some(co) = self.slot(func + 1).as_thread().filter(|_| nargs > 0) else {
-            return Err(self.type_error(0, "coroutine"));
+            return Err(self.type_error(0, "thread"));
         };
         self.frame().flags |= frame_flags::RESUME;
         self.resume(co, func + 2, nargs - 1)

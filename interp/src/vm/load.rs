@@ -1,17 +1,10 @@
 //! From source text to a closure.
 
 use super::{Throw, Vm};
-use crate::bytecode::{Const, Proto};
-use crate::value::{Closure, Gc, ProtoBody, ProtoCell, Str, UpBox, Value};
+use crate::bytecode::{Const, Proto, chunk};
+use crate::value::{Closure, Gc, ProtoBody, ProtoCell, Str, Tag, UpBox, Value};
 use neap_gc::OutOfMemory;
 use std::cell::Cell;
-
-/// What `load` accepts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mode {
-    pub text: bool,
-    pub binary: bool,
-}
 
 impl Vm {
     /// Compiles a chunk to a function with the globals as its `_ENV`. `Err`: the message is in flight.
@@ -22,6 +15,28 @@ impl Vm {
         };
         let globals = Value::table(self.roots.globals);
         self.link_main(proto, globals).map_err(|_| self.memory_error())
+    }
+
+    /// Takes up the function of a binary chunk, with the globals as its first upvalue. `Err`: the message is in flight.
+    pub fn load_binary(&mut self, chunk: &[u8], chunk_name: &[u8]) -> Result<Gc<Closure>, Throw> {
+        let proto = match chunk::undump(chunk) {
+            Ok(p) => p,
+            Err(problem) => {
+                let name = match chunk_name {
+                    [b'@' | b'=', name @ ..] => name,
+                    [0x1b, ..] => b"binary string",
+                    name => name,
+                };
+                return Err(self.plain_error(&[name, b": bad binary format (", problem.as_bytes(), b")"].concat()));
+            }
+        };
+        let globals = Value::table(self.roots.globals);
+        self.link_main(proto, globals).map_err(|_| self.memory_error())
+    }
+
+    /// The binary chunk of a function. Its upvalues are fresh when it is loaded.
+    pub fn dump(&self, closure: Gc<Closure>, strip: bool) -> Vec<u8> {
+        chunk::dump(&unlink(closure.proto), strip)
     }
 
     /// The closure of a main function; its first upvalue is `env`, the others are nil.
@@ -63,5 +78,30 @@ impl Vm {
             source: proto.source,
         };
         Gc::<ProtoCell>::new(&mut self.heap, body, proto.max_stack, proto.num_params, proto.is_vararg)
+    }
+}
+
+/// The prototype as it was before it was linked. (The nesting of functions is bounded by the parser and the verifier.)
+fn unlink(proto: Gc<ProtoCell>) -> Proto {
+    let body = proto.body();
+    let constant = |value: &Value| match value.tag() {
+        Tag::FALSE | Tag::TRUE => Const::Bool(value.is_truthy()),
+        Tag::INT => Const::Int(value.raw_int()),
+        Tag::FLOAT => Const::Float(value.raw_float()),
+        _ => value.as_str().map_or(Const::Nil, |text| Const::Str(text.bytes().into())),
+    };
+    Proto {
+        code: body.code.iter().map(Cell::get).collect(),
+        consts: body.consts.iter().map(constant).collect(),
+        protos: body.protos.iter().map(|&inner| unlink(inner)).collect(),
+        upvals: body.upvals.to_vec(),
+        num_params: proto.num_params,
+        is_vararg: proto.is_vararg,
+        max_stack: proto.max_stack,
+        line_defined: body.line_defined,
+        last_line_defined: body.last_line_defined,
+        lines: body.lines.to_vec(),
+        locals: body.locals.to_vec(),
+        source: body.source.clone(),
     }
 }

@@ -28,7 +28,6 @@ pub(crate) use arith::coerce_number;
 pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
 pub use error::Throw;
 pub use inspect::{Activation, FunctionInfo, FunctionName};
-pub use load::Mode;
 pub use meta::Event;
 pub use native::Args;
 pub use safepoint::Roots;
