@@ -84,11 +84,12 @@ impl Default for Files {
 }
 
 impl Files {
-    /// Writes to the standard output, in order with what scripts write to it.
+    /// Writes to the standard output, in order with what scripts write to it, and at once: as in the reference, who prints is seen printing, and
+    /// before any message that comes later.
     pub fn print(&self, bytes: &[u8]) {
         // As in the reference, nobody is told of an error.
         if let Some(stream) = self.standard[1].borrow_mut().as_mut() {
-            let _ = stream.write(bytes);
+            let _ = stream.write(bytes).and_then(|()| stream.flush());
         }
     }
 
