@@ -151,7 +151,8 @@ impl<R: Runtime> Heap<R> {
             Ref::from_ptr(cell)
         };
         if born & flags::CARDED != 0 {
-            self.cards(r).fill(0);
+            // All clean.
+            self.cards(r);
         }
         if born & flags::SPECIAL != 0 {
             self.col.young_special.push(r.addr(), &mut self.store);
@@ -392,6 +393,12 @@ impl<R: Runtime> Heap<R> {
         self.store.memory.set_limit(bytes);
     }
 
+    /// For tests: the next `n` requests to the operating system succeed, and all later ones fail. `usize::MAX`: none fails.
+    #[doc(hidden)]
+    pub fn fail_after(&mut self, n: usize) {
+        self.store.memory.fail_after(n);
+    }
+
     // ---- explicit blocks
 
     /// An explicit block of at least `size` bytes, 16-byte aligned, neither scanned nor freed by the collector.
@@ -416,6 +423,34 @@ impl<R: Runtime> Drop for Heap<R> {
     /// Runs the destructors of all cells; the memory goes in one piece.
     fn drop(&mut self) {
         self.ticker = None;
+        if std::env::var_os("NEAP_GC_STATS").is_some() {
+            for c in crate::observe::Cause::ALL {
+                let x = self.pauses.summary(c);
+                if x.count > 0 {
+                    eprintln!(
+                        "{:10} n {:8} p50 {:7} p99 {:7} p999 {:7} max {:8} us, total {:7} ms",
+                        c.name(),
+                        x.count,
+                        x.p50_ns / 1000,
+                        x.p99_ns / 1000,
+                        x.p999_ns / 1000,
+                        x.max_ns / 1000,
+                        x.total_ns / 1000000
+                    );
+                }
+            }
+            eprintln!("{:?}", self.col.counters);
+            eprintln!(
+                "used {} mapped {} peak {}, epoch_bytes {} phase {:?} events {} queue {}",
+                self.used_bytes(),
+                self.mapped_bytes(),
+                self.store.memory.peak_bytes(),
+                self.col.pacer.epoch_bytes,
+                self.col.phase,
+                self.col.events,
+                self.store.queue_bytes()
+            );
+        }
         let mut doomed = Vec::new();
         let mut id = 0;
         if R::KINDS.iter().any(|kind| kind.destructor) {

@@ -15,7 +15,7 @@ const SETTINGS: [(&str, Option<&str>); 2] = [("plain", None), ("stress", Some("s
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn main() {
-    let root = common::tests_folder().join("lua");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/lua");
     let mut scripts = Vec::new();
     collect(&root, &mut scripts);
     scripts.sort();

@@ -16,8 +16,8 @@ use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
 use std::ops::Range;
 
-/// Slots of a card.
-pub(crate) const CARD: usize = 64;
+/// Slots of a card: few, since a random write to a large array costs a card.
+pub(crate) const CARD: usize = crate::memory::CARD_SLOTS;
 /// The longest snapshot of one record.
 const RECORD_MAX: usize = CHUNK_WORDS - 2;
 

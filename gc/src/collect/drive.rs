@@ -2,7 +2,7 @@
 
 use super::Phase;
 use crate::heap::{Heap, RootSource};
-use crate::object::Runtime;
+use crate::object::{Ref, Runtime, STICKY, flags};
 
 /// A movement of the collector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,7 @@ impl<R: Runtime> Heap<R> {
         match what {
             Drive::EpochEnd => {
                 self.epoch_end(roots);
+                self.begin_idle_work();
                 true
             }
             Drive::EpochEndAndStart => {
@@ -52,6 +53,39 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
+    /// What the pacer would put off until there is more of it.
+    fn begin_idle_work(&mut self) {
+        let col = &mut self.col;
+        if col.phase != Phase::Idle {
+            return;
+        }
+        if col.stale_finalizable != 0 && col.turn_left == 0 {
+            col.stale_finalizable = 0;
+            col.turn_left = col.finalizable.len();
+        }
+        let waiting = col.tombs.len() + col.fin_wait.len() + col.weak_dead.len() + col.dead_holders;
+        if waiting != 0 && col.pass.is_none() {
+            self.start_pass(Phase::Idle);
+        }
+    }
+
+    /// The count of the cell is what it would be after four thousand million increments.
+    ///
+    /// # Safety
+    /// The cell is live or young.
+    #[doc(hidden)]
+    pub unsafe fn make_sticky(&mut self, cell: Ref) {
+        // SAFETY: by the caller.
+        let header = unsafe { cell.header() };
+        header.count.set(STICKY);
+        // R27: what has come to this had decrements.
+        self.col.events += 1;
+        if header.has(flags::YOUNG) {
+            // R1: a young cell with a count is one that a handle holds.
+            self.col.young_handles.push(cell.addr(), &mut self.store);
+        }
+    }
+
     #[doc(hidden)]
     pub fn phase(&self) -> Phase {
         self.col.phase
@@ -59,7 +93,8 @@ impl<R: Runtime> Heap<R> {
 
     fn phase_unit(&mut self) -> bool {
         match self.col.phase {
-            Phase::Idle | Phase::Drain => false,
+            Phase::Idle => self.turn_unit(),
+            Phase::Drain => false,
             Phase::Clear => self.clear_unit(),
             Phase::Mark | Phase::MarkAgain => self.mark_unit(),
             Phase::CleanValues | Phase::CleanKeys => self.pass_unit(),

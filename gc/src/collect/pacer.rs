@@ -21,7 +21,7 @@ const EPOCH_BYTES_MIN: usize = 64 << 10;
 const EPOCH_BYTES_FIRST: usize = 384 << 10;
 const EPOCH_BYTES_MAX: usize = 1 << 20;
 /// Bounds of the bytes allocated between two slices.
-const SLICE_BYTES_MIN: usize = 16 << 10;
+const SLICE_BYTES_MIN: usize = 4 << 10;
 const SLICE_BYTES_MAX: usize = 64 << 10;
 /// Words of log that end an epoch, per microsecond of the goal.
 const LOG_WORDS_PER_US: usize = 96;
@@ -29,15 +29,23 @@ const LOG_WORDS_PER_US: usize = 96;
 const STALE: Duration = Duration::from_millis(60);
 /// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
 const GROWTH_MIN: usize = 512 << 10;
-/// Growth, in percent of what the last cycle left, that starts a cycle: many events, few events.
-const GROWTH_EAGER: usize = 25;
-const GROWTH_LAZY: usize = 80;
+/// Growth, in percent of what the last cycle left, that starts a cycle: with many events, with few. Cycles that find little raise it.
+const EAGER_PERCENT: (usize, usize) = (20, 80);
+const LAZY_PERCENT: (usize, usize) = (60, 120);
+/// There are many events if each would have to have cut off no more than this to make up for the growth.
+const BYTES_PER_EVENT: usize = 512;
+/// Growth, in percent, during which a cycle should run from its begin to its end.
+const CYCLE_PERCENT: usize = 16;
+/// A cycle that only waits for an epoch end gets one after this many slices' worth of allocation.
+const EPOCH_SLICES: usize = 2;
+/// What a cycle costs, before one has been measured.
+const CYCLE_NS_PER_BYTE: f64 = 1.5;
 /// A passing over all holders is worth it for this many tombstones (and a quarter of the holders' number).
 const TOMBS_MIN: usize = 256;
 
 pub(crate) struct Pacer {
     goal: Duration,
-    epoch_bytes: usize,
+    pub epoch_bytes: usize,
     slice_bytes: usize,
     pub log_limit_words: usize,
     pub running: bool,
@@ -48,10 +56,18 @@ pub(crate) struct Pacer {
     pass_wait: u32,
     /// Bytes in use when the last cycle ended.
     base_bytes: usize,
-    /// Percent of growth that starts a cycle when there are few events; moves with what cycles find.
+    eager_percent: usize,
     lazy_percent: usize,
+    /// Whether the cycle under way began because of many events.
+    eager: bool,
+    /// When the cycle under way began: what the cycles had reclaimed, the bytes in use.
     reclaimed_before: u64,
     used_before: usize,
+    /// Time spent on the cycle under way, and what the last one took for each byte that was in use.
+    cycle_ns: u64,
+    cycle_ns_per_byte: f64,
+    /// The part of what is allocated that survives its epoch, by the last ones.
+    survival: f64,
     safepoints: u32,
 }
 
@@ -68,9 +84,14 @@ impl Pacer {
             last_epoch: Instant::now(),
             pass_wait: 0,
             base_bytes: 0,
-            lazy_percent: GROWTH_LAZY,
+            eager_percent: EAGER_PERCENT.0,
+            eager: false,
+            lazy_percent: LAZY_PERCENT.0,
             reclaimed_before: 0,
             used_before: 0,
+            cycle_ns: 0,
+            cycle_ns_per_byte: CYCLE_NS_PER_BYTE,
+            survival: 0.5,
             safepoints: 0,
         }
     }
@@ -85,7 +106,8 @@ impl Pacer {
         self.goal * 4 / 10
     }
 
-    fn learn(&mut self, epoch_end: Duration, young_bytes: usize) {
+    fn learn(&mut self, epoch_end: Duration, young_bytes: usize, survived: f64) {
+        self.survival = (self.survival * 0.75 + survived * 0.25).clamp(0.05, 1.0);
         let goal = self.epoch_goal();
         if epoch_end > goal {
             // Survivors and logs are in proportion to the budget; what is not can't be helped by it.
@@ -123,7 +145,11 @@ impl<R: Runtime> Heap<R> {
 
     fn epoch_is_due(&self, ticked: bool) -> bool {
         let young = self.store.memory.young_bytes();
-        let full = young >= self.col.pacer.epoch_bytes || self.col.log.len() >= self.col.pacer.log_limit_words;
+        let cycle_waits = self.col.phase != Phase::Idle
+            && !self.has_slices()
+            && self.waits_for_epoch_end()
+            && young >= (self.cycle_slice_bytes() * EPOCH_SLICES).min(self.col.pacer.epoch_bytes);
+        let full = young >= self.col.pacer.epoch_bytes || self.col.log.len() >= self.col.pacer.log_limit_words || cycle_waits;
         full || self.col.pacer.epoch_wanted
             || ticked && self.col.pacer.last_epoch.elapsed() >= STALE && self.waits_for_epoch_end()
     }
@@ -150,11 +176,15 @@ impl<R: Runtime> Heap<R> {
             self.col.pacer.slice_bytes = (self.col.pacer.slice_bytes * 2).min(SLICE_BYTES_MAX);
         }
         self.col.pacer.epoch_wanted = false;
+        let dead_before = self.col.counters.young_bytes;
+        let start = cpu_time();
         self.epoch_end(roots);
         self.decide_after_epoch();
-        let ns = self.pauses.lap(watch, Cause::EpochEnd);
+        let dead = self.col.counters.young_bytes - dead_before;
+        let survived = 1.0 - dead as f64 / young.max(1) as f64;
+        self.pauses.lap(watch, Cause::EpochEnd);
         self.col.pacer.last_epoch = Instant::now();
-        self.col.pacer.learn(Duration::from_nanos(ns), young);
+        self.col.pacer.learn(cpu_time() - start, young, survived);
     }
 
     /// What may begin after an epoch end: a cycle, a cleaning pass, the turning over of a list.
@@ -172,37 +202,63 @@ impl<R: Runtime> Heap<R> {
     }
 
     pub(crate) fn begin_cycle(&mut self) {
-        self.col.pacer.used_before = self.store.memory.used_bytes();
-        self.col.pacer.reclaimed_before = self.col.counters.cyclic_bytes;
+        self.col.pacer.eager = self.many_events();
+        let pacer = &mut self.col.pacer;
+        pacer.used_before = self.store.memory.used_bytes();
+        pacer.reclaimed_before = self.col.counters.cyclic_bytes;
+        pacer.cycle_ns = 0;
         self.start_clearing();
     }
 
     /// The release has ended: what it found sets the pace of the next.
     pub(crate) fn end_cycle(&mut self) {
-        let used = self.store.memory.used_bytes();
-        let found = (self.col.counters.cyclic_bytes - self.col.pacer.reclaimed_before) as usize;
-        let percent = found * 100 / self.col.pacer.used_before.max(1);
         let pacer = &mut self.col.pacer;
-        pacer.base_bytes = used;
-        pacer.lazy_percent = match percent {
-            0..=4 => (pacer.lazy_percent + 20).min(100),
-            5..=9 => pacer.lazy_percent,
-            _ => (pacer.lazy_percent - 20).max(GROWTH_EAGER),
-        };
+        let found = (self.col.counters.cyclic_bytes - pacer.reclaimed_before) as usize;
+        pacer.base_bytes = self.store.memory.used_bytes();
+        let measured = pacer.cycle_ns as f64 / pacer.used_before.max(1 << 20) as f64;
+        pacer.cycle_ns_per_byte = (pacer.cycle_ns_per_byte + measured) / 2.0;
+        match found * 100 / pacer.used_before.max(1) {
+            0..=4 => {
+                if pacer.eager {
+                    pacer.eager_percent = (pacer.eager_percent * 3 / 2).min(EAGER_PERCENT.1);
+                } else {
+                    pacer.lazy_percent = (pacer.lazy_percent * 5 / 4).min(LAZY_PERCENT.1);
+                }
+            }
+            5..=9 => {}
+            _ => {
+                pacer.eager_percent = EAGER_PERCENT.0;
+                pacer.lazy_percent = (pacer.lazy_percent * 4 / 5).max(LAZY_PERCENT.0);
+            }
+        }
     }
 
-    /// P2. Many events for the growth: garbage is likely.
+    fn growth(&self) -> usize {
+        self.store.memory.used_bytes().saturating_sub(self.col.pacer.base_bytes)
+    }
+
+    /// Many events for the growth: garbage is likely.
+    fn many_events(&self) -> bool {
+        (self.col.events as usize).saturating_mul(BYTES_PER_EVENT) >= self.growth()
+    }
+
     fn cycle_is_due(&self) -> bool {
         let pacer = &self.col.pacer;
-        if self.col.events == 0 {
-            return false;
-        }
-        let used = self.store.memory.used_bytes();
-        let growth = used.saturating_sub(pacer.base_bytes);
-        // Bytes that each event might have cut off, by the look of it.
-        let many = (self.col.events as usize).saturating_mul(128) >= growth;
-        let percent = if many { GROWTH_EAGER.max(pacer.lazy_percent / 2) } else { pacer.lazy_percent };
-        growth >= (pacer.base_bytes / 100 * percent).max(GROWTH_MIN)
+        let percent = if self.many_events() { pacer.eager_percent } else { pacer.lazy_percent };
+        // P2.
+        self.col.events != 0 && self.growth() >= (pacer.base_bytes / 100 * percent).max(GROWTH_MIN)
+    }
+
+    /// Bytes that the program may allocate before the cycle's next slice, for the cycle to end within its share of growth.
+    fn cycle_slice_bytes(&self) -> usize {
+        let pacer = &self.col.pacer;
+        let share = (pacer.used_before / 100 * CYCLE_PERCENT).max(GROWTH_MIN / 2) as f64;
+        let grown = self.store.memory.used_bytes().saturating_sub(pacer.used_before) as f64;
+        let cost = pacer.used_before as f64 * pacer.cycle_ns_per_byte;
+        // A cycle that takes longer than the last one goes on at the pace of its beginning or faster.
+        let cost_left = (cost - pacer.cycle_ns as f64).max(cost / 8.0);
+        let share_left = (share - grown).max(share / 16.0);
+        (pacer.slice().as_nanos() as f64 * share_left / cost_left / pacer.survival) as usize
     }
 
     fn pass_is_due(&mut self) -> bool {
@@ -246,8 +302,8 @@ impl<R: Runtime> Heap<R> {
         let start = Instant::now();
         let cycle = self.cycle_has_slices();
         if !self.release_is_empty() {
-            // The cycle gets half the time, if it needs any.
-            self.release_slice(start + if cycle { slice / 2 } else { slice });
+            // The cycle gets most of the time, if it needs any.
+            self.release_slice(start + if cycle { slice / 4 } else { slice });
             self.pauses.lap(watch, Cause::Release);
         }
         if cycle {
@@ -257,6 +313,7 @@ impl<R: Runtime> Heap<R> {
 
     /// Works on the phase of the cycle (or on a pass outside of one).
     pub(crate) fn cycle_slice(&mut self, deadline: Instant, watch: &mut Stopwatch) {
+        let start = cpu_time();
         while self.cycle_has_slices() {
             let cause = match self.col.phase {
                 Phase::Mark | Phase::MarkAgain => {
@@ -285,6 +342,7 @@ impl<R: Runtime> Heap<R> {
                 break;
             }
         }
+        self.col.pacer.cycle_ns += (cpu_time() - start).as_nanos() as u64;
     }
 
     fn clean_slice(&mut self, deadline: Instant) {
@@ -318,13 +376,21 @@ impl<R: Runtime> Heap<R> {
     pub(crate) fn set_alarm(&mut self) {
         let young = self.store.memory.young_bytes();
         let pacer = &self.col.pacer;
-        let at = if !pacer.running {
-            usize::MAX
-        } else if self.has_slices() {
-            (young + pacer.slice_bytes).min(pacer.epoch_bytes.max(young + SLICE_BYTES_MIN))
-        } else {
-            pacer.epoch_bytes
-        };
+        let mut step = pacer.epoch_bytes.saturating_sub(young);
+        if !self.release_is_empty() {
+            step = step.min(pacer.slice_bytes);
+        }
+        if pacer.running && self.col.phase != Phase::Idle {
+            // Waiting for an epoch end, the cycle needs one soon.
+            let wanted = self.cycle_slice_bytes();
+            let wanted = if self.cycle_has_slices() { wanted } else { wanted * EPOCH_SLICES };
+            step = step.min(wanted);
+        } else if self.cycle_has_slices() {
+            step = step.min(pacer.slice_bytes);
+        }
+        let step = step.clamp(SLICE_BYTES_MIN, EPOCH_BYTES_MAX);
+        let at = if pacer.running { young + step } else { usize::MAX };
+        self.store.memory.set_run_max(if step < SLICE_BYTES_MAX { step } else { usize::MAX });
         self.store.memory.set_alarm(at);
     }
 
@@ -431,6 +497,12 @@ impl<R: Runtime> Heap<R> {
         assert!(self.col.counters.epochs > epochs, "a safepoint under stress without an epoch end");
         self.store.memory.set_alarm(usize::MAX);
     }
+}
+
+/// What this thread has computed so far: the pacer learns from it, undisturbed by what else the machine does.
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 fn far() -> Instant {

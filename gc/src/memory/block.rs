@@ -193,6 +193,9 @@ impl Pages {
                 return Ok(None);
             }
             let mut end = first_live(segment, block, start, limit);
+            if (end - start) * GRANULE > self.run_max_bytes {
+                end = start + (self.run_max_bytes / (cell * GRANULE)).max(1) * cell;
+            }
             let touched = || block_byte(&(*segment.head()).touched, block);
             if touched() != 0xff {
                 let first = start * GRANULE / PAGE;

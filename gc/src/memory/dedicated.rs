@@ -5,7 +5,7 @@
 //!   base       first data page      + committed                              + room
 //! ```
 //!
-//! * **D1** All of `committed`, and nothing behind it, may have been touched (cards aside, a 4096th).
+//! * **D1** All of `committed`, and nothing behind it, may have been touched (cards aside, a 512th).
 //! * **D2** A dedicated segment without a run is in the list of the dead, and all that it has committed is idle.
 //!
 //! Imports `pages`, `segment`, `os`.
@@ -78,8 +78,8 @@ impl Pages {
     fn map_dedicated(&mut self, bytes: usize, start: usize) -> Result<Segment, OutOfMemory> {
         let mut room = bytes.max(self.address_space / 1024) & !(PAGE - 1);
         loop {
-            // A bit for 64 slots of 8 bytes at least.
-            let cards = (room / 4096 + 8).next_multiple_of(PAGE);
+            // A bit for 8 slots of 8 bytes at least.
+            let cards = (room / 512 + 8).next_multiple_of(PAGE);
             let len = (start * PAGE).checked_add(room).and_then(|n| n.checked_add(cards)).ok_or(OutOfMemory)?.max(SEGMENT);
             match self.map(len, true, bytes < HUGE_PAGES_FROM) {
                 Ok((_, segment)) => {

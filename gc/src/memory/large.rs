@@ -3,7 +3,7 @@
 //! Below [`DEDICATED`] a run stands among blocks and grows into the pages behind it, if they are free; from there on it has a segment to
 //! itself and grows in the address space reserved there. It never moves (R5).
 //!
-//! The card bitmap has a bit for 64 slots. Its words stand in the segment's metadata (shared) or behind the room of the run (dedicated), so that
+//! The card bitmap has a bit for 8 slots. Its words stand in the segment's metadata (shared) or behind the room of the run (dedicated), so that
 //! it grows with the run and never needs an allocation.
 //!
 //! * **L1** A run starts at a page and has at least three; its `live` and `mark` bits are those of its first granule.
@@ -20,7 +20,7 @@ use super::segment::*;
 use std::ptr::NonNull;
 
 /// Slots that one card bit stands for.
-pub const CARD_SLOTS: usize = 64;
+pub const CARD_SLOTS: usize = 8;
 const WORD_SLOTS: usize = CARD_SLOTS * 64;
 
 /// The segment of a run and the page where it starts.

@@ -39,6 +39,7 @@ pub(crate) mod size_class;
 pub(crate) mod tests;
 mod walk;
 
+pub(crate) use large::CARD_SLOTS;
 pub use os::OutOfMemory;
 
 use block::Lanes;
@@ -203,6 +204,11 @@ impl Memory {
         self.alarm_bytes = bytes;
     }
 
+    /// Free cells are handed out in pieces of at most so many bytes: how late the alarm may ring.
+    pub fn set_run_max(&mut self, bytes: usize) {
+        self.pages.run_max_bytes = bytes;
+    }
+
     /// Whether the alarm has rung since the last question. Worth asking only after [`Memory::alloc_slow`] or [`Memory::grow`].
     #[inline]
     pub fn take_alarm(&mut self) -> bool {
@@ -274,7 +280,7 @@ impl Memory {
             }
             self.small_live -= cells * (*desc).cell as usize * size_class::GRANULE;
             (*desc).live -= cells as u16;
-            if (*desc).state == State::Full {
+            if (*desc).state == State::Full && (*desc).has_room() {
                 self.lanes.push(&self.pages, segment::block_id((*segment.head()).index, block));
             }
             if (*desc).live == 0 {
@@ -378,7 +384,7 @@ impl Memory {
         // SAFETY: the descriptor of a block in use.
         unsafe {
             let desc = segment.block_desc(block);
-            if (*desc).live == (*desc).capacity {
+            if !(*desc).has_room() {
                 (*desc).state = State::Full;
             } else {
                 self.lanes.push(&self.pages, segment::block_id((*segment.head()).index, block));

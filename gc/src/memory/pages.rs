@@ -55,6 +55,8 @@ pub struct Pages {
     pub(super) idle: usize,
     pub(super) peak: usize,
     pub(super) limit: usize,
+    /// The longest run of free cells that is handed out in one piece.
+    pub(super) run_max_bytes: usize,
     pub(super) started: Instant,
     pub(super) clock_ms: u32,
     pub pinned: bool,
@@ -92,6 +94,7 @@ impl Pages {
             idle: 0,
             peak: 0,
             limit,
+            run_max_bytes: usize::MAX,
             started: Instant::now(),
             clock_ms: 0,
             pinned: false,

@@ -85,7 +85,7 @@ pub enum State {
     Spent,
     /// Has free cells, waits in the list of its class.
     Available,
-    /// Had no free cell when last looked at.
+    /// Has too few free cells to be worth a visit.
     Full,
 }
 
@@ -108,6 +108,14 @@ pub struct BlockDesc {
     pub state: State,
     pub owner: Owner,
     pub in_limbo: bool,
+}
+
+impl BlockDesc {
+    /// Whether one cell in sixteen is free. Below that, looking for the free cells, cold as they are, costs more than they are worth.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        (self.capacity - self.live) as usize * 16 >= self.capacity as usize
+    }
 }
 
 /// Where a run stands in its life.

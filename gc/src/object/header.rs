@@ -14,7 +14,7 @@ pub mod flags {
     pub const FINALIZER: u16 = 1 << 2;
     /// Some weak slot may name the object.
     pub const WEAKLY_HELD: u16 = 1 << 3;
-    /// A large run of an indexed shape, with one dirty bit per 64 slots; never `LOGGED`.
+    /// A large run of an indexed shape, with one dirty bit per card of 8 slots; never `LOGGED`.
     pub const CARDED: u16 = 1 << 4;
     /// Was loaded through a weak reference: at count 0 it waits for the next epoch end (R14).
     pub const WEAK_READ: u16 = 1 << 5;

@@ -3,6 +3,7 @@
 mod program;
 mod shadow;
 mod toy;
+mod whole;
 mod world;
 
 use neap_gc::heap::Sabotage;
@@ -31,7 +32,7 @@ fn random_programs(shard: u64, programs: usize, options: &Options) {
     for i in 0..(programs * rounds()) as u64 {
         let seed = shard << 32 | i;
         let ops = program::random(seed, &scenarios);
-        let options = Options { drop_all: i % 2 == 0, ..options.clone() };
+        let options = Options { drop_all: i % 2 == 0, abandon: i % 7 == 0, ..options.clone() };
         if program::run(&ops, &options).is_err() {
             report(&format!("seed {seed:#x}"), ops, &options);
         }
@@ -69,6 +70,13 @@ fn random_programs_first_half() {
 #[test]
 fn random_programs_second_half() {
     random_programs(2, 1500, &Options::default());
+}
+
+#[test]
+fn random_programs_under_stress() {
+    for stress_cycle in [1, 3, 20] {
+        random_programs(4, 60, &Options { stress_cycle, ..Options::default() });
+    }
 }
 
 #[test]

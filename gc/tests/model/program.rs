@@ -51,6 +51,9 @@ pub const NAMES: &[&str] = &[
     "until",
     "step",
     "full",
+    "deep",
+    "shallow",
+    "sticky",
 ];
 
 pub fn code(name: &str) -> Option<u8> {

@@ -27,6 +27,10 @@ pub struct Object {
     pub finalizer: bool,
     /// Was unreachable at some safepoint since the finalizer was set.
     pub was_unreachable: bool,
+    /// The comparisons (by number) at which the object was last unreachable, was so even through finalizers, and was last looked at.
+    pub unreachable_at: usize,
+    pub lost_at: usize,
+    pub seen_at: usize,
 }
 
 #[derive(Default)]
@@ -57,6 +61,9 @@ impl Shadow {
             content: 0,
             finalizer: false,
             was_unreachable: false,
+            unreachable_at: 0,
+            lost_at: 0,
+            seen_at: 0,
         });
         self.objects.len() - 1
     }
@@ -79,7 +86,9 @@ impl Shadow {
                 work.extend(object.slots.iter().flatten().chain(&object.body));
                 work.extend(object.frames.iter().flatten().flatten());
                 if object.kind == toy::WEAK {
-                    work.extend(object.pairs.iter().filter_map(|e| e.0));
+                    // While only a finalizer keeps the holder, entries whose value was unreachable may be gone, keys and all.
+                    let stays = |value: Option<Id>| value.is_none_or(|v| self.objects[v].unreachable_at <= object.seen_at);
+                    work.extend(object.pairs.iter().filter(|e| !finalizers || stays(e.1)).filter_map(|e| e.0));
                 }
             }
             for (id, object) in self.objects.iter().enumerate() {

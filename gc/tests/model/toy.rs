@@ -6,13 +6,15 @@
 //!   PLAIN, GUARD   three slots                       ARRAY, BIG   length, slots
 //!   WEAK           length, (strong key, weak value)  EPHEMERON    length, (weak key, strong value)
 //!   ALL_WEAK       length, (weak key, weak value)    STRING       content
-//!   THREAD         body, Stack (the slots stand outside the heap)
+//!   THREAD         body, Stack, capacity (the slots stand outside the heap)
 //! ```
 
 use neap_gc::{Kind, Ref, Runtime, Shape, Stack};
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
 pub type Slot = Option<Ref>;
 
@@ -26,17 +28,15 @@ pub const STRING: u8 = 6;
 pub const THREAD: u8 = 7;
 
 pub const PLAIN_SLOTS: usize = 3;
-pub const STACK_SLOTS: usize = 32;
+/// Slots that a stack begins with.
+pub const STACK_SLOTS: usize = 16;
 
 #[derive(Default)]
 pub struct Toy {
     /// The table of interned cells.
     pub interned: HashMap<u64, Ref>,
-    /// Numbers of the objects whose destructor ran, in order.
-    pub destroyed: Vec<u64>,
-    pub destroyed_set: HashSet<u64>,
-    /// A destructor ran twice.
-    pub destroyed_twice: Option<u64>,
+    /// Numbers of the objects whose destructor ran, in order; outlives the heap.
+    pub destroyed: Rc<RefCell<Vec<u64>>>,
 }
 
 /// The word `index` of a cell.
@@ -99,13 +99,48 @@ pub fn size_of_kind(kind: u8, len: usize) -> usize {
         ARRAY => (3 + len) * 8,
         WEAK | EPHEMERON | ALL_WEAK => (3 + 2 * len) * 8,
         STRING => 3 * 8,
-        _ => 3 * 8 + size_of::<Stack<Slot>>(),
+        _ => 3 * 8 + size_of::<Stack<Slot>>() + 8,
     }
 }
 
 /// The buffer of a stack.
-pub fn new_buffer() -> *mut Slot {
-    Box::into_raw(Box::new([None::<Ref>; STACK_SLOTS])).cast()
+pub fn new_buffer(slots: usize) -> *mut Slot {
+    Box::into_raw(vec![None::<Ref>; slots].into_boxed_slice()).cast()
+}
+
+/// # Safety
+/// `buffer` came from [`new_buffer`] with so many slots, and is not used again.
+pub unsafe fn free_buffer(buffer: *mut Slot, slots: usize) {
+    // SAFETY: by the caller.
+    unsafe { drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(buffer, slots))) }
+}
+
+/// The capacity of a thread's stack.
+///
+/// # Safety
+/// As above: a THREAD.
+pub unsafe fn capacity(cell: Ref) -> *mut usize {
+    // SAFETY: the layout above.
+    unsafe { word(cell, 3 + size_of::<Stack<Slot>>() / 8) }
+}
+
+/// Makes room for so many slots.
+///
+/// # Safety
+/// As above.
+pub unsafe fn reserve(cell: Ref, slots: usize) {
+    // SAFETY: by the caller.
+    unsafe {
+        let old = *capacity(cell);
+        if slots > old {
+            let new = slots.next_power_of_two();
+            let (stack, buffer) = (Toy::stack(cell), new_buffer(new));
+            buffer.copy_from_nonoverlapping(stack.slots, old);
+            free_buffer(stack.slots, old);
+            stack.slots = buffer;
+            *capacity(cell) = new;
+        }
+    }
 }
 
 const fn kind(name: &'static str, shape: Shape, destructor: bool) -> Kind {
@@ -210,13 +245,10 @@ unsafe impl Runtime for Toy {
         // SAFETY: GUARD and THREAD have destructors; the buffer of a thread came from `new_buffer` and is freed once, here.
         unsafe {
             let n = number(cell);
-            if !self.destroyed_set.insert(n) {
-                self.destroyed_twice = Some(n);
-                return;
-            }
-            self.destroyed.push(n);
-            if cell.kind() == THREAD {
-                drop(Box::from_raw(Self::stack(cell).slots.cast::<[Slot; STACK_SLOTS]>()));
+            let twice = self.destroyed.borrow().contains(&n);
+            self.destroyed.borrow_mut().push(n);
+            if cell.kind() == THREAD && !twice {
+                free_buffer(Self::stack(cell).slots, *capacity(cell));
             }
         }
     }

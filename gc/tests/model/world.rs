@@ -15,13 +15,25 @@ pub struct Options {
     /// Requests to the operating system that succeed, then as many that fail, and so on.
     pub fault_every: Option<usize>,
     pub limit_bytes: usize,
+    /// As in `Config`.
+    pub stress_cycle: u32,
     /// Whether all roots are dropped at the end.
     pub drop_all: bool,
+    /// The heap is dropped as it stands after the program.
+    pub abandon: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { sabotage: Sabotage::None, skip_barrier: false, fault_every: None, limit_bytes: usize::MAX, drop_all: true }
+        Options {
+            sabotage: Sabotage::None,
+            skip_barrier: false,
+            fault_every: None,
+            limit_bytes: usize::MAX,
+            stress_cycle: 0,
+            drop_all: true,
+            abandon: false,
+        }
     }
 }
 
@@ -68,27 +80,38 @@ pub struct World {
     shadow: Shadow,
     handles: [Option<Handle>; 3],
     options: Options,
+    comparisons: usize,
 }
 
 /// The lengths that `new` gives arrays: small, and large enough to be carded.
 const SMALL: usize = 6;
 const LARGE: usize = 1100;
 const WEAK_ENTRIES: usize = 3;
+const WEAK_ENTRIES_LARGE: usize = 600;
 const CHAIN_MAX: usize = 4;
+const DEPTH_MAX: usize = 600;
 
 impl World {
     pub fn run(ops: &[Op], options: &Options) -> Result<(), String> {
-        let config = Config { poison: true, limit_bytes: options.limit_bytes, sabotage: options.sabotage, ..Config::default() };
+        let config = Config {
+            poison: true,
+            limit_bytes: options.limit_bytes,
+            stress_cycle: options.stress_cycle,
+            audit: options.stress_cycle != 0,
+            sabotage: options.sabotage,
+            ..Config::default()
+        };
         let Ok(mut heap) = Heap::new(Toy::default(), config) else {
             return if options.fault_every.is_some() { Ok(()) } else { Err("no heap".into()) };
         };
-        heap.set_running(false);
+        heap.set_running(options.stress_cycle != 0);
         let mut world = World {
             heap,
             roots: Roots::default(),
             shadow: Shadow::default(),
             handles: [const { None }; 3],
             options: options.clone(),
+            comparisons: 0,
         };
         let main = match world.new_thread(None) {
             Ok((cell, id)) => (cell, id),
@@ -99,21 +122,44 @@ impl World {
         world.shadow.chain.push(main.1);
         // SAFETY: the main thread was just made.
         unsafe { world.heap.touch_thread(main.0) };
-        for (i, op) in ops.iter().enumerate() {
-            if let Some(n) = options.fault_every {
-                world.heap.fail_after(if i % (2 * n) < n { usize::MAX } else { 0 });
+        let outcome = world.execute(ops);
+        if outcome.is_err() && (options.skip_barrier || options.sabotage != Sabotage::None) {
+            // Who knows what its destructors would find.
+            std::mem::forget(world);
+            return outcome;
+        }
+        outcome?;
+        let World { heap, shadow, .. } = world;
+        let destroyed = heap.runtime.destroyed.clone();
+        drop(heap);
+        for (id, object) in shadow.objects.iter().enumerate() {
+            let should = usize::from(matches!(object.kind, toy::GUARD | toy::THREAD));
+            let times = destroyed.borrow().iter().filter(|n| **n == id as u64).count();
+            if times != should {
+                return Err(format!("when the heap is gone: the destructor of {id} has run {times} times"));
             }
-            match world.step(*op) {
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, ops: &[Op]) -> Result<(), String> {
+        let may_fail = self.options.fault_every.is_some() || self.options.limit_bytes != usize::MAX;
+        for (i, op) in ops.iter().enumerate() {
+            if let Some(n) = self.options.fault_every {
+                self.heap.fail_after(if i % (2 * n) < n { usize::MAX } else { 0 });
+            }
+            let step = self.step(*op).and_then(|()| self.stressed());
+            match step {
                 Ok(()) => {}
-                Err(Stop::OutOfMemory) if options.fault_every.is_some() || options.limit_bytes != usize::MAX => {}
+                Err(Stop::OutOfMemory) if may_fail => {}
                 Err(Stop::OutOfMemory) => return Err(format!("step {i}: out of memory")),
                 Err(Stop::Violation(v)) => return Err(format!("step {i}, {}: {v}", NAMES[op.code as usize])),
             }
         }
-        if options.fault_every.is_some() {
-            world.heap.fail_after(usize::MAX);
+        if self.options.fault_every.is_some() {
+            self.heap.fail_after(usize::MAX);
         }
-        match world.finish() {
+        match self.finish() {
             Ok(()) => Ok(()),
             Err(Stop::OutOfMemory) => Err("at the end: out of memory".into()),
             Err(Stop::Violation(v)) => Err(format!("at the end: {v}")),
@@ -231,10 +277,11 @@ impl World {
         // SAFETY: the cell is new and of kind THREAD.
         unsafe {
             let mut stack = neap_gc::Stack::new();
-            stack.slots = toy::new_buffer();
+            stack.slots = toy::new_buffer(toy::STACK_SLOTS);
             stack.top = FRAME;
             stack.high = FRAME;
             toy::word::<neap_gc::Stack<Slot>>(cell, 3).write(stack);
+            *toy::capacity(cell) = toy::STACK_SLOTS;
             *toy::body(cell) = argument.map(|a| a.0);
             *Toy::stack(cell).slots = argument.map(|a| a.0);
         }
@@ -268,9 +315,16 @@ impl World {
         (0..slots.len()).map(|i| (start + i) % slots.len()).find(|&i| !full || slots[i].is_some())
     }
 
+    /// The entry of a weak storage that `b` names.
+    fn place(&self, id: Id, b: u8) -> usize {
+        let len = self.shadow.objects[id].pairs.len();
+        if len > 64 { (b as usize * 67) % len } else { b as usize % len }
+    }
+
     fn entry_of(&self, id: Id, b: u8) -> Option<usize> {
         let pairs = &self.shadow.objects[id].pairs;
-        (0..pairs.len()).map(|i| (b as usize + i) % pairs.len()).find(|&i| pairs[i] != (None, None))
+        let start = self.place(id, b);
+        (0..pairs.len()).map(|i| (start + i) % pairs.len()).find(|&i| pairs[i] != (None, None))
     }
 
     fn has_slots(object: &super::shadow::Object) -> bool {
@@ -424,6 +478,17 @@ impl World {
 
     // ---- the collector
 
+    /// Under stress a safepoint follows each operation.
+    fn stressed(&mut self) -> Step {
+        if self.options.stress_cycle != 0 {
+            self.at_safepoint();
+            // SAFETY: all references are in roots, on stacks, or in cells.
+            unsafe { self.heap.safepoint(&self.roots) };
+            self.compare()?;
+        }
+        Ok(())
+    }
+
     fn drive(&mut self, what: Drive) -> Step<bool> {
         self.at_safepoint();
         // SAFETY: all references are in roots, on stacks, or in cells.
@@ -437,68 +502,89 @@ impl World {
         if let Err(e) = self.heap.audit() {
             return violation(format!("audit: {e}"));
         }
-        if let Some(n) = self.heap.runtime.destroyed_twice {
-            return violation(format!("the destructor of {n} ran twice"));
-        }
-        let strong = self.shadow.reach(false);
-        let kept = self.shadow.reach(true);
-        for id in self.heap.runtime.destroyed.drain(..) {
-            if kept[id as usize] {
+        self.comparisons += 1;
+        let (seen, cleared) = self.walk()?;
+        let kept = self.justify(cleared)?;
+        for id in self.heap.runtime.destroyed.borrow().iter() {
+            if kept[*id as usize] {
                 return violation(format!("the destructor of {id} ran, and it can be reached"));
             }
         }
-        for id in 0..self.shadow.objects.len() {
-            if !strong[id] {
-                self.shadow.objects[id].was_unreachable |= self.shadow.objects[id].finalizer;
-                continue;
+        for (object, seen) in self.shadow.objects.iter_mut().zip(seen) {
+            if seen {
+                object.seen_at = self.comparisons;
             }
-            self.same(Some(self.shadow.objects[id].cell), Some(id))?;
-            self.compare_cell(id, &strong, &kept)?;
         }
         Ok(())
     }
 
-    fn compare_cell(&mut self, id: Id, strong: &[bool], kept: &[bool]) -> Step {
-        let cell = self.shadow.objects[id].cell;
-        let kind = self.shadow.objects[id].kind;
-        // SAFETY: `compare` has checked that the cell is the object's.
-        unsafe {
-            match kind {
-                toy::PLAIN | toy::GUARD | toy::ARRAY => {
-                    let slots = &self.shadow.objects[id].slots;
-                    let real = toy::slots(cell);
-                    if real.len() != slots.len() {
-                        return violation(format!("object {id} has {} slots, should have {}", real.len(), slots.len()));
+    /// Compares what can be reached on the heap with what the oracle has there. Says what it saw, and which weak entries were cleared.
+    fn walk(&self) -> Step<(Vec<bool>, Vec<(Id, usize)>)> {
+        let objects = &self.shadow.objects;
+        let mut seen = vec![false; objects.len()];
+        let mut cleared = Vec::new();
+        let mut work: Vec<Id> = Vec::new();
+        work.extend(self.shadow.globals.iter().chain(&self.shadow.handles).flatten());
+        work.extend(&self.shadow.chain);
+        loop {
+            while let Some(id) = work.pop() {
+                if std::mem::replace(&mut seen[id], true) {
+                    continue;
+                }
+                self.same(Some(objects[id].cell), Some(id))?;
+                self.compare_cell(id, &mut work, &mut cleared)?;
+            }
+            for (id, object) in objects.iter().enumerate().filter(|(id, o)| seen[*id] && o.kind == toy::EPHEMERON) {
+                for (i, (key, value)) in object.pairs.iter().enumerate() {
+                    if let (Some(k), Some(v)) = (key, value)
+                        && seen[*k]
+                        && !seen[*v]
+                        && !cleared.contains(&(id, i))
+                    {
+                        work.push(*v);
                     }
-                    for (r, s) in real.iter().zip(slots) {
-                        if r.is_some() || s.is_some() {
-                            self.same(*r, *s)?;
-                        }
+                }
+            }
+            if work.is_empty() {
+                return Ok((seen, cleared));
+            }
+        }
+    }
+
+    fn compare_cell(&self, id: Id, work: &mut Vec<Id>, cleared: &mut Vec<(Id, usize)>) -> Step {
+        let object = &self.shadow.objects[id];
+        // SAFETY: `walk` has checked that the cell is the object's.
+        unsafe {
+            match object.kind {
+                toy::PLAIN | toy::GUARD | toy::ARRAY => {
+                    let real = toy::slots(object.cell);
+                    if real.len() != object.slots.len() {
+                        return violation(format!("object {id} has {} slots, should have {}", real.len(), object.slots.len()));
+                    }
+                    for (r, s) in real.iter().zip(&object.slots) {
+                        work.extend(self.same(*r, *s)?.map(|x| x.1));
                     }
                 }
                 toy::THREAD => {
-                    let stack = Toy::stack(cell);
-                    for (i, frame) in self.shadow.objects[id].frames.iter().enumerate() {
-                        for (j, s) in frame.iter().enumerate() {
-                            self.same(*stack.slots.add(i * FRAME + j), *s)?;
-                        }
+                    work.extend(self.same(*toy::body(object.cell), object.body)?.map(|x| x.1));
+                    let stack = Toy::stack(object.cell);
+                    for (i, s) in object.frames.iter().flatten().enumerate() {
+                        work.extend(self.same(*stack.slots.add(i), *s)?.map(|x| x.1));
                     }
                 }
                 toy::WEAK | toy::EPHEMERON | toy::ALL_WEAK => {
-                    for i in 0..self.shadow.objects[id].pairs.len() {
-                        let (real, shadow) = (toy::pairs(cell)[i], self.shadow.objects[id].pairs[i]);
-                        if real == (None, None) && shadow != (None, None) {
-                            let key_gone = kind != toy::WEAK && shadow.0.is_some_and(|k| !kept[k]);
-                            let value_gone = kind != toy::EPHEMERON && shadow.1.is_some_and(|v| !strong[v]);
-                            if !key_gone && !value_gone {
-                                return violation(format!("entry {i} of {id} was cleared, and what it names can be reached"));
-                            }
-                            self.shadow.objects[id].pairs[i] = (None, None);
+                    for (i, shadow) in object.pairs.iter().enumerate() {
+                        let real = toy::pairs(object.cell)[i];
+                        if real == (None, None) && *shadow != (None, None) {
+                            cleared.push((id, i));
                             continue;
                         }
-                        let addresses = |o: Option<Id>| o.map(|o| self.shadow.objects[o].cell);
-                        if real != (addresses(shadow.0), addresses(shadow.1)) {
+                        let address = |o: Option<Id>| o.map(|o| self.shadow.objects[o].cell);
+                        if real != (address(shadow.0), address(shadow.1)) {
                             return violation(format!("entry {i} of {id} has changed"));
+                        }
+                        if object.kind == toy::WEAK {
+                            work.extend(shadow.0);
                         }
                     }
                 }
@@ -506,6 +592,42 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// That each cleared entry named something that could not be reached at some time since the entry was last seen; one may follow from another. What
+    /// is kept by roots and finalizers.
+    fn justify(&mut self, mut cleared: Vec<(Id, usize)>) -> Step<Vec<bool>> {
+        loop {
+            let strong = self.shadow.reach(false);
+            for (id, object) in self.shadow.objects.iter_mut().enumerate() {
+                if !strong[id] {
+                    object.unreachable_at = self.comparisons;
+                    object.was_unreachable |= object.finalizer;
+                }
+            }
+            let mut kept = self.shadow.reach(true);
+            kept.iter_mut().zip(&strong).for_each(|(kept, strong)| *kept |= strong);
+            for (id, object) in self.shadow.objects.iter_mut().enumerate() {
+                if !kept[id] {
+                    object.lost_at = self.comparisons;
+                }
+            }
+            let Some(&(id, i)) = cleared.first() else { return Ok(kept) };
+            let before = cleared.len();
+            cleared.retain(|&(id, i)| {
+                let objects = &mut self.shadow.objects;
+                let (kind, (key, value), since) = (objects[id].kind, objects[id].pairs[i], objects[id].seen_at);
+                let key_gone = kind != toy::WEAK && key.is_some_and(|k| objects[k].lost_at > since);
+                let value_gone = kind != toy::EPHEMERON && value.is_some_and(|v| objects[v].unreachable_at > since);
+                if key_gone || value_gone {
+                    objects[id].pairs[i] = (None, None);
+                }
+                !key_gone && !value_gone
+            });
+            if cleared.len() == before {
+                return violation(format!("entry {i} of {id} was cleared, and what it names can be reached"));
+            }
+        }
     }
 
     fn next_finalizer(&mut self) -> Step<Option<(Ref, Id)>> {
@@ -525,6 +647,9 @@ impl World {
 
     /// Everything that cannot be reached must go, and only that.
     fn finish(&mut self) -> Step {
+        if self.options.abandon {
+            return Ok(());
+        }
         while self.shadow.chain.len() > 1 {
             self.end_current();
         }
@@ -534,8 +659,9 @@ impl World {
             for i in 0..3 {
                 self.drop_handle(i);
             }
-            let (_, main) = self.current();
+            let (cell, main) = self.current();
             self.shadow.objects[main].frames.truncate(1);
+            self.lower(cell, main);
             for a in 0..FRAME as u8 {
                 self.set(a, None);
             }
@@ -577,7 +703,7 @@ impl World {
             return violation(format!("the finalizer of {id} was never handed over"));
         }
         for (id, object) in self.shadow.objects.iter().enumerate() {
-            let destroyed = self.heap.runtime.destroyed_set.contains(&(id as u64));
+            let destroyed = self.heap.runtime.destroyed.borrow().contains(&(id as u64));
             let should = !reach[id] && matches!(object.kind, toy::GUARD | toy::THREAD);
             if destroyed != should {
                 return violation(format!("destructor of {id}: ran {destroyed}, should have run {should}"));
@@ -618,13 +744,14 @@ impl World {
         let [a, b, c, d] = op.args;
         match NAMES[op.code as usize] {
             "new" => {
+                let entries = if c & 1 == 1 { WEAK_ENTRIES_LARGE } else { WEAK_ENTRIES };
                 let (kind, len) = match b % 8 {
                     0..=2 => (toy::PLAIN, 0),
                     3 => (toy::GUARD, 0),
                     4 => (toy::ARRAY, if c & 1 == 1 { LARGE } else { SMALL }),
-                    5 => (toy::WEAK, WEAK_ENTRIES),
-                    6 => (toy::EPHEMERON, WEAK_ENTRIES),
-                    _ => (toy::ALL_WEAK, WEAK_ENTRIES),
+                    5 => (toy::WEAK, entries),
+                    6 => (toy::EPHEMERON, entries),
+                    _ => (toy::ALL_WEAK, entries),
                 };
                 let new = self.allocate(kind, len)?;
                 self.set(a, Some(new));
@@ -659,8 +786,10 @@ impl World {
                 self.set(b, value);
             }
             "drop" => self.set(a, None),
-            "push" => self.push(a)?,
-            "pop" => self.pop(a, b)?,
+            "push" => self.push(a, 1)?,
+            "pop" => self.pop(a, b, 1)?,
+            "deep" => self.push(a, 4 * b as usize)?,
+            "shallow" => self.pop(a, b, 4 * c as usize)?,
             "gset" => {
                 let value = self.get(a)?;
                 self.roots.globals[b as usize % 3] = value.map(|v| v.0);
@@ -679,13 +808,13 @@ impl World {
                 {
                     let key = if d & 4 == 4 { self.get(d)? } else { None };
                     let key = key.filter(|k| self.shadow.objects[k.1].kind != toy::STRING);
-                    self.put(holder, b as usize % WEAK_ENTRIES, key, Some(value))?;
+                    self.put(holder, self.place(holder.1, b), key, Some(value))?;
                 }
             }
             "wget" => self.weak_get(a, b, c)?,
             "wdel" => {
                 if let Some(holder) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK))? {
-                    self.put(holder, b as usize % WEAK_ENTRIES, None, None)?;
+                    self.put(holder, self.place(holder.1, b), None, None)?;
                 }
             }
             "eset" => {
@@ -803,6 +932,12 @@ impl World {
                     self.shadow.handles[i] = Some(id);
                 }
             }
+            "sticky" => {
+                if let Some((cell, _)) = self.get(a)? {
+                    // SAFETY: the cell is at hand.
+                    unsafe { self.heap.make_sticky(cell) };
+                }
+            }
             "unhandle" => self.drop_handle(a as usize % 3),
             "fromhandle" => {
                 let i = a as usize % 3;
@@ -886,21 +1021,31 @@ impl World {
         Ok(())
     }
 
-    fn push(&mut self, a: u8) -> Step {
+    /// Enters `frames` frames; the last one begins with a slot of the present one.
+    fn push(&mut self, a: u8, frames: usize) -> Step {
         let value = self.get(a)?;
         let (cell, id) = self.current();
-        if (self.shadow.objects[id].frames.len() + 1) * FRAME <= toy::STACK_SLOTS {
-            self.shadow.objects[id].frames.push([None; FRAME]);
-            self.frame().fill(None);
-            self.lower(cell, id);
-            self.set(0, value);
+        let depth = self.shadow.objects[id].frames.len() + frames;
+        if depth <= DEPTH_MAX {
+            // SAFETY: the running thread lives.
+            unsafe { toy::reserve(cell, depth * FRAME) };
+            for _ in 0..frames {
+                self.shadow.objects[id].frames.push([None; FRAME]);
+                self.frame().fill(None);
+                self.lower(cell, id);
+                self.set(0, value);
+            }
         }
         Ok(())
     }
 
-    fn pop(&mut self, a: u8, b: u8) -> Step {
+    /// Leaves up to `frames` frames; a slot of the last one goes to a slot of that which runs on.
+    fn pop(&mut self, a: u8, b: u8, frames: usize) -> Step {
         let (cell, id) = self.current();
-        if self.shadow.objects[id].frames.len() > 1 {
+        for _ in 0..frames {
+            if self.shadow.objects[id].frames.len() == 1 {
+                break;
+            }
             let value = self.get(a)?;
             self.shadow.objects[id].frames.pop();
             self.lower(cell, id);

@@ -7,7 +7,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,11 +20,6 @@ pub struct Outcome {
 
 pub fn interpreter() -> PathBuf {
     std::env::var_os("LUA_UNDER_TEST").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_neap")), PathBuf::from)
-}
-
-/// The folder `tests` of the repository.
-pub fn tests_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
 }
 
 /// A command for the interpreter under test that calls itself `neap`, in an environment without Lua's variables.

@@ -1,0 +1,196 @@
+-- Weak tables: weak values, weak keys (ephemerons), both. Manual, 2.5.4.
+
+local function collect() collectgarbage() collectgarbage() end
+local function count(t) local n = 0 for _ in pairs(t) do n = n + 1 end return n end
+local n = os.getenv("NEAP_GC") and 30 or 1000
+
+-- Weak values.
+local v = setmetatable({}, { __mode = "v" })
+local keep = {}
+for i = 1, n do
+  local x, y = { i }, { i }
+  v[i], v["k" .. i] = x, y
+  if i % 10 == 0 then
+    keep[#keep + 1] = x
+    keep[#keep + 1] = y
+  end
+end
+collect()
+assert(count(v) == 2 * n // 10, count(v))
+for i = 1, n do
+  assert((v[i] ~= nil) == (i % 10 == 0) and (v["k" .. i] ~= nil) == (i % 10 == 0))
+  if v[i] then assert(v[i][1] == i) end
+end
+keep = nil
+collect()
+assert(next(v) == nil)
+
+-- Weak keys.
+local k = setmetatable({}, { __mode = "k" })
+keep = {}
+for i = 1, n do
+  local key = { i }
+  k[key] = { value = i }
+  if i % 10 == 0 then keep[#keep + 1] = key end
+end
+collect()
+assert(count(k) == n // 10)
+for key, value in pairs(k) do assert(key[1] == value.value) end
+keep = nil
+collect()
+assert(next(k) == nil)
+
+-- Values that are not objects, and strings, are never removed.
+local w = setmetatable({}, { __mode = "kv" })
+w[1], w.x, w[2.5], w[true], w["long" .. ("x"):rep(100)] = "text", 42, false, 1.5, "also " .. ("y"):rep(100)
+collect()
+assert(w[1] == "text" and w.x == 42 and w[2.5] == false and w[true] == 1.5 and count(w) == 5)
+
+-- Weak keys and values: an entry goes when either goes.
+w = setmetatable({}, { __mode = "kv" })
+local a, b, c = {}, {}, {}
+w[a], w[{}], w[b], w["s"] = a, b, {}, c
+collect()
+assert(count(w) == 2 and w[a] == a and w.s == c and w[b] == nil)
+
+-- Every kind of object in a weak table.
+local mixed = setmetatable({}, { __mode = "v" })
+local up = 1
+mixed.table, mixed.closure, mixed.thread = {}, function() return up end, coroutine.create(function() end)
+mixed.light, mixed.native, mixed.number = print, string.len, 5
+collect()
+assert(mixed.table == nil and mixed.thread == nil and mixed.light == print and mixed.number == 5)
+
+-- Ephemerons: a value that leads back to its own key does not hold it.
+local e = setmetatable({}, { __mode = "k" })
+do
+  local key = {}
+  e[key] = { key }
+  e[key].self = e[key]
+end
+collect()
+assert(next(e) == nil)
+-- A chain: the value of each is the key of the next; the first key holds all.
+local first = {}
+do
+  local key = first
+  for i = 1, n do
+    local following = { i }
+    e[key] = following
+    key = following
+  end
+end
+collect()
+assert(count(e) == n)
+local key, length = first, 0
+while e[key] do key, length = e[key], length + 1 end
+assert(length == n)
+key, first = nil, nil
+collect()
+assert(next(e) == nil)
+-- Across two tables, in both directions.
+local e1, e2 = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+local root = {}
+do
+  local key = root
+  for i = 1, 50 do
+    local following, third = { i }, { -i }
+    e1[key] = following
+    e2[following] = third
+    key = third
+  end
+end
+collect()
+assert(count(e1) == 50 and count(e2) == 50)
+root = nil
+collect()
+assert(next(e1) == nil and next(e2) == nil)
+-- Values may be shared with strong holders.
+local value = { "shared" }
+e[{}] = value
+collect()
+assert(next(e) == nil and value[1] == "shared")
+
+-- A weak table within a cycle that goes as a whole, and one that holds itself.
+do
+  local t = setmetatable({}, { __mode = "v" })
+  t.self = t
+  local probe = setmetatable({ t }, { __mode = "v" })
+  collect()
+  assert(probe[1] == t and t.self == t)
+end
+local self_key = setmetatable({}, { __mode = "k" })
+self_key[self_key] = self_key
+collect()
+assert(self_key[self_key] == self_key)
+
+-- The mode may be set, changed and removed later.
+local late = { {}, {}, x = {} }
+setmetatable(late, { __mode = "v" })
+collect()
+assert(next(late) == nil)
+late[1] = {}
+getmetatable(late).__mode = nil
+setmetatable(late, getmetatable(late))
+collect()
+assert(late[1] ~= nil)
+setmetatable(late, nil)
+collect()
+assert(late[1])
+
+-- Traversal while entries vanish.
+local vanishing = setmetatable({}, { __mode = "k" })
+for i = 1, n do vanishing[{}] = i end
+local seen = 0
+for key in pairs(vanishing) do
+  seen = seen + 1
+  key = nil
+  if seen % 10 == 5 then collectgarbage() end
+end
+assert(seen <= n)
+vanishing = setmetatable({}, { __mode = "v" })
+for i = 1, n do vanishing[i] = {} end
+for i, x in pairs(vanishing) do
+  assert(type(x) == "table")
+  if i % 100 == 0 then collectgarbage() end
+end
+
+-- What is read from a weak table is held from then on.
+local cache = setmetatable({}, { __mode = "v" })
+local function get(name)
+  local object = cache[name]
+  if not object then
+    object = { name = name }
+    cache[name] = object
+  end
+  return object
+end
+local held = get("a")
+for _ = 1, 3 do
+  local _ = get("b")
+  collect()
+  assert(get("a") == held and get("a").name == "a")
+end
+local taken = {}
+for i = 1, n do cache[i] = { i } end
+for i = 1, n do taken[i] = cache[i] end
+collect()
+for i = 1, n do assert(not taken[i] or taken[i][1] == i and cache[i] == taken[i]) end
+
+-- A weak table used as a set of observers around objects that come and go.
+local observers = setmetatable({}, { __mode = "k" })
+local alive = {}
+for i = 1, 3 * n do
+  local o = { id = i }
+  observers[o] = true
+  alive[i % 20 + 1] = o
+end
+collect()
+assert(count(observers) == 20)
+
+-- The border of a weak list is a border at any time.
+local list = setmetatable({}, { __mode = "v" })
+for i = 1, 50 do list[i] = {} end
+collect()
+local border = #list
+assert((border == 0 or list[border] ~= nil) and list[border + 1] == nil)
