@@ -833,6 +833,7 @@ impl Vm {
     }
 
     /// Prepares a numeric loop; `true`: it does not run.
+    #[inline(always)]
     fn for_prepare(&mut self, a: usize) -> Result<bool, Throw> {
         let (init, limit, step) = (self.slot(a), self.slot(a + 1), self.slot(a + 2));
         if let (Some(i), Some(s)) = (init.as_int(), step.as_int()) {

@@ -75,8 +75,13 @@ impl Vm {
     }
 
     /// A frame was taken up anew, perhaps of another thread: leaves the loop if it runs in the wrong form.
+    #[inline(always)]
     pub(super) fn with_tracing(&mut self, flow: Flow) -> Flow {
-        if flow == Flow::Reload && self.must_switch(self.tracing) { Flow::Exit } else { flow }
+        if flow != Flow::Reload || self.is_hooked() == self.tracing {
+            return flow;
+        }
+        self.switching = true;
+        Flow::Exit
     }
 
     /// `debug.sethook`.
