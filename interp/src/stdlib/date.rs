@@ -172,7 +172,7 @@ impl Date {
             b'b' | b'h' => write!(out, "{}", &month[..3]),
             b'B' => write!(out, "{month}"),
             b'c' => return self.items(out, b"a b e T Y", b' '),
-            b'C' => write!(out, "{:02}", self.year.div_euclid(100)),
+            b'C' => write!(out, "{}", self.year.div_euclid(100)),
             b'd' => write!(out, "{:02}", self.day),
             b'D' | b'x' => return self.items(out, b"m d y", b'/'),
             b'e' => write!(out, "{:2}", self.day),

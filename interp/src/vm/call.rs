@@ -2,7 +2,7 @@
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Closure, Frame, Gc, Native, Special, Tag, Value, frame_flags};
+use crate::value::{Closure, Frame, Gc, Native, Special, TAIL_CALL, Tag, Value, frame_flags};
 
 impl Vm {
     /// Begins the call of the value in slot `func`, whose `nargs` arguments follow. A Lua function gets its frame; a native one runs, and its
@@ -113,8 +113,8 @@ impl Vm {
         let args = super::Args { base: func as u32 + 1, count: nargs as u32 };
         match native.special {
             Special::None | Special::Next | Special::IpairsStep => {
-                let n = (native.function)(self, args)? as usize;
-                self.deliver(self.top - n, n)
+                let n = (native.function)(self, args)?;
+                self.end_native(n)
             }
             Special::SetHook => self.run_set_hook(native, args),
             Special::Pcall => self.begin_pcall(func, nargs),
@@ -123,6 +123,30 @@ impl Vm {
             Special::WrapCall => self.begin_wrap(native, func, nargs).map(|flow| self.with_tracing(flow)),
             Special::Yield => self.begin_yield(nargs).map(|flow| self.with_tracing(flow)),
         }
+    }
+
+    /// The native function whose frame is innermost has returned: it has pushed `n` results, or function and arguments of the call that takes
+    /// its place.
+    #[inline(always)]
+    pub(super) fn end_native(&mut self, n: u32) -> Result<Flow, Throw> {
+        if n & TAIL_CALL != 0 {
+            return self.call_in_place((n & !TAIL_CALL) as usize);
+        }
+        self.deliver(self.top - n as usize, n as usize)
+    }
+
+    /// The function and the arguments that stand at the top, `n` values, are called in the place of the innermost frame.
+    fn call_in_place(&mut self, n: usize) -> Result<Flow, Throw> {
+        let first = self.top - n;
+        let frame = self.pop_frame();
+        let func = frame.func as usize;
+        for i in 0..n {
+            let v = self.slot(first + i);
+            self.set_slot(func + i, v);
+        }
+        self.top = func + n;
+        let flags = frame.flags & !(frame_flags::NATIVE | frame_flags::WATERMARK);
+        self.precall(func, n - 1, frame.wanted, flags)
     }
 
     /// The innermost frame returns the `n` values from slot `first` on: to a Lua caller, through protected calls, or to the thread that

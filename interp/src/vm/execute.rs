@@ -842,8 +842,9 @@ impl Vm {
             }
             let l = match limit.tag() {
                 Tag::INT => limit.raw_int(),
-                _ => match super::arith::coerce_number(limit).filter(|_| limit.is_float()) {
+                _ => match super::arith::coerce_number(limit) {
                     None => return Err(self.for_error("limit", limit)),
+                    Some(l) if l.is_int() => l.raw_int(),
                     Some(f) => {
                         let f = f.raw_float();
                         if f.is_nan() {
@@ -877,7 +878,8 @@ impl Vm {
             self.set_slot(a + 3, init);
             return Ok(false);
         }
-        let (l, s, i) = (limit.number(), step.number(), init.number());
+        let float = |v| super::arith::coerce_number(v).and_then(Value::number);
+        let (l, s, i) = (float(limit), float(step), float(init));
         let Some(l) = l else { return Err(self.for_error("limit", limit)) };
         let Some(s) = s else { return Err(self.for_error("step", step)) };
         let Some(i) = i else { return Err(self.for_error("initial value", init)) };

@@ -14,7 +14,7 @@
 
 use super::{Args, Flow, Throw, Vm};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Gc, Hook, Native, Special, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, Hook, Native, Special, TAIL_CALL, Table, Thread, Value, frame_flags};
 use std::sync::atomic::Ordering;
 
 /// The bit of the poll word that is set while there may be hooks.
@@ -111,10 +111,11 @@ impl Vm {
         if native.special != Special::None || !self.hook_wants(|hook| hook.on_return) {
             return self.run_native(native, func, nargs);
         }
-        let n = (native.function)(self, Args { base: func as u32 + 1, count: nargs as u32 })? as usize;
-        let first = self.top - n;
-        self.call_hook("return", None, self.top)?;
-        self.deliver(first, n)
+        let n = (native.function)(self, Args { base: func as u32 + 1, count: nargs as u32 })?;
+        if n & TAIL_CALL == 0 {
+            self.call_hook("return", None, self.top)?;
+        }
+        self.end_native(n)
     }
 
     /// Before an instruction of the innermost frame, whose `pc` is at it. `false`: the loop that traces is to be left.
@@ -143,8 +144,8 @@ impl Vm {
             let event = if frame.has(frame_flags::TAIL) { "tail call" } else { "call" };
             self.call_hook(event, None, at)?;
         }
-        if i.op() == Op::VarArgPrep {
-            // Belongs to the call. The next instruction is on a new line.
+        if proto.is_entry(pc) {
+            // The next instruction is on a new line.
             if let Some(hook) = self.thread.state().hook.as_deref_mut() {
                 hook.pc = usize::MAX;
             }

@@ -286,9 +286,8 @@ impl Vm {
     /// The lines of a Lua function that have code.
     pub fn active_lines(f: Value) -> Option<Vec<u32>> {
         let proto = f.as_closure()?.proto;
-        // The first instruction of a vararg function belongs to no line.
-        let skip = proto.is_vararg as usize;
-        let mut lines: Vec<u32> = proto.body().lines.iter().skip(skip).copied().filter(|&line| line > 0).collect();
+        let lines = proto.body().lines.iter().enumerate().skip_while(|(pc, _)| proto.is_entry(*pc));
+        let mut lines: Vec<u32> = lines.map(|(_, &line)| line).filter(|&line| line > 0).collect();
         lines.sort_unstable();
         lines.dedup();
         Some(lines)
