@@ -136,8 +136,9 @@ fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
                 vm.set_field(table, "name", name)?;
             }
             b'r' => {
-                vm.set_field(table, "ftransfer", Value::int(0))?;
-                vm.set_field(table, "ntransfer", Value::int(0))?;
+                let (first, count) = at.map_or((0, 0), |at| vm.transfer_at(at));
+                vm.set_field(table, "ftransfer", Value::int(first as i64))?;
+                vm.set_field(table, "ntransfer", Value::int(count as i64))?;
             }
             b't' => {
                 let tail = at.is_some_and(|at| vm.is_tail_call(at));

@@ -120,6 +120,8 @@ pub struct Hook {
     pub depth: usize,
     pub pc: usize,
     pub left: bool,
+    /// In an event of a call or a return: the first of the values that are handed over, as a variable of the function, and their number.
+    pub transfer: (usize, usize),
 }
 
 /// A coroutine, or the main thread.

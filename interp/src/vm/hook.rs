@@ -90,7 +90,7 @@ impl Vm {
         let n = (native.function)(self, args)? as usize;
         let first = self.top - n;
         if self.hook_wants(|hook| hook.on_return) {
-            self.call_hook("return", None, self.top)?;
+            self.call_hook("return", None, self.top, (first - self.frame().base as usize + 1, n))?;
         }
         let flow = self.deliver(first, n)?;
         Ok(self.with_tracing(flow))
@@ -106,14 +106,15 @@ impl Vm {
         let Some(native) = self.slot(func).as_native() else { return self.precall(func, nargs, wanted, 0) };
         self.push_native(func, nargs, wanted, 0)?;
         if self.hook_wants(|hook| hook.on_call) {
-            self.call_hook("call", None, self.top)?;
+            self.call_hook("call", None, self.top, (1, nargs))?;
         }
         if native.special != Special::None || !self.hook_wants(|hook| hook.on_return) {
             return self.run_native(native, func, nargs);
         }
         let n = (native.function)(self, Args { base: func as u32 + 1, count: nargs as u32 })?;
         if n & TAIL_CALL == 0 {
-            self.call_hook("return", None, self.top)?;
+            let first = self.top - n as usize;
+            self.call_hook("return", None, self.top, (first - func, n as usize))?;
         }
         self.end_native(n)
     }
@@ -130,10 +131,9 @@ impl Vm {
         let (pc, code) = (proto.pc_index(frame.pc), &proto.body().code);
         let i = Instr(code[pc].get());
         let depth = self.frame_count;
-        let Some(hook) = self.thread.state().hook.as_deref_mut() else { return Ok(true) };
+        let Some(hook) = self.thread.state().hook.as_deref() else { return Ok(true) };
         let (last_depth, last_pc, left) = (hook.depth, hook.pc, hook.left);
         let entered = pc == 0 && (depth > last_depth || left && depth == last_depth);
-        (hook.depth, hook.pc, hook.left) = (depth, pc, false);
 
         // Values in flight are above the registers only for instructions that take them.
         let takes_all = matches!(i.op(), Op::Call | Op::TailCall | Op::Return | Op::SetList) && i.b() == 0;
@@ -142,17 +142,15 @@ impl Vm {
 
         if entered && hook.on_call {
             let event = if frame.has(frame_flags::TAIL) { "tail call" } else { "call" };
-            self.call_hook(event, None, at)?;
+            self.call_hook(event, None, at, (1, proto.num_params.into()))?;
         }
         if proto.is_entry(pc) {
             // The next instruction is on a new line.
-            if let Some(hook) = self.thread.state().hook.as_deref_mut() {
-                hook.pc = usize::MAX;
-            }
+            self.note_traced(depth, usize::MAX, false);
             return Ok(true);
         }
         if self.counts_one() {
-            self.call_hook("count", None, at)?;
+            self.call_hook("count", None, at, (0, 0))?;
         }
         let line = proto.line_at(pc);
         let new_line = if entered {
@@ -164,7 +162,7 @@ impl Vm {
             line != proto.line_at(pc.saturating_sub(1))
         };
         if new_line && self.hook_wants(|hook| hook.on_line) {
-            self.call_hook("line", Some(line).filter(|&line| line > 0), at)?;
+            self.call_hook("line", Some(line).filter(|&line| line > 0), at, (0, 0))?;
         }
         let returns = match i.op() {
             Op::Return0 | Op::Return1 => true,
@@ -172,14 +170,22 @@ impl Vm {
             _ => false,
         };
         if returns && self.hook_wants(|hook| hook.on_return) {
-            self.call_hook("return", None, at)?;
+            let n = match i.op() {
+                Op::Return0 => 0,
+                Op::Return1 => 1,
+                _ if i.b() == 0 => self.top - frame.base as usize - i.a() as usize,
+                _ => i.b() as usize - 1,
+            };
+            self.call_hook("return", None, at, (i.a() as usize + 1, n))?;
         }
-        if (returns || i.op() == Op::TailCall)
-            && let Some(hook) = self.thread.state().hook.as_deref_mut()
-        {
-            hook.left = true;
-        }
+        self.note_traced(depth, pc, returns || i.op() == Op::TailCall);
         Ok(true)
+    }
+
+    fn note_traced(&mut self, depth: usize, pc: usize, left: bool) {
+        if let Some(hook) = self.thread.state().hook.as_deref_mut() {
+            (hook.depth, hook.pc, hook.left) = (depth, pc, left);
+        }
     }
 
     /// Counts an instruction; `true`: it is time for an event.
@@ -194,7 +200,7 @@ impl Vm {
     }
 
     /// Calls the hook function of the running thread, with its frame from slot `at` on (K2).
-    fn call_hook(&mut self, event: &str, line: Option<u32>, at: usize) -> Result<(), Throw> {
+    fn call_hook(&mut self, event: &str, line: Option<u32>, at: usize, transfer: (usize, usize)) -> Result<(), Throw> {
         let function = self.hook_function(self.thread)?;
         if !function.is_function() {
             return Ok(());
@@ -202,17 +208,17 @@ impl Vm {
         let event = self.new_str(event.as_bytes())?;
         let line = line.map_or(Value::NIL, |line| Value::int(line.into()));
         let (thread, top) = (self.thread, self.top);
-        self.set_busy(thread, true);
+        self.set_busy(thread, true, transfer);
         self.top = at;
         let result = self.call_values_as(frame_flags::HOOK, function, &[event, line], 0);
         self.top = top;
-        self.set_busy(thread, false);
+        self.set_busy(thread, false, (0, 0));
         result.map(drop)
     }
 
-    fn set_busy(&mut self, thread: Gc<Thread>, busy: bool) {
+    fn set_busy(&mut self, thread: Gc<Thread>, busy: bool, transfer: (usize, usize)) {
         if let Some(hook) = thread.state().hook.as_deref_mut() {
-            hook.busy = busy;
+            (hook.busy, hook.transfer) = (busy, transfer);
         }
     }
 }

@@ -178,6 +178,12 @@ impl Vm {
         }
     }
 
+    /// The values that a function hands over when its hook is called: the first of them as one of its variables, and their number.
+    pub fn transfer_at(&self, at: Activation) -> (usize, usize) {
+        let hooked = self.frame_above(at).is_some_and(|f| f.has(frame_flags::HOOK));
+        at.thread.state().hook.as_deref().filter(|_| hooked).map_or((0, 0), |hook| hook.transfer)
+    }
+
     // ---- variables
 
     /// What debug information calls the `n`-th variable of a frame, counted from 1; extra arguments from -1 downwards.
