@@ -9,6 +9,7 @@
 //! May import: everything below (`collect`, `memory`, `explicit`, `object`, `observe`).
 
 use crate::collect::{Collector, Store, Ticker};
+use crate::explicit::Checked;
 use crate::memory::Memory;
 use crate::object::{Header, Kinds, Ref, Runtime, flags};
 use crate::observe::{Counters, Pauses};
@@ -75,6 +76,8 @@ pub struct Heap<R: Runtime> {
     pub runtime: R,
     poll: Arc<AtomicU32>,
     pub(crate) store: Store,
+    /// Checked explicit blocks; nothing else looks at them.
+    pub(crate) checked: Checked,
     pub(crate) col: Collector,
     pub(crate) pauses: Pauses,
     pub(crate) ticker: Option<Ticker>,
@@ -90,6 +93,7 @@ impl<R: Runtime> Heap<R> {
             runtime,
             poll: Arc::new(AtomicU32::new(0)),
             store: Store::new(Memory::new(config.limit_bytes)),
+            checked: Checked::new(),
             col: Collector::new(config.max_pause_us),
             pauses: Pauses::new(),
             ticker: None,
