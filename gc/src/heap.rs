@@ -213,7 +213,7 @@ impl<R: Runtime> Heap<R> {
         self.adopt(old, new);
     }
 
-    /// A young cell of shape `Array` was filled by copying memory, without barriers (R4).
+    /// A young cell of an indexed shape was filled by copying memory, without barriers (R4).
     ///
     /// # Safety
     /// The cell is young.
@@ -379,10 +379,6 @@ impl<R: Runtime> Heap<R> {
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
     }
-    /// The most bytes that were ever committed.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
-    }
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }
@@ -397,6 +393,10 @@ impl<R: Runtime> Heap<R> {
         self.store.memory.set_limit(bytes);
     }
 
+    /// The most bytes that were ever committed.
+    pub fn peak_bytes(&self) -> usize {
+        self.store.memory.peak_bytes()
+    }
     /// For tests: the next `n` requests to the operating system succeed, and all later ones fail. `usize::MAX`: none fails.
     #[doc(hidden)]
     pub fn fail_after(&mut self, n: usize) {
