@@ -1,5 +1,5 @@
 //! Measures the heap alone, without the interpreter: allocation of cells that die young and of cells that survive, the write
-//! barrier, the death of lists and rings, and explicit allocation beside the system's allocator.
+//! barrier, the pause of an epoch end, the death of lists and rings, and explicit allocation beside the system's allocator and mimalloc.
 //!
 //!     cargo bench --bench heap -- [FILTER]
 //!
@@ -11,9 +11,12 @@ use std::hint::black_box;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
+use neap_gc::explicit::Site;
 use neap_gc::{Config, Heap, Kind, Ref, RootSource, Runtime, Shape, Stack, Verdict};
 
 const NODE: u8 = 0;
@@ -132,6 +135,14 @@ impl World {
         unsafe { self.heap.collect_full(&self.root) };
     }
 
+    /// Lets the collector do what an epoch end has left to be done.
+    fn collect_slices(&mut self) {
+        for _ in 0..4 {
+            self.heap.request_epoch();
+            self.poll();
+        }
+    }
+
     /// A list in the root.
     fn list(&mut self, length: usize) {
         self.root.0.set(None);
@@ -207,6 +218,58 @@ fn barrier(c: &mut Criterion) {
     group.finish();
 }
 
+/// How long an epoch end stands still, by what has happened in the epoch.
+fn pauses(c: &mut Criterion) {
+    let mut group = c.benchmark_group("pause of an epoch end");
+    for mature in [0, 100_000] {
+        let mut world = World::new();
+        world.list(mature);
+        world.collect();
+        let list = world.root.0.get();
+        let mut epoch = |name: &str, count: usize, work: &dyn Fn(&mut World)| {
+            group.bench_function(BenchmarkId::new(format!("{count} {name}"), format!("{mature} live")), |b| {
+                b.iter_custom(|rounds| {
+                    let mut paused = Duration::ZERO;
+                    for _ in 0..rounds {
+                        work(&mut world);
+                        world.heap.request_epoch();
+                        let start = Instant::now();
+                        world.poll();
+                        paused += start.elapsed();
+                        // What survived is let go, and released outside the measured pause.
+                        world.root.0.set(list);
+                        world.collect_slices();
+                    }
+                    paused
+                });
+            });
+        };
+        epoch("young cells, all dead", BATCH, &|world| {
+            for _ in 0..BATCH {
+                black_box(world.leaf(32));
+            }
+        });
+        epoch("young cells, all survive", BATCH, &|world| {
+            for _ in 0..BATCH {
+                let node = world.node(world.root.0.get(), None);
+                world.root.0.set(Some(node));
+            }
+        });
+        if mature > 0 {
+            epoch("mature cells written", BATCH, &|world| {
+                let mut next = world.root.0.get();
+                for _ in 0..BATCH {
+                    let Some(node) = next else { break };
+                    world.store(node, 1, None);
+                    // SAFETY: a node of the list.
+                    next = unsafe { fields(node) }[0].get();
+                }
+            });
+        }
+    }
+    group.finish();
+}
+
 fn collection(c: &mut Criterion) {
     let mut group = c.benchmark_group("full collection");
     for length in [10_000, 100_000] {
@@ -219,56 +282,145 @@ fn collection(c: &mut Criterion) {
     group.finish();
 }
 
+/// What a benchmark of explicit allocation asks of an allocator.
+trait Allocator {
+    fn malloc(&mut self, bytes: usize) -> NonNull<u8>;
+    /// # Safety
+    /// The block came from this allocator, with that size, and was not freed.
+    unsafe fn free(&mut self, block: NonNull<u8>, bytes: usize);
+}
+
+impl Allocator for World {
+    #[inline]
+    fn malloc(&mut self, bytes: usize) -> NonNull<u8> {
+        self.heap.malloc(bytes).expect("memory")
+    }
+    #[inline]
+    unsafe fn free(&mut self, block: NonNull<u8>, _: usize) {
+        // SAFETY: by the caller.
+        unsafe { self.heap.free(block) };
+    }
+}
+
+/// An allocator of Rust's: the system's, mimalloc.
+struct Global<A>(A);
+
+impl<A: GlobalAlloc> Allocator for Global<A> {
+    #[inline]
+    fn malloc(&mut self, bytes: usize) -> NonNull<u8> {
+        // SAFETY: no benchmark asks for nothing.
+        NonNull::new(unsafe { self.0.alloc(layout(bytes)) }).expect("memory")
+    }
+    #[inline]
+    unsafe fn free(&mut self, block: NonNull<u8>, bytes: usize) {
+        // SAFETY: by the caller.
+        unsafe { self.0.dealloc(block.as_ptr(), layout(bytes)) };
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes, 16).expect("a layout")
+}
+
+fn pairs(group: &mut BenchmarkGroup<WallTime>, name: &str, bytes: usize, mut allocator: impl Allocator) {
+    group.bench_function(BenchmarkId::new(format!("{name}, in turn"), bytes), |b| {
+        b.iter(|| {
+            for _ in 0..BATCH {
+                let block = black_box(allocator.malloc(bytes));
+                // SAFETY: allocated just above.
+                unsafe { allocator.free(block, bytes) };
+            }
+        });
+    });
+    group.bench_function(BenchmarkId::new(format!("{name}, shuffled"), bytes), |b| {
+        b.iter_batched_ref(
+            || Vec::with_capacity(BATCH),
+            |blocks| {
+                blocks.extend((0..BATCH).map(|_| allocator.malloc(bytes)));
+                for i in 0..BATCH {
+                    // SAFETY: the order is a permutation, so each block is freed once.
+                    unsafe { allocator.free(blocks[shuffled(i)], bytes) };
+                }
+            },
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+/// Blocks of mixed sizes, mostly small, in random order: each step frees one and allocates another in its place, and writes to it.
+fn churn(group: &mut BenchmarkGroup<WallTime>, name: &str, mut allocator: impl Allocator) {
+    const LIVE: usize = 20_000;
+    let mut random = Random(42);
+    let mut blocks: Vec<_> = (0..LIVE).map(|_| random.size()).map(|bytes| (allocator.malloc(bytes), bytes)).collect();
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            for _ in 0..BATCH {
+                let (bytes, slot) = (random.size(), &mut blocks[random.below(LIVE)]);
+                // SAFETY: the block of the slot, which gets another at once; a block has room for a word.
+                unsafe {
+                    allocator.free(slot.0, slot.1);
+                    *slot = (allocator.malloc(bytes), bytes);
+                    slot.0.cast::<usize>().write(bytes);
+                }
+            }
+        });
+    });
+    for (block, bytes) in blocks {
+        // SAFETY: each block is in one slot.
+        unsafe { allocator.free(block, bytes) };
+    }
+}
+
+/// A small random generator (xorshift), the same numbers for every allocator.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n
+    }
+    /// 16 bytes to 16 KiB, each doubling half as often as the one before.
+    fn size(&mut self) -> usize {
+        let doubling = self.0.trailing_ones().min(9);
+        (16 << doubling) + self.below(16 << doubling)
+    }
+}
+
 fn explicit(c: &mut Criterion) {
     let mut group = c.benchmark_group("malloc and free");
     group.throughput(Throughput::Elements(BATCH as u64));
     for bytes in [16, 64, 512, 4096, 64 << 10] {
-        let layout = Layout::from_size_align(bytes, 16).expect("a layout");
-        group.bench_function(BenchmarkId::new("neap, in turn", bytes), |b| {
-            let mut world = World::new();
+        pairs(&mut group, "neap", bytes, World::new());
+        pairs(&mut group, "system", bytes, Global(System));
+        pairs(&mut group, "mimalloc", bytes, Global(MiMalloc));
+    }
+    group.finish();
+
+    let mut group = c.benchmark_group("random churn");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    churn(&mut group, "neap", World::new());
+    churn(&mut group, "system", Global(System));
+    churn(&mut group, "mimalloc", Global(MiMalloc));
+    group.finish();
+
+    let mut group = c.benchmark_group("checked blocks");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    for bytes in [16, 512] {
+        let mut world = World::new();
+        group.bench_function(BenchmarkId::new("allocate, write, read, free", bytes), |b| {
+            let data = vec![1; bytes];
             b.iter(|| {
                 for _ in 0..BATCH {
-                    let block = black_box(world.heap.malloc(bytes).expect("memory"));
-                    // SAFETY: allocated just above.
-                    unsafe { world.heap.free(block) };
+                    let mut blocks = world.heap.checked();
+                    let id = blocks.malloc(bytes, Site(1)).expect("memory");
+                    blocks.write(id, 0, &data).expect("room");
+                    black_box(blocks.read(id, 0, bytes).expect("written bytes"));
+                    blocks.free(id, Site(2)).expect("a live block");
+                    blocks.forget(id);
                 }
             });
-        });
-        group.bench_function(BenchmarkId::new("system, in turn", bytes), |b| {
-            b.iter(|| {
-                for _ in 0..BATCH {
-                    // SAFETY: the layout is not empty; the block is freed with the same layout.
-                    unsafe { System.dealloc(black_box(System.alloc(layout)), layout) };
-                }
-            });
-        });
-        group.bench_function(BenchmarkId::new("neap, shuffled", bytes), |b| {
-            let mut world = World::new();
-            b.iter_batched_ref(
-                || Vec::with_capacity(BATCH),
-                |blocks| {
-                    blocks.extend((0..BATCH).map(|_| world.heap.malloc(bytes).expect("memory")));
-                    for i in 0..BATCH {
-                        // SAFETY: the order is a permutation, so each block is freed once.
-                        unsafe { world.heap.free(blocks[shuffled(i)]) };
-                    }
-                },
-                BatchSize::SmallInput,
-            );
-        });
-        group.bench_function(BenchmarkId::new("system, shuffled", bytes), |b| {
-            b.iter_batched_ref(
-                || Vec::with_capacity(BATCH),
-                |blocks| {
-                    // SAFETY: as above.
-                    blocks.extend((0..BATCH).map(|_| unsafe { System.alloc(layout) }));
-                    for i in 0..BATCH {
-                        // SAFETY: as above.
-                        unsafe { System.dealloc(blocks[shuffled(i)], layout) };
-                    }
-                },
-                BatchSize::SmallInput,
-            );
         });
     }
     group.finish();
@@ -314,6 +466,6 @@ fn shuffled(i: usize) -> usize {
 criterion_group! {
     name = heap;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(30);
-    targets = cells, barrier, collection, explicit
+    targets = cells, barrier, pauses, collection, explicit
 }
 criterion_main!(heap);
