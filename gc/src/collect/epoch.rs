@@ -48,10 +48,10 @@ impl<R: Runtime> Heap<R> {
                 stack.low = stack.low.min(roots.current_base());
             }
         }
-        if self.audit {
-            if let Err(error) = self.audit() {
-                panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase);
-            }
+        if self.audit
+            && let Err(error) = self.audit()
+        {
+            panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase);
         }
     }
 
