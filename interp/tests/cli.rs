@@ -305,7 +305,7 @@ fn signal(child: &Child) {
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a child that runs");
 }
 
-const READY: &str = "print('ready') io.flush() ";
+const READY: &str = "print('ready') ";
 
 #[test]
 fn a_closed_pipe_ends_the_program_quietly() {
@@ -393,6 +393,33 @@ fn statistics() {
             assert!(told.err.contains(word), "{word}: {}", told.err);
         }
     }
+}
+
+#[test]
+fn a_small_stack_is_enough() {
+    if !is_neap() {
+        return;
+    }
+    let code = r#"
+        local function deep(f) local function go() return f(go) end return pcall(go) end
+        deep(function(go) return string.gsub('a', 'a', go) end)
+        deep(function(go) table.sort({1, 2, 3}, function() go() end) end)
+        deep(function(go) return tostring(setmetatable({}, {__tostring = go})) end)
+        deep(function(go) return load(go) end)
+        deep(function(go) return table.concat(setmetatable({}, {__index = go, __len = function() return 1 end})) end)
+        deep(function(go) local x <close> = setmetatable({}, {__close = go}) end)
+        deep(function(go) return xpcall(error, go) end)
+        deep(function(go) return coroutine.wrap(go)() end)
+        deep(function(go) package.preload.x = go package.loaded.x = nil return require 'x' end)
+        for _, p in ipairs {'(', '{', 'function() return ', '-', 'a..', 'a^', 'a.b(', 'do ', 'if a then ', 'function f() '} do
+          for _, n in ipairs {150, 190, 1e5} do load('return ' .. p:rep(n)) load(p:rep(n)) end
+        end
+        for _, op in ipairs {'+', '..', 'and', '==', '^', '.'} do load('return a' .. (' ' .. op .. ' a'):rep(1e5)) end
+        pcall(string.find, ('a'):rep(4e5), ('a?'):rep(2e5))
+        print('done')"#;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "ulimit -s 1024; exec \"$0\" -e \"$1\""]).arg(common::interpreter()).arg(code);
+    finish(shell, "").prints("done\n");
 }
 
 #[test]

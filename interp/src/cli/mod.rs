@@ -6,6 +6,8 @@
 //!
 //! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries and two system calls for signals.
 //! * **I2** Every way out leads through `Vm::exit`, which writes out files and statistics, and leaves memory to the system.
+//! * **I3** All runs on the main thread with the stack that the system gives: the deepest recursion of the host (native functions that call back,
+//!   the parser) needs less than 512 KiB, which a test keeps below 1 MiB.
 //!
 //! May import everything of the crate.
 

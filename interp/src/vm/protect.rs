@@ -48,14 +48,14 @@ impl Vm {
         }
     }
 
-    /// The message handler of the innermost protected call sees the error first, with the stack as it is.
+    /// The message handler of the innermost protected call sees the error first, with the stack as it is. A finalizer's error is for nobody beyond it.
     fn call_handler(&mut self) {
         if self.handled || self.frame_count == 0 {
             return;
         }
         let catcher = (0..self.frame_count).rev().find(|&i| {
             let f = self.frame_at(i);
-            f.has(frame_flags::PCALL | frame_flags::XPCALL) && !f.has(frame_flags::CLOSING)
+            f.has(frame_flags::FINALIZER) || f.has(frame_flags::PCALL | frame_flags::XPCALL) && !f.has(frame_flags::CLOSING)
         });
         let Some(catcher) = catcher.filter(|&i| self.frame_at(i).has(frame_flags::XPCALL)) else { return };
         let handler = self.slot(self.frame_at(catcher).func as usize + 1);
