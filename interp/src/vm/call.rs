@@ -2,7 +2,7 @@
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Closure, Frame, Gc, Native, Special, TAIL_CALL, Tag, Value, frame_flags};
+use crate::value::{Closure, Frame, Gc, Native, Special, TAIL_CALL, THREE_RESULTS, Tag, Value, frame_flags};
 
 impl Vm {
     /// Begins the call of the value in slot `func`, whose `nargs` arguments follow. A Lua function gets its frame; a native one runs, and its
@@ -102,7 +102,8 @@ impl Vm {
             Special::None | Special::Next | Special::IpairsStep => {
                 let n = (native.function)(self, super::Args { base: base as u32, count: nargs as u32 })?;
                 if n & TAIL_CALL != 0 {
-                    let n = (n & !TAIL_CALL) as usize;
+                    let flags = if n & THREE_RESULTS != 0 { flags | frame_flags::THREE } else { flags };
+                    let n = (n & !(TAIL_CALL | THREE_RESULTS)) as usize;
                     let first = self.top - n;
                     self.pop_frame();
                     for i in 0..n {
@@ -128,6 +129,13 @@ impl Vm {
     pub(crate) fn deliver(&mut self, mut first: usize, mut n: usize) -> Result<Flow, Throw> {
         loop {
             let f = self.pop_frame();
+            if f.has(frame_flags::THREE) {
+                self.check_stack(first + 3)?;
+                for i in n..3 {
+                    self.set_slot(first + i, Value::NIL);
+                }
+                n = 3;
+            }
             if f.has(frame_flags::META) {
                 let result = if n > 0 { self.slot(first) } else { Value::NIL };
                 return self.finish_instruction(result, f.func as usize);
