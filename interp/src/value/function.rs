@@ -187,6 +187,8 @@ pub enum Special {
     /// The function that `coroutine.wrap` makes; upvalue 0 is the thread.
     WrapCall,
     Yield,
+    /// `debug.sethook`: the loop goes on in the form that traces, or in the other one.
+    SetHook,
     /// `next` and the step of `ipairs`, for the fast path of loops.
     Next,
     IpairsStep,

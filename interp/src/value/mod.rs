@@ -23,7 +23,7 @@ pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
 pub use string::{Str, StringTable};
 pub use table::{Node, SetError, Table};
-pub use thread::{Frame, Status, Thread, frame_flags};
+pub use thread::{Frame, Hook, Status, Thread, frame_flags};
 pub use userdata::Userdata;
 
 use neap_gc::Ref;
