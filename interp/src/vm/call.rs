@@ -158,6 +158,9 @@ impl Vm {
         let mut ended = false;
         loop {
             let f = self.pop_frame();
+            if f.has(frame_flags::PCALL | frame_flags::XPCALL) {
+                self.thread.state().protected -= 1;
+            }
             if f.has(frame_flags::THREE) {
                 self.check_stack(first + 3)?;
                 for i in n..3 {
@@ -315,8 +318,8 @@ impl Vm {
     }
 
     fn enter_host(&mut self) -> Result<(), Throw> {
-        if self.depth >= limits::HOST_DEPTH + if self.in_handler { 20 } else { 0 } {
-            return Err(self.runtime_error(b"C stack overflow"));
+        if self.depth >= limits::HOST_DEPTH + if self.in_handler { limits::HANDLER_DEPTH } else { 0 } {
+            return Err(self.overflow_error(b"C stack overflow"));
         }
         self.depth += 1;
         self.thread.state().unyieldable += 1;
