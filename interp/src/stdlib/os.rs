@@ -1,8 +1,8 @@
 //! The facilities of the operating system (§6.9). May import `date`, `file`, `support`, the machine.
 
 use super::date::{Date, Field, Fields, check_field};
-use super::file::error_text;
 use super::fault::Fault;
+use super::file::error_text;
 use super::support::{self, Functions, integer_of, raise, text, until_zero};
 use crate::value::{Gc, Table, Value};
 use crate::vm::{Args, Throw, Vm};
@@ -42,7 +42,9 @@ pub fn file_result(vm: &mut Vm, result: io::Result<()>, name: Option<&[u8]>) -> 
     match result {
         Ok(()) => vm.ret1(Value::TRUE),
         // The user wants out: it need not wait for the next safepoint, which may never come.
-        Err(error) if error.kind() == io::ErrorKind::Interrupted && support::interrupted(vm) => Err(raise(vm, Fault::Interrupted)),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted && support::interrupted(vm) => {
+            Err(raise(vm, Fault::Interrupted))
+        }
         Err(error) => {
             let (message, code) = error_text(&error);
             vm.push(Value::NIL)?;
