@@ -9,6 +9,7 @@
 //! May import: everything below (`collect`, `memory`, `explicit`, `object`, `observe`).
 
 use crate::collect::{Collector, Store, Ticker};
+use crate::explicit::Checked;
 use crate::memory::Memory;
 use crate::object::{Header, Kinds, Ref, Runtime, flags};
 use crate::observe::{Counters, Pauses};
@@ -75,6 +76,8 @@ pub struct Heap<R: Runtime> {
     pub runtime: R,
     poll: Arc<AtomicU32>,
     pub(crate) store: Store,
+    /// Checked explicit blocks; nothing else looks at them.
+    pub(crate) checked: Checked,
     pub(crate) col: Collector,
     pub(crate) pauses: Pauses,
     pub(crate) ticker: Option<Ticker>,
@@ -90,6 +93,7 @@ impl<R: Runtime> Heap<R> {
             runtime,
             poll: Arc::new(AtomicU32::new(0)),
             store: Store::new(Memory::new(config.limit_bytes)),
+            checked: Checked::new(),
             col: Collector::new(config.max_pause_us),
             pauses: Pauses::new(),
             ticker: None,
@@ -209,7 +213,7 @@ impl<R: Runtime> Heap<R> {
         self.adopt(old, new);
     }
 
-    /// A young cell of shape `Array` was filled by copying memory, without barriers (R4).
+    /// A young cell of an indexed shape was filled by copying memory, without barriers (R4).
     ///
     /// # Safety
     /// The cell is young.
@@ -375,10 +379,6 @@ impl<R: Runtime> Heap<R> {
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
     }
-    /// The most bytes that were ever committed.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
-    }
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }
@@ -393,6 +393,10 @@ impl<R: Runtime> Heap<R> {
         self.store.memory.set_limit(bytes);
     }
 
+    /// The most bytes that were ever committed.
+    pub fn peak_bytes(&self) -> usize {
+        self.store.memory.peak_bytes()
+    }
     /// For tests: the next `n` requests to the operating system succeed, and all later ones fail. `usize::MAX`: none fails.
     #[doc(hidden)]
     pub fn fail_after(&mut self, n: usize) {

@@ -12,3 +12,15 @@ pub mod observe;
 pub use audit::{AuditError, AuditReport};
 pub use heap::{Config, Handle, Heap, OutOfMemory, Phase, RootSource};
 pub use object::{Header, Kind, Ref, Runtime, Shape, Stack, Verdict, flags};
+
+/// Brings what stands at an address into the cache.
+#[inline(always)]
+pub(crate) fn prefetch(addr: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::without_provenance(addr));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = addr;
+}

@@ -124,7 +124,7 @@ string.rep = rep
 
 -- Many constants, so that the names of fields need registers.
 local many = {}
-for i = 1, 70000 do many[i] = "x = a" .. i end
+for i = 1, os.getenv("NEAP_GC") and 300 or 70000 do many[i] = "x = a" .. i end
 local prefix = table.concat(many, "; ") .. "; "
 local function far(code, expected)
   local f = assert(load(prefix .. code, "=x"))

@@ -513,7 +513,9 @@ impl<R: Runtime> Audit<R> {
             Ok(all.iter().map(|r| r.addr()).collect())
         };
         for (cell, _) in &self.lists.gray {
-            if self.cells.get(&cell.addr()).is_some_and(|c| !c.corpse) {
+            // It may be queued and not marked yet.
+            work.push(cell.addr());
+            if self.cells.get(&cell.addr()).is_some_and(|c| !c.corpse && !c.young) {
                 work.extend(leads_to(cell.addr())?);
             }
         }

@@ -25,7 +25,7 @@ pub(crate) enum Entry<'a> {
     Dying { cell: Ref, released: usize },
     /// A dead cell that is being detached: the references in its first slots have been given back.
     Detaching { cell: Ref, slots: usize },
-    /// An entry of the mark queue: the slots from `position` on are still to be scanned. Its cell may have died.
+    /// An entry of the mark queue: the slots from `position` on are still to be scanned. Its cell may have died, or not be marked yet.
     Gray { cell: Ref, position: usize },
 }
 

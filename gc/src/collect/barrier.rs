@@ -206,8 +206,10 @@ impl<R: Runtime> Heap<R> {
                 self.cards(r).fill(0);
             }
             self.make_live(r);
-            self.col.adopted.push(r.addr(), &mut self.store);
-            if self.col.shading {
+            if !self.without(Sabotage::AdoptionList) {
+                self.col.adopted.push(r.addr(), &mut self.store);
+            }
+            if self.col.shading && !self.without(Sabotage::AdoptionGray) {
                 // R28.6: what was unmarked in the old ones must be found in the new ones.
                 h.unset(flags::BLACK);
                 self.col.shaded = true;

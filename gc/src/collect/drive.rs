@@ -7,7 +7,8 @@ use crate::object::{Ref, Runtime, STICKY, flags};
 /// A movement of the collector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drive {
-    EpochEnd,
+    /// An epoch end, with so many units of marking.
+    EpochEnd(usize),
     /// An epoch end at which marking starts, if no cycle is under way.
     EpochEndAndStart,
     /// So many units of the release queue.
@@ -26,8 +27,10 @@ impl<R: Runtime> Heap<R> {
     #[doc(hidden)]
     pub unsafe fn drive(&mut self, roots: &dyn RootSource, what: Drive) -> bool {
         match what {
-            Drive::EpochEnd => {
+            Drive::EpochEnd(units) => {
+                self.col.driven = Some(units);
                 self.epoch_end(roots);
+                self.col.driven = None;
                 self.begin_idle_work();
                 true
             }

@@ -9,7 +9,7 @@
 //!
 //! May import: `object`, `memory`.
 
-use super::{Phase, Queue};
+use super::{Phase, Queue, Sabotage};
 use crate::heap::Heap;
 use crate::object::{Header, Ref, Runtime, flags};
 
@@ -33,7 +33,7 @@ impl<R: Runtime> Heap<R> {
             // R17.
             self.shade(r);
         }
-        if header.has(flags::WEAKLY_HELD) {
+        if header.has(flags::WEAKLY_HELD) && !self.without(Sabotage::FinalizerNil) {
             // R16: it reads as nil first.
             header.set(flags::WEAK_DEAD);
             self.col.fin_wait.push(r.addr(), &mut self.store);

@@ -21,20 +21,16 @@ pub(crate) struct Handles {
     pages: Vec<NonNull<usize>>,
     /// The first free slot; `usize::MAX`: none.
     free: usize,
-    used: usize,
 }
 
 const NO_SLOT: usize = usize::MAX >> 1;
 
 impl Handles {
     pub const fn new() -> Handles {
-        Handles { pages: Vec::new(), free: NO_SLOT, used: 0 }
+        Handles { pages: Vec::new(), free: NO_SLOT }
     }
     pub fn capacity(&self) -> usize {
         self.pages.len() * PAGE_SLOTS
-    }
-    pub fn len(&self) -> usize {
-        self.used
     }
 
     fn slot(&self, n: usize) -> NonNull<usize> {
@@ -72,7 +68,6 @@ impl Handles {
             self.free = self.slot(n).read() >> 1;
             self.slot(n).write(r.addr());
         }
-        self.used += 1;
         u32::try_from(n).expect("more handles than fit in memory")
     }
 
@@ -81,7 +76,6 @@ impl Handles {
         // SAFETY: H1.
         unsafe { self.slot(n).write(self.free << 1 | 1) };
         self.free = n;
-        self.used -= 1;
         Some(r)
     }
 }

@@ -52,6 +52,7 @@ pub(crate) use weak::Pass;
 
 use crate::object::Ref;
 use crate::observe::Counters;
+pub(crate) use crate::prefetch;
 
 /// The phases of a cycle (R22).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -142,6 +143,8 @@ pub(crate) struct Collector {
     pub events: u64,
     // ---- others
     pub handles: Handles,
+    /// Moved by hand: so many units of marking are done at an epoch end, whatever the time.
+    pub driven: Option<usize>,
     pub pacer: Pacer,
     pub counters: Counters,
     pub promoted_objects: u64,
@@ -193,6 +196,7 @@ impl Collector {
             sweep: Sweep::new(),
             events: 0,
             handles: Handles::new(),
+            driven: None,
             pacer: Pacer::new(max_pause_us),
             counters: Counters::default(),
             promoted_objects: 0,
@@ -211,16 +215,4 @@ impl Collector {
     pub fn decided(&self) -> bool {
         self.phase >= Phase::CleanKeys
     }
-}
-
-/// Brings the header of a cell into the cache.
-#[inline(always)]
-pub(crate) fn prefetch(cell: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::without_provenance(cell));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = cell;
 }

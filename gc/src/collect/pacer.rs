@@ -27,10 +27,12 @@ const SLICE_BYTES_MAX: usize = 64 << 10;
 const LOG_WORDS_PER_US: usize = 96;
 /// An epoch that the program does not end by allocating is ended after this long.
 const STALE: Duration = Duration::from_millis(60);
+/// Given back to the system in one stop.
+const PURGE_BYTES: usize = 1 << 20;
 /// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
 const GROWTH_MIN: usize = 512 << 10;
 /// Growth, in percent of what the last cycle left, that starts a cycle: with many events, with few. Cycles that find little raise it.
-const EAGER_PERCENT: (usize, usize) = (20, 80);
+const EAGER_PERCENT: (usize, usize) = (24, 80);
 const LAZY_PERCENT: (usize, usize) = (60, 120);
 /// There are many events if each would have to have cut off no more than this to make up for the growth.
 const BYTES_PER_EVENT: usize = 512;
@@ -98,12 +100,12 @@ impl Pacer {
 
     /// How long a slice may take.
     pub fn slice(&self) -> Duration {
-        self.goal * 3 / 10
+        self.goal / 4
     }
 
     /// What an epoch end should take at most.
     fn epoch_goal(&self) -> Duration {
-        self.goal * 4 / 10
+        self.goal * 28 / 100
     }
 
     fn learn(&mut self, epoch_end: Duration, young_bytes: usize, survived: f64) {
@@ -135,6 +137,10 @@ impl<R: Runtime> Heap<R> {
             self.timed_epoch_end(roots, &mut watch);
         } else if self.has_slices() {
             self.slice(&mut watch);
+        } else if ticked {
+            // Nothing else to do: memory that has been idle for a while goes back to the system.
+            self.store.trim();
+            self.store.memory.purge(Instant::now(), PURGE_BYTES);
         } else {
             self.set_alarm();
             return;

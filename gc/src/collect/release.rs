@@ -83,7 +83,7 @@ impl<R: Runtime> Heap<R> {
         debug_assert!(count == 1, "a decrement of {r:?} (kind {}), whose count is 0", header.kind);
         header.count.set(0);
         // R23: in the window what is unmarked is dead already.
-        if self.col.window && !self.is_marked(r) {
+        if self.col.window && !self.is_marked(r) && !self.without(Sabotage::WindowLowers) {
             return;
         }
         if header.flags.get() == 0 { self.free_plain(r, header) } else { self.count_is_zero(r, header) }
@@ -107,7 +107,7 @@ impl<R: Runtime> Heap<R> {
     unsafe fn drop_references(&mut self, r: Ref, shape: Shape) {
         // SAFETY: by the caller.
         unsafe {
-            if self.col.shading {
+            if self.col.shading && !self.without(Sabotage::FreedShade) {
                 // R17, R18.
                 trace_strong::<R>(r, shape, &mut |x| {
                     self.shade(x);

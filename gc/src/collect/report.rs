@@ -3,6 +3,7 @@
 //! May import: `audit` (what an entry is), `memory`.
 
 use super::barrier::{Subject, untag};
+use super::mark::{Gray, ungray};
 use super::{Phase, Queue};
 use crate::audit::{Entry, Stage};
 use crate::heap::Heap;
@@ -61,9 +62,13 @@ impl<R: Runtime> Heap<R> {
         self.report_log(visit);
         let mut gray = col.gray.iter().peekable();
         while let Some(word) = gray.next() {
-            let position = gray.next_if(|next| next & 1 == 1).map_or(0, |next| next >> 1);
+            let Gray::Cell(cell) = ungray(word) else { continue };
+            let position = match gray.peek().map(|&next| ungray(next)) {
+                Some(Gray::Position(position)) => position,
+                _ => 0,
+            };
             // SAFETY: as in `refs`.
-            visit(Entry::Gray { cell: unsafe { Ref::from_addr(word) }, position });
+            visit(Entry::Gray { cell: unsafe { Ref::from_addr(cell) }, position });
         }
     }
 

@@ -64,6 +64,9 @@ impl<R: Runtime> Heap<R> {
         if self.col.phase != Phase::Drain || !self.col.pending.is_empty() {
             return;
         }
+        if self.without(Sabotage::Drain) {
+            self.col.sweep.drain_target = Some((0, 0));
+        }
         if let Some((release, partial)) = self.col.sweep.drain_target {
             if self.col.release.popped() >= release && self.col.partial.popped() >= partial {
                 self.col.enter(Phase::Release);

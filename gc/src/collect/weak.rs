@@ -106,7 +106,7 @@ impl<R: Runtime> Heap<R> {
         if header.count.get() == 0 {
             self.wait(cell, header);
         }
-        if unmarked {
+        if unmarked && !self.without(Sabotage::InternMark) {
             self.col.events += u64::from(header.count.get() == STICKY);
             if self.col.shading {
                 self.shade(cell);

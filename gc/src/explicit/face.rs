@@ -2,7 +2,7 @@
 //!
 //! It stands above the collector, with `heap`; it is here because it only passes on.
 
-use super::{Explicit, FreeError};
+use super::{CheckedBlocks, Explicit, FreeError};
 use crate::heap::{Heap, OutOfMemory};
 use crate::object::Runtime;
 use std::ptr::NonNull;
@@ -39,6 +39,11 @@ impl<R: Runtime> Heap<R> {
     /// Whether an allocated explicit block starts at `addr`.
     pub fn owns(&self, addr: usize) -> bool {
         self.store.explicit.owns(&self.store.memory, addr)
+    }
+
+    /// The checked blocks of this heap: explicit allocation that reports the classic errors instead of making them.
+    pub fn checked(&mut self) -> CheckedBlocks<'_> {
+        CheckedBlocks { memory: &mut self.store.memory, explicit: &mut self.store.explicit, checked: &mut self.checked }
     }
 
     /// Bytes of all explicit blocks, rounded up to their cells; what the heap itself has allocated so is among them.

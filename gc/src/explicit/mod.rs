@@ -11,15 +11,23 @@
 //!
 //! Imports `memory`.
 
+mod checked;
 mod face;
+mod report;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_checked;
 
 use crate::memory::block::Lanes;
 use crate::memory::segment::{BLOCK, FIRST_PAGE, NONE, Owner, PAGE, PAGES, RunState, SEGMENT, Segment, State, bits_of, block_id};
 use crate::memory::size_class::{CLASSES, GRANULE, MAX_SMALL, class_of, size_of_class};
 use crate::memory::{Memory, OutOfMemory};
 use std::ptr::NonNull;
+
+pub(crate) use checked::Checked;
+pub use checked::{CheckedBlocks, CheckedError, QUARANTINE_BYTES};
+pub use report::{Access, BlockId, BlockInfo, Offence, Report, Site};
 
 /// The largest alignment that can be asked for.
 pub const MAX_ALIGN: usize = 2 << 20;

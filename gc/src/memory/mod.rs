@@ -333,6 +333,13 @@ impl Memory {
         }
     }
 
+    /// Brings the bits of a cell into the cache.
+    #[inline(always)]
+    pub fn prefetch_bits(&self, cell: usize) {
+        let pair = (cell & !(segment::SEGMENT - 1)) + ((cell & (segment::SEGMENT - 1)) >> 10) * size_of::<Pair>();
+        crate::prefetch(pair);
+    }
+
     /// The bytes of a cell: those of its class, or of its pages.
     ///
     /// # Safety

@@ -39,9 +39,9 @@ fn random_programs(shard: u64, programs: usize, options: &Options) {
     }
 }
 
-/// Every scenario with every pair of numbers below `range`; the names of those that fail.
-fn run_scenarios(range: usize, options: &Options, mut failed: impl FnMut(&Scenario, Vec<Op>)) {
-    for scenario in &scenarios() {
+/// The chosen scenarios with every pair of numbers below `range`, until they fail.
+fn run_scenarios(range: usize, options: &Options, chosen: impl Fn(&str) -> bool, mut failed: impl FnMut(&Scenario, Vec<Op>)) {
+    for scenario in scenarios().iter().filter(|s| chosen(&s.name)) {
         'numbers: for n in 0..range {
             for m in 0..if scenario.uses_m() { range } else { 1 } {
                 let ops = scenario.expand(n, m);
@@ -58,7 +58,7 @@ fn run_scenarios(range: usize, options: &Options, mut failed: impl FnMut(&Scenar
 fn every_rule_has_its_scenario() {
     for drop_all in [true, false] {
         let options = Options { drop_all, ..Options::default() };
-        run_scenarios(6 + 4 * rounds(), &options, |s, ops| report(&s.name, ops, &options));
+        run_scenarios(5 + 3 * rounds(), &options, |_| true, |s, ops| report(&s.name, ops, &options));
     }
 }
 
@@ -86,24 +86,26 @@ fn random_programs_with_failing_memory() {
     }
 }
 
-/// How many scenarios notice.
-fn noticed(options: &Options) -> usize {
+/// How many of the rule's scenarios notice.
+fn noticed(rule: &str, options: &Options) -> usize {
     let mut names = Vec::new();
-    run_scenarios(8, options, |s, _| names.push(s.name.clone()));
+    let of_rule = |name: &str| name.split(' ').next() == Some(rule);
+    run_scenarios(8, options, of_rule, |s, _| names.push(s.name.clone()));
     names.len()
 }
 
 #[test]
 fn a_missing_barrier_is_seen() {
-    assert!(noticed(&Options { skip_barrier: true, ..Options::default() }) > 5);
+    assert!(noticed("R17", &Options { skip_barrier: true, ..Options::default() }) > 2);
 }
 
-/// Removed rules are noticed; the switches exist only where debug assertions do.
+/// Each removed rule is noticed by a scenario of its own; the switches exist only where debug assertions do.
 #[test]
 #[cfg(debug_assertions)]
 fn a_removed_rule_is_noticed() {
-    for sabotage in Sabotage::ALL {
-        let n = noticed(&Options { sabotage, ..Options::default() });
-        assert_eq!(n == 0, sabotage == Sabotage::None, "{sabotage:?}: {n} scenarios fail");
-    }
+    let unnoticed: Vec<Sabotage> = Sabotage::ALL
+        .into_iter()
+        .filter(|&sabotage| noticed(sabotage.rule(), &Options { sabotage, ..Options::default() }) == 0)
+        .collect();
+    assert_eq!(unnoticed, [Sabotage::None]);
 }

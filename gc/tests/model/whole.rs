@@ -2,9 +2,9 @@
 
 use super::shadow::FRAME;
 use super::toy::{self, Slot, Toy};
+use neap_gc::Ref;
 use neap_gc::heap::{Config, Heap, OutOfMemory, RootSource, poll};
 use neap_gc::observe::Cause;
-use neap_gc::{Ref, Runtime};
 use std::sync::atomic::Ordering;
 
 struct Roots {
@@ -238,6 +238,30 @@ fn a_long_list_dies_without_recursion() {
     host.roots.globals[0] = None;
     host.collect();
     assert_eq!(host.objects(toy::PLAIN), 0);
+}
+
+#[test]
+fn without_an_event_no_cycle_starts() {
+    let mut host = Host::new(2, Config::default());
+    let mut list = None;
+    for _ in 0..20_000 {
+        let next = host.new_object(toy::PLAIN, 0).expect("room");
+        host.store(next, 0, list);
+        list = Some(next);
+        host.roots.globals[0] = list;
+        host.safepoint();
+    }
+    host.collect();
+    let before = host.heap.counters();
+    // What dies here dies young, or by a count that falls from 1 to 0.
+    for _ in 0..400_000 {
+        let object = host.new_object(toy::PLAIN, 0).expect("room");
+        host.roots.globals[1] = Some(object);
+        host.safepoint();
+    }
+    let after = host.heap.counters();
+    assert!(after.epochs > before.epochs + 10, "{after:?}");
+    assert_eq!(after.cycles, before.cycles);
 }
 
 #[test]

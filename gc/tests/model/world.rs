@@ -50,6 +50,9 @@ impl From<OutOfMemory> for Stop {
 
 type Step<T = ()> = Result<T, Stop>;
 
+/// Which objects were seen, and which weak entries were found cleared.
+type Walk = (Vec<bool>, Vec<(Id, usize)>);
+
 fn violation<T>(text: String) -> Step<T> {
     Err(Stop::Violation(text))
 }
@@ -172,11 +175,12 @@ impl World {
         (*self.roots.chain.last().expect("a main thread"), *self.shadow.chain.last().expect("a main thread"))
     }
 
-    fn frame(&self) -> &mut [Slot] {
+    /// A slot of the running frame.
+    fn slot(&self, i: usize) -> *mut Slot {
         let (cell, id) = self.current();
         let depth = self.shadow.objects[id].frames.len();
         // SAFETY: the running thread lives, and its frames are within its buffer.
-        unsafe { std::slice::from_raw_parts_mut(Toy::stack(cell).slots.add((depth - 1) * FRAME), FRAME) }
+        unsafe { Toy::stack(cell).slots.add((depth - 1) * FRAME + i) }
     }
 
     /// Tells the heap how deep the thread's frames may have been written (R7).
@@ -219,13 +223,15 @@ impl World {
         let i = a as usize % FRAME;
         let (_, thread) = self.current();
         let frame = self.shadow.objects[thread].frames.last().expect("a running frame");
-        self.same(self.frame()[i], frame[i])
+        // SAFETY: a slot of the running frame.
+        self.same(unsafe { *self.slot(i) }, frame[i])
     }
 
     fn set(&mut self, a: u8, value: Option<(Ref, Id)>) {
         let i = a as usize % FRAME;
         let (_, thread) = self.current();
-        self.frame()[i] = value.map(|v| v.0);
+        // SAFETY: as above.
+        unsafe { self.slot(i).write(value.map(|v| v.0)) };
         *self.shadow.objects[thread].frames.last_mut().expect("a running frame").get_mut(i).expect("in the frame") =
             value.map(|v| v.1);
     }
@@ -385,7 +391,6 @@ impl World {
             if self.shadow.objects[id].pairs.is_empty() {
                 toy::slots(new).copy_from_slice(toy::slots(cell));
                 self.shadow.objects[new_id].slots = self.shadow.objects[id].slots.clone();
-                self.heap.filled_by_copy(new);
             }
             for i in 0..self.shadow.objects[id].pairs.len() {
                 let (real, shadow) = (toy::pairs(cell)[i], self.shadow.objects[id].pairs[i]);
@@ -411,6 +416,7 @@ impl World {
                     self.shadow.objects[new_id].pairs[i] = shadow;
                 }
             }
+            self.heap.filled_by_copy(new);
         }
         Ok(Some((new, new_id)))
     }
@@ -519,7 +525,7 @@ impl World {
     }
 
     /// Compares what can be reached on the heap with what the oracle has there. Says what it saw, and which weak entries were cleared.
-    fn walk(&self) -> Step<(Vec<bool>, Vec<(Id, usize)>)> {
+    fn walk(&self) -> Step<Walk> {
         let objects = &self.shadow.objects;
         let mut seen = vec![false; objects.len()];
         let mut cleared = Vec::new();
@@ -642,6 +648,16 @@ impl World {
         }
         object.finalizer = false;
         object.was_unreachable = false;
+        // R16: it is no weak value any more.
+        let (seen, _) = self.walk()?;
+        for holder in
+            self.shadow.objects.iter().zip(seen).filter(|(o, seen)| *seen && matches!(o.kind, toy::WEAK | toy::ALL_WEAK))
+        {
+            // SAFETY: `walk` has seen the holder.
+            if unsafe { toy::pairs(holder.0.cell) }.iter().any(|entry| entry.1 == Some(cell)) {
+                return violation(format!("object {id} is finalized while a weak value names it"));
+            }
+        }
         Ok(Some((cell, id)))
     }
 
@@ -689,8 +705,8 @@ impl World {
         }
         let reach = self.shadow.reach(false);
         let mut found = vec![false; reach.len()];
-        // SAFETY: live cells have numbers.
         self.heap.each_object(|cell, _| {
+            // SAFETY: a live cell has a number.
             if let Some(f) = found.get_mut(unsafe { toy::number(cell) } as usize) {
                 *f = true;
             }
@@ -963,7 +979,7 @@ impl World {
             }
             "intern" => self.intern(a, u64::from(b % 3))?,
             "epoch" => {
-                self.drive(Drive::EpochEnd)?;
+                self.drive(Drive::EpochEnd(a as usize % 8))?;
             }
             "start" => {
                 self.drive(Drive::EpochEndAndStart)?;
@@ -1012,7 +1028,7 @@ impl World {
                 if phase == Idle {
                     break;
                 }
-                self.drive(Drive::EpochEnd)?;
+                self.drive(Drive::EpochEnd(0))?;
                 if self.heap.phase() == Drain {
                     self.drive(Drive::Release(50))?;
                 }
@@ -1031,7 +1047,8 @@ impl World {
             unsafe { toy::reserve(cell, depth * FRAME) };
             for _ in 0..frames {
                 self.shadow.objects[id].frames.push([None; FRAME]);
-                self.frame().fill(None);
+                // SAFETY: the new frame is within the buffer (R6).
+                (0..FRAME).for_each(|i| unsafe { self.slot(i).write(None) });
                 self.lower(cell, id);
                 self.set(0, value);
             }

@@ -2,7 +2,7 @@
 
 use super::support::{self, Functions, text};
 use super::{load, table};
-use crate::value::{Special, Tag, Value};
+use crate::value::{Special, TAIL_CALL, Tag, Value};
 use crate::vm::{Args, Event, Throw, Vm};
 
 const FUNCTIONS: Functions = &[
@@ -53,7 +53,7 @@ pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     vm.set_field(globals, "next", next)?;
     let pairs = vm.new_native("pairs", pairs, &[next])?;
     vm.set_field(globals, "pairs", pairs)?;
-    let next_index = vm.new_native("for iterator", next_index, &[])?;
+    let next_index = vm.new_special("for iterator", next_index, Special::IpairsStep, &[])?;
     let ipairs = vm.new_native("ipairs", ipairs, &[next_index])?;
     vm.set_field(globals, "ipairs", ipairs)?;
     for (name, tags) in TYPE_NAMES {
@@ -71,11 +71,11 @@ fn assert(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if vm.check_any(args, 0)?.is_truthy() {
         return Ok(args.count() as u32);
     }
-    Err(if args.count() > 1 {
-        let message = vm.arg(args, 1);
-        vm.throw(message)
-    } else {
-        vm.plain_error(b"assertion failed!")
+    let message = vm.arg(args, 1);
+    Err(match message.as_str() {
+        Some(message) => vm.error(message.bytes()),
+        None if args.count() > 1 => vm.throw(message),
+        None => vm.error("assertion failed!"),
     })
 }
 
@@ -142,7 +142,10 @@ fn pairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         vm.push(Value::NIL)?;
         return Ok(3);
     }
-    vm.call_values(handler, &[value], 3)
+    // It may yield. More than three values of it are not cut off; a loop sees no more.
+    vm.push(handler)?;
+    vm.push(value)?;
+    Ok(TAIL_CALL + 2)
 }
 
 fn print(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

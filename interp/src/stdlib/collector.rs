@@ -37,7 +37,12 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
                 Ok(units @ 1..) => units.saturating_mul(1024),
                 _ => BASIC_STEP,
             };
-            Value::bool(vm.collect_step(bytes))
+            // What is a cycle's worth at least is a cycle.
+            let whole = bytes >= vm.heap.used_bytes();
+            if whole {
+                vm.collect_full();
+            }
+            Value::bool(whole || vm.collect_step(bytes))
         }
         "isrunning" => Value::bool(vm.heap.is_running()),
         "setpause" => Value::int(std::mem::replace(&mut vm.lib.collector.pause, parameter)),

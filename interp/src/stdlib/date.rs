@@ -172,7 +172,7 @@ impl Date {
             b'b' | b'h' => write!(out, "{}", &month[..3]),
             b'B' => write!(out, "{month}"),
             b'c' => return self.items(out, b"a b e T Y", b' '),
-            b'C' => write!(out, "{:02}", self.year.div_euclid(100)),
+            b'C' => write!(out, "{}", self.year.div_euclid(100)),
             b'd' => write!(out, "{:02}", self.day),
             b'D' | b'x' => return self.items(out, b"m d y", b'/'),
             b'e' => write!(out, "{:2}", self.day),
@@ -266,6 +266,9 @@ impl Fields {
     }
 }
 
+/// How far from a time its transitions say something about it: some eight years.
+const NEAR: i64 = 268_000_000;
+
 /// The time at which the clocks of the zone show `local` seconds since 1970.
 fn find_time(zone: &TimeZone, local: i64, dst: Option<bool>) -> i64 {
     let (before, after) = (offset_at(zone, local - DAY), offset_at(zone, local + DAY));
@@ -284,7 +287,8 @@ fn find_time(zone: &TimeZone, local: i64, dst: Option<bool>) -> i64 {
     // The clocks are said to show the other kind of time: take its difference from the transition next to this time.
     let place = known(local);
     let near = zone.following(place).take(2).chain(zone.preceding(place).take(2));
-    let other = near.into_iter().find(|transition| transition.dst().is_dst() == wanted);
+    let is_near = |time: Timestamp| (time.as_second() - place.as_second()).abs() < NEAR;
+    let other = near.into_iter().find(|transition| transition.dst().is_dst() == wanted && is_near(transition.timestamp()));
     let usual = natural.seconds + if wanted { 3600 } else { -3600 };
     local - other.map_or(usual, |transition| transition.offset().seconds().into())
 }

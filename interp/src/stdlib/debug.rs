@@ -1,12 +1,13 @@
 //! The debug library (§6.10). May import `support`, the machine.
 
 use super::support::{self, Functions};
-use crate::value::{Gc, Tag, Thread, Value};
+use crate::value::{Gc, Hook, Special, Tag, Thread, Value};
 use crate::vm::{Activation, Args, Throw, Vm};
 use std::io::{BufRead, Write};
 
 const FUNCTIONS: Functions = &[
     ("debug", debug),
+    ("gethook", gethook),
     ("getinfo", getinfo),
     ("getlocal", getlocal),
     ("getmetatable", getmetatable),
@@ -23,7 +24,9 @@ const FUNCTIONS: Functions = &[
 ];
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
-    support::library(vm, "debug", FUNCTIONS).map(drop)
+    let library = support::library(vm, "debug", FUNCTIONS)?;
+    let sethook = vm.new_special("sethook", sethook, Special::SetHook, &[])?;
+    vm.set_field(library, "sethook", sethook)
 }
 
 /// The thread that a call is about, and where its further arguments begin: the first one may be a thread.
@@ -133,8 +136,9 @@ fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
                 vm.set_field(table, "name", name)?;
             }
             b'r' => {
-                vm.set_field(table, "ftransfer", Value::int(0))?;
-                vm.set_field(table, "ntransfer", Value::int(0))?;
+                let (first, count) = at.map_or((0, 0), |at| vm.transfer_at(at));
+                vm.set_field(table, "ftransfer", Value::int(first as i64))?;
+                vm.set_field(table, "ntransfer", Value::int(count as i64))?;
             }
             b't' => {
                 let tail = at.is_some_and(|at| vm.is_tail_call(at));
@@ -281,4 +285,38 @@ fn setuservalue(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         Ok(()) => vm.ret1(Value::userdata(userdata)),
         Err(_) => Err(vm.memory_error()),
     }
+}
+
+fn sethook(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (thread, first) = thread_argument(vm, args);
+    if vm.arg(args, first).is_nil() {
+        vm.set_hook(thread, None)?;
+        return Ok(0);
+    }
+    let mask = support::text(vm, args, first + 1)?;
+    let function = vm.check_function(args, first)?;
+    let count = vm.opt_int(args, first + 2, 0)?;
+    let hook = Hook {
+        on_call: mask.contains(&b'c'),
+        on_return: mask.contains(&b'r'),
+        on_line: mask.contains(&b'l'),
+        count: u32::try_from(count).unwrap_or(if count > 0 { u32::MAX } else { 0 }),
+        ..Hook::default()
+    };
+    let wanted = hook.on_call || hook.on_return || hook.on_line || hook.count > 0;
+    vm.set_hook(thread, wanted.then_some((hook, function)))?;
+    Ok(0)
+}
+
+fn gethook(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (thread, _) = thread_argument(vm, args);
+    let Some(hook) = thread.state().hook.as_deref() else { return vm.ret1(Value::NIL) };
+    let letters = [(hook.on_call, b'c'), (hook.on_return, b'r'), (hook.on_line, b'l')];
+    let mask: Vec<u8> = letters.iter().filter(|(on, _)| *on).map(|(_, letter)| *letter).collect();
+    let count = hook.count;
+    let function = vm.hook_function(thread)?;
+    vm.push(function)?;
+    vm.ret_str(&mask)?;
+    vm.push(Value::int(count.into()))?;
+    Ok(3)
 }

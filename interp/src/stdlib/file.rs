@@ -26,6 +26,8 @@ pub enum Buffering {
 /// A file, a standard stream, or one end of a pipe.
 pub struct Stream {
     file: File,
+    /// Whether it was opened for writing; the system would tell only when the buffer goes out.
+    writable: bool,
     /// The process at the other end of a pipe.
     child: Option<Child>,
     /// Bytes read ahead, from `taken` on.
@@ -37,14 +39,14 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn new(file: File) -> Stream {
+    pub fn new(file: File, writable: bool) -> Stream {
         let buffering = if file.is_terminal() { Buffering::Line } else { Buffering::Full(BUFFER) };
-        Stream { file, child: None, input: Vec::new(), taken: 0, output: Vec::new(), buffering }
+        Stream { file, writable, child: None, input: Vec::new(), taken: 0, output: Vec::new(), buffering }
     }
 
     /// One end of a pipe, whose other end is a process's.
-    pub fn pipe(file: File, child: Child) -> Stream {
-        let mut stream = Stream::new(file);
+    pub fn pipe(file: File, writable: bool, child: Child) -> Stream {
+        let mut stream = Stream::new(file, writable);
         stream.child = Some(child);
         stream
     }
@@ -59,7 +61,7 @@ impl Stream {
             _ => options.read(true).write(update),
         };
         let file = options.open(path)?;
-        Ok(Stream::new(file))
+        Ok(Stream::new(file, update || mode.first() != Some(&b'r')))
     }
 
     pub fn set_buffering(&mut self, buffering: Buffering) -> io::Result<()> {
@@ -70,6 +72,9 @@ impl Stream {
 
     /// Writes, as far as the buffering asks for it.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.writable {
+            return Err(rustix::io::Errno::BADF.into());
+        }
         self.unread()?;
         let (limit, line) = match self.buffering {
             Buffering::No => (0, false),
@@ -395,5 +400,7 @@ mod tests {
         // Reading what is open for writing only is an error of the system.
         let scratch = Scratch::new("write-only", b"x");
         assert!(scratch.open("a").read_all(LIMIT).is_err());
+        // So is the other way round, though nothing has gone out yet.
+        assert_eq!(error_text(&scratch.open("r").write(b"x").expect_err("an error")).1, 9);
     }
 }

@@ -363,6 +363,11 @@ pub fn push_float(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// A float by `%.14g` alone, as `io.write` has it.
+pub fn push_general(out: &mut Vec<u8>, value: f64) {
+    Layout { precision: Some(14), ..Layout::default() }.float(out, b'g', value);
+}
+
 /// `%q` of a string.
 pub fn quote_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');

@@ -5,8 +5,9 @@
 //! * **I2** No stream is borrowed while Lua runs.
 
 use super::file::{Buffering, Stream, is_mode};
+use super::format::{push_general, push_integer};
 use super::os::{file_result, path, process_result, shell};
-use super::support::{self, Functions, append, text, until_zero};
+use super::support::{self, Functions, text, until_zero};
 use crate::value::{Gc, Native, Str, Userdata, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::cell::RefCell;
@@ -69,11 +70,11 @@ pub struct Files {
 
 impl Default for Files {
     fn default() -> Files {
-        fn standard(descriptor: impl AsFd) -> Shared {
+        fn standard(descriptor: impl AsFd, writable: bool) -> Shared {
             let file = descriptor.as_fd().try_clone_to_owned().map(File::from);
-            Rc::new(RefCell::new(file.ok().map(Stream::new)))
+            Rc::new(RefCell::new(file.ok().map(|file| Stream::new(file, writable))))
         }
-        let [input, output, error] = [standard(io::stdin()), standard(io::stdout()), standard(io::stderr())];
+        let [input, output, error] = [standard(io::stdin(), false), standard(io::stdout(), true), standard(io::stderr(), true)];
         if let Some(stream) = error.borrow_mut().as_mut() {
             // There is nothing to flush yet.
             let _ = stream.set_buffering(Buffering::No);
@@ -248,7 +249,7 @@ fn popen(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     };
     let end = if reads { child.stdout.take().map(OwnedFd::from) } else { child.stdin.take().map(OwnedFd::from) };
     let Some(end) = end else { return Err(vm.error("'popen' has no pipe")) };
-    let handle = new_file(vm, Stream::pipe(end.into(), child), true)?;
+    let handle = new_file(vm, Stream::pipe(end.into(), !reads, child), true)?;
     vm.ret1(handle)
 }
 
@@ -271,7 +272,7 @@ fn tmpfile(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let result = temporary().and_then(|(file, path)| std::fs::remove_file(path).map(|()| file));
     match result {
         Ok(file) => {
-            let handle = new_file(vm, Stream::new(file), false)?;
+            let handle = new_file(vm, Stream::new(file, true), false)?;
             vm.ret1(handle)
         }
         Err(error) => file_result(vm, Err(error), None),
@@ -525,7 +526,10 @@ fn write_values(vm: &mut Vm, args: Args, first: usize, stream: &Shared, handle: 
         let value = vm.arg(args, i);
         let written = if value.is_number() {
             let mut out = Vec::with_capacity(32);
-            append(&mut out, value);
+            match value.as_float() {
+                Some(float) => push_general(&mut out, float),
+                None => push_integer(&mut out, value.raw_int()),
+            }
             with(stream, |stream| stream.write(&out))
         } else {
             let text = text(vm, args, i)?;

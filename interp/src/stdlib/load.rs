@@ -3,14 +3,14 @@
 use super::file::error_text;
 use super::os::path;
 use super::support::{opt_text, text, until_zero};
-use crate::bytecode::chunk;
-use crate::value::{Closure, Gc, Str, Value};
+use crate::bytecode::chunk::SIGNATURE;
+use crate::value::{Closure, Gc, Str, TAIL_CALL, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::io::Read;
 
 /// Loads a chunk; with an environment, its first upvalue is that.
 fn load_chunk(vm: &mut Vm, source: &[u8], name: &[u8], allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
-    let binary = source.first() == chunk::SIGNATURE.first();
+    let binary = source.first() == SIGNATURE.first();
     let (kind, letter) = if binary { ("binary", b'b') } else { ("text", b't') };
     if !allowed.contains(&letter) {
         let allowed = String::from_utf8_lossy(until_zero(allowed));
@@ -96,7 +96,14 @@ pub fn load_file(vm: &mut Vm, name: Option<&[u8]>, allowed: &[u8], environment: 
         return Err(vm.plain_error(&[b"cannot ", what.as_bytes(), b" ", shown, b": ", &message].concat()));
     }
     let chunk_name = [if name.is_some() { &b"@"[..] } else { b"=" }, shown].concat();
-    load_chunk(vm, crate::syntax::skip_shebang(&chunk), &chunk_name, allowed, environment)
+    let mut chunk = crate::syntax::skip_shebang(&chunk);
+    // The end of a first line that was skipped keeps the lines of a text in order; a binary chunk begins behind it.
+    if let [b'\n', rest @ ..] = chunk
+        && rest.first() == SIGNATURE.first()
+    {
+        chunk = rest;
+    }
+    load_chunk(vm, chunk, &chunk_name, allowed, environment)
 }
 
 fn file_argument<'a>(vm: &mut Vm, args: Args) -> Result<Option<&'a [u8]>, Throw> {
@@ -114,5 +121,6 @@ pub fn loadfile(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 pub fn dofile(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = file_argument(vm, args)?;
     let closure = load_file(vm, name, b"bt", None)?;
-    vm.call_values(Value::closure(closure), &[], -1)
+    vm.push(Value::closure(closure))?;
+    Ok(TAIL_CALL + 1)
 }

@@ -1,4 +1,4 @@
-//! The standard library of Lua 5.4.
+//! The standard library of Lua 5.4, and one library of Neap's own, `mem`.
 //!
 //! Two layers: the algorithms, which know bytes and numbers alone, and the bindings, one file for each library of the manual,
 //! which know the virtual machine.
@@ -21,6 +21,7 @@ mod debug;
 mod io;
 pub(crate) mod load;
 mod math;
+pub(crate) mod mem;
 mod os;
 mod package;
 mod string;
@@ -39,6 +40,7 @@ pub struct LibState {
     random: Random,
     pub(crate) files: io::Files,
     collector: collector::Settings,
+    mem: mem::State,
     /// The names of the types, by tag; pinned.
     type_names: [Value; 16],
     /// Room for a text that is being made.
@@ -58,6 +60,7 @@ impl Default for LibState {
             random: Random::new(Random::entropy()),
             files: Default::default(),
             collector: Default::default(),
+            mem: Default::default(),
             type_names: [Value::NIL; 16],
             buffer: Vec::new(),
         }
@@ -75,5 +78,6 @@ pub fn open_all(vm: &mut Vm) -> Result<(), Throw> {
     string::open(vm)?;
     math::open(vm)?;
     utf8::open(vm)?;
-    debug::open(vm)
+    debug::open(vm)?;
+    mem::open(vm)
 }

@@ -54,7 +54,7 @@ pub fn file_result(vm: &mut Vm, result: io::Result<()>, name: Option<&[u8]>) -> 
             };
             let message = vm.new_str(&message)?;
             vm.push(message)?;
-            vm.push(Value::int(code.into()))?;
+            vm.push(Value::int(code))?;
             Ok(3)
         }
     }

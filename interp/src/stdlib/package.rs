@@ -3,7 +3,7 @@
 use super::load::load_file;
 use super::os::path;
 use super::support::{self, Functions, opt_text, text};
-use crate::value::Value;
+use crate::value::{NativeFn, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::os::unix::ffi::OsStringExt;
 
@@ -13,11 +13,14 @@ const PATH: &str = "/usr/local/share/lua/5.4/?.lua;/usr/local/share/lua/5.4/?/in
                     /usr/local/lib/lua/5.4/?/init.lua;./?.lua;./?/init.lua";
 const CPATH: &str = "/usr/local/lib/lua/5.4/?.so;/usr/local/lib/lua/5.4/loadall.so;./?.so";
 
+const NO_LIBRARIES: &str = "dynamic libraries not enabled; check your Lua installation";
+
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "package", FUNCTIONS)?;
     let package = Value::table(library);
-    let searchers = vm.new_table(2, 0)?;
-    for (i, (name, searcher)) in [("preload", preload as crate::value::NativeFn), ("path", in_path)].into_iter().enumerate() {
+    let searchers = vm.new_table(4, 0)?;
+    let functions: [(_, NativeFn); 4] = [("preload", preload), ("path", in_path), ("cpath", in_cpath), ("croot", in_croot)];
+    for (i, (name, searcher)) in functions.into_iter().enumerate() {
         let searcher = vm.new_native(name, searcher, &[package])?;
         vm.raw_set(searchers, Value::int(i as i64 + 1), searcher)?;
     }
@@ -101,7 +104,7 @@ fn loadlib(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     text(vm, args, 0)?;
     text(vm, args, 1)?;
     vm.push(Value::NIL)?;
-    for message in ["dynamic libraries not enabled; check your Lua installation", "absent"] {
+    for message in [NO_LIBRARIES, "absent"] {
         let message = vm.new_str(message.as_bytes())?;
         vm.push(message)?;
     }
@@ -132,10 +135,7 @@ fn preload(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 /// The searcher for `package.path`.
 fn in_path(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = text(vm, args, 0)?;
-    let Some(path_list) = package_field(vm, "path")?.as_str() else {
-        return Err(vm.error("'package.path' must be a string"));
-    };
-    let file = match search(name, path_list.bytes(), b".", b"/") {
+    let file = match search_field(vm, name, "path")? {
         Ok(file) => file,
         Err(tried) => return vm.ret_str(&tried),
     };
@@ -149,9 +149,39 @@ fn in_path(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         Err(_) => {
             let error = vm.take_error();
             let message = vm.tostring(error)?;
-            let text = [b"error loading module '", name, b"' from file '", &file, b"':\n\t", message.bytes()].concat();
-            Err(vm.error(text))
+            Err(loading_error(vm, name, &file, message.bytes()))
         }
+    }
+}
+
+/// The file of a module in a path of the package table, or the names that were tried.
+fn search_field(vm: &mut Vm, name: &[u8], field: &str) -> Result<Result<Vec<u8>, Vec<u8>>, Throw> {
+    match package_field(vm, field)?.as_str() {
+        Some(path_list) => Ok(search(name, path_list.bytes(), b".", b"/")),
+        None => Err(vm.error(format!("'package.{field}' must be a string"))),
+    }
+}
+
+fn loading_error(vm: &mut Vm, name: &[u8], file: &[u8], message: &[u8]) -> Throw {
+    vm.error([b"error loading module '", name, b"' from file '", file, b"':\n\t", message].concat())
+}
+
+/// The searcher for `package.cpath`: what it finds can't be loaded.
+fn in_cpath(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = text(vm, args, 0)?;
+    match search_field(vm, name, "cpath")? {
+        Ok(file) => Err(loading_error(vm, name, &file, NO_LIBRARIES.as_bytes())),
+        Err(tried) => vm.ret_str(&tried),
+    }
+}
+
+/// The same for the root of a name with dots.
+fn in_croot(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let name = text(vm, args, 0)?;
+    let Some(dot) = memchr::memchr(b'.', name) else { return Ok(0) };
+    match search_field(vm, &name[..dot], "cpath")? {
+        Ok(file) => Err(loading_error(vm, name, &file, NO_LIBRARIES.as_bytes())),
+        Err(tried) => vm.ret_str(&tried),
     }
 }
 

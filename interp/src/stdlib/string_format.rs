@@ -67,7 +67,9 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Vec<u8>) -> Res
         }
         b'p' => {
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
-            layout.pointer(out, address(vm.arg(args, i)));
+            let value = vm.arg(args, i);
+            let address = address(vm, value)?;
+            layout.pointer(out, address);
         }
         b'q' => {
             if !spec.is_plain() {
@@ -92,8 +94,15 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
-/// The address of a value that has one, or 0.
-fn address(value: Value) -> usize {
+/// The address of a value that has one, or 0. Short strings that are equal have the same one.
+fn address(vm: &mut Vm, value: Value) -> Result<usize, Throw> {
+    const SHORT: usize = 40;
+    if let Some(string) = value.as_str().filter(|string| string.len() <= SHORT) {
+        return match string.interned(&mut vm.heap) {
+            Ok(string) => Ok(string.addr()),
+            Err(_) => Err(vm.memory_error()),
+        };
+    }
     let has_one = value.is_ref() || value.type_name() == "userdata";
-    if has_one { value.bits() as usize } else { 0 }
+    Ok(if has_one { value.bits() as usize } else { 0 })
 }

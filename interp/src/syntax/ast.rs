@@ -105,7 +105,7 @@ pub enum ExprKind {
         fields: List,
         end_line: u32,
     },
-    /// Parentheses around an expression with several results: the first only.
+    /// Parentheses, where they mean something: around an expression with several results, only the first is taken.
     Paren(ExprId),
 }
 

@@ -105,9 +105,7 @@ impl Parser<'_> {
         if let BinaryOp::And | BinaryOp::Or = op {
             return match fold::truth(left_kind) {
                 Some(truth) if truth == (op == BinaryOp::Or) => left,
-                // A call would give all its values where only one is meant.
-                Some(_) if right_kind.is_multi() => self.add_expr(ExprKind::Paren(right), line),
-                Some(_) => right,
+                Some(_) => self.keep_single(right),
                 None => self.add_expr(ExprKind::Binary { op, left, right }, line),
             };
         }
@@ -175,6 +173,9 @@ impl Parser<'_> {
     }
 
     fn resolve(&mut self, name: StrId) -> Fallible<Meaning> {
+        if self.meanings.get(name.0 as usize).is_none_or(|&count| count == 0) {
+            return Ok(Meaning::Global);
+        }
         scope::resolve(&mut self.scopes, name).map_err(|function| self.limit_error(function, "upvalues", scope::MAX_UPVALS))
     }
 
@@ -190,8 +191,7 @@ impl Parser<'_> {
                 let inner = self.expr()?;
                 self.expect_match(Token::RightParen, Token::LeftParen, line)?;
                 self.settle(inner);
-                let multi = self.ast[inner].kind.is_multi();
-                let id = if multi { self.add_expr(ExprKind::Paren(inner), self.last_line) } else { inner };
+                let id = self.keep_single(inner);
                 Ok(Suffixed { id, class: Class::Other, constant: None })
             }
             _ => Err(self.syntax_error("unexpected symbol")),
@@ -323,6 +323,17 @@ impl Parser<'_> {
         let fields = List { start: self.ast.fields.len() as u32, len: (self.pending_fields.len() - mark) as u32 };
         self.ast.fields.extend(self.pending_fields.drain(mark..));
         Ok(self.add_expr(ExprKind::Table { fields, end_line: self.last_line }, opening_line))
+    }
+
+    /// An expression as a finished value: a call gives one value only, and a looked-up value is in its place, so that later
+    /// tokens do not settle it again.
+    fn keep_single(&mut self, expr: ExprId) -> ExprId {
+        match self.ast[expr].kind {
+            ExprKind::Call { .. } | ExprKind::Method { .. } | ExprKind::Vararg | ExprKind::Index { .. } => {
+                self.add_expr(ExprKind::Paren(expr), self.last_line)
+            }
+            _ => expr,
+        }
     }
 
     /// The last token read is part of what puts a looked-up value in its place: an error there names its line.

@@ -29,6 +29,8 @@ pub(super) struct Parser<'s> {
     pub ast: Ast,
     /// The functions being parsed, the innermost last.
     pub scopes: Vec<FunctionScope>,
+    /// For each name, how many variables in all the open scopes have it: a name without any is that of a global.
+    pub meanings: Vec<u32>,
     pub names: WellKnown,
     // Lists under construction; a finished one moves into its arena as a whole.
     pub pending_exprs: Vec<ExprId>,
@@ -44,6 +46,7 @@ pub fn parse(source: &[u8], chunk_name: &[u8]) -> Result<Ast, SyntaxError> {
     if source.len() > i32::MAX as usize / 4 {
         return Err(*lexer.error("chunk too large", None));
     }
+    // The first name has a meaning from the start, as the upvalue of the main function.
     let names = WellKnown {
         env: lexer.strings.intern(b"_ENV"),
         self_name: lexer.strings.intern(b"self"),
@@ -57,6 +60,7 @@ pub fn parse(source: &[u8], chunk_name: &[u8]) -> Result<Ast, SyntaxError> {
         levels: 0,
         ast: Ast::default(),
         scopes: Vec::new(),
+        meanings: vec![1],
         names,
         pending_exprs: Vec::new(),
         pending_fields: Vec::new(),
@@ -170,6 +174,7 @@ impl Parser<'_> {
                 self.semantic_error(&format!("no visible label '{{}}' for <goto> at line {line}"), name)
             }
             (GotoError::BreakOutsideLoop { line }, _) => self.lexer.error(format!("break outside loop at line {line}"), None),
+            (GotoError::TooMany, _) => self.lexer.error(format!("too many labels/gotos (limit is {})", scope::MAX_LABELS), None),
             // Errors of a label come with its name.
             (GotoError::Repeated(_) | GotoError::JumpsIntoScope { .. }, None) => self.lexer.error("bad label", None),
         }
@@ -286,6 +291,11 @@ impl Parser<'_> {
     }
 
     fn declare(&mut self, name: StrId, attrib: Attrib) -> Fallible<()> {
+        let id = name.0 as usize;
+        if self.meanings.len() <= id {
+            self.meanings.resize(id + 1, 0);
+        }
+        self.meanings[id] += 1;
         if self.scope().declare(name, attrib) {
             return Ok(());
         }
@@ -302,6 +312,10 @@ impl Parser<'_> {
     }
 
     fn close_block(&mut self) -> Fallible<()> {
+        let innermost = self.scopes.len() - 1;
+        for name in self.scopes[innermost].names_of_block() {
+            self.meanings[name.0 as usize] -= 1;
+        }
         self.scope().close_block().map_err(|error| self.goto_error(error, None))
     }
 
@@ -357,15 +371,13 @@ impl Parser<'_> {
             Token::Return => self.return_statement()?,
             Token::Break => {
                 self.next()?;
-                let index = self.scope().add_goto(None, line);
-                self.add_stmt(StmtKind::Goto(index));
+                self.goto(None, line)?;
             }
             Token::Goto => {
                 self.next()?;
                 let line = self.lexer.line;
                 let name = self.name()?;
-                let index = self.scope().add_goto(Some(name), line);
-                self.add_stmt(StmtKind::Goto(index));
+                self.goto(Some(name), line)?;
             }
             _ => self.expr_statement()?,
         }
@@ -573,6 +585,12 @@ impl Parser<'_> {
             b"close" => Ok(Attrib::Close),
             _ => Err(self.semantic_error("unknown attribute '{}'", name)),
         }
+    }
+
+    fn goto(&mut self, name: Option<StrId>, line: u32) -> Fallible<()> {
+        let index = self.scope().add_goto(name, line).map_err(|error| self.goto_error(error, name))?;
+        self.add_stmt(StmtKind::Goto(index));
+        Ok(())
     }
 
     fn label(&mut self, name: StrId, line: u32) -> Fallible<()> {

@@ -12,6 +12,8 @@ use super::strings::StrId;
 pub const MAX_LOCALS: usize = 200;
 /// At most so many upvalues can a function have.
 pub const MAX_UPVALS: usize = 255;
+/// At most so many labels can be visible in a function, and so many gotos wait in it: they are searched one by one.
+pub const MAX_LABELS: usize = 32767;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Attrib {
@@ -73,6 +75,7 @@ pub enum GotoError {
     JumpsIntoScope { goto_line: u32, local: StrId },
     NoLabel { name: StrId, line: u32 },
     BreakOutsideLoop { line: u32 },
+    TooMany,
 }
 
 /// A function while it is being parsed.
@@ -153,6 +156,12 @@ impl FunctionScope {
         loop_exit
     }
 
+    /// The names that lose a meaning when the innermost block is closed.
+    pub fn names_of_block(&self) -> impl Iterator<Item = StrId> {
+        let level = self.blocks.last().map_or(0, |block| block.level);
+        self.variables[level..].iter().map(|variable| variable.name)
+    }
+
     pub fn close_block(&mut self) -> Result<(), GotoError> {
         let Some(block) = self.blocks.pop() else { return Ok(()) };
         self.variables.truncate(block.level);
@@ -190,6 +199,7 @@ impl FunctionScope {
     pub fn check_label(&self, name: StrId) -> Result<(), GotoError> {
         match self.labels.iter().find(|label| label.name == name) {
             Some(label) => Err(GotoError::Repeated(label.line)),
+            None if self.labels.len() >= MAX_LABELS => Err(GotoError::TooMany),
             None => Ok(()),
         }
     }
@@ -217,7 +227,10 @@ impl FunctionScope {
     }
 
     /// A goto, or a break if it has no name; gives its index among the function's gotos.
-    pub fn add_goto(&mut self, name: Option<StrId>, line: u32) -> u32 {
+    pub fn add_goto(&mut self, name: Option<StrId>, line: u32) -> Result<u32, GotoError> {
+        if self.gotos.len() >= MAX_LABELS {
+            return Err(GotoError::TooMany);
+        }
         let index = self.function.gotos.len();
         match self.labels.iter().find(|label| Some(label.name) == name) {
             Some(label) => self.function.gotos.push(label.id),
@@ -227,7 +240,7 @@ impl FunctionScope {
                 self.gotos.push(PendingGoto { name, line, level: self.active, index });
             }
         }
-        index as u32
+        Ok(index as u32)
     }
 
     fn find_variable(&self, name: StrId) -> Option<&Variable> {

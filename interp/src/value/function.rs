@@ -167,8 +167,12 @@ impl Gc<Closure> {
     }
 }
 
-/// A function of the host. It finds its arguments by `Args`, pushes its results and returns their number.
+/// A function of the host. It finds its arguments by `Args`, pushes its results and returns their number. With [`TAIL_CALL`] added to the
+/// number, it has pushed a function and its arguments, which is called in its place (and may yield).
 pub type NativeFn = fn(&mut Vm, Args) -> Result<u32, Throw>;
+
+/// See [`NativeFn`].
+pub const TAIL_CALL: u32 = 1 << 31;
 
 /// Native functions that the interpreter carries out itself, since they change the chain of frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,6 +185,8 @@ pub enum Special {
     /// The function that `coroutine.wrap` makes; upvalue 0 is the thread.
     WrapCall,
     Yield,
+    /// `debug.sethook`: the loop goes on in the form that traces, or in the other one.
+    SetHook,
     /// `next` and the step of `ipairs`, for the fast path of loops.
     Next,
     IpairsStep,

@@ -252,6 +252,7 @@ unsafe impl Runtime for LuaRuntime {
                         }
                     }
                     std::ptr::drop_in_place(&mut state.tbc);
+                    std::ptr::drop_in_place(&mut state.hook);
                 }
                 _ => {}
             }

@@ -17,13 +17,13 @@ mod table;
 mod thread;
 mod userdata;
 
-pub use function::{Closure, Native, NativeFn, ProtoBody, ProtoCell, Special, UpBox};
+pub use function::{Closure, Native, NativeFn, ProtoBody, ProtoCell, Special, TAIL_CALL, UpBox};
 pub use gc::Gc;
 pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
 pub use string::{Str, StringTable};
 pub use table::{Node, SetError, Table};
-pub use thread::{Frame, Status, Thread, frame_flags};
+pub use thread::{Frame, Hook, Status, Thread, frame_flags};
 pub use userdata::Userdata;
 
 use neap_gc::Ref;

@@ -861,7 +861,7 @@ impl Gc<Table> {
     // ---- traversal
 
     /// Whether the traversal stands at a position after it has given `key`.
-    #[inline]
+    #[inline(always)]
     pub fn is_position(self, position: usize, key: Value) -> bool {
         let len = self.array_len();
         if position <= len {
@@ -905,7 +905,7 @@ impl Gc<Table> {
     }
 
     /// The first entry at or after a position, and the position behind it.
-    #[inline]
+    #[inline(always)]
     pub fn entry_from(self, heap: &mut LuaHeap, mut at: usize) -> Option<(usize, Value, Value)> {
         let len = self.array_len();
         while at < len {

@@ -101,6 +101,27 @@ pub struct ThreadState {
     pub resumer: Option<Gc<Thread>>,
     /// `execute` depth in which the thread was resumed.
     pub failed: bool,
+    /// What the debug library wants to be told of.
+    pub hook: Option<Box<Hook>>,
+}
+
+/// The events that a hook is called for, and how far the thread has been followed.
+#[derive(Default)]
+pub struct Hook {
+    pub on_call: bool,
+    pub on_return: bool,
+    pub on_line: bool,
+    /// Instructions from one count event to the next; 0: none.
+    pub count: u32,
+    pub count_left: u32,
+    /// The hook is running: it is not called for what it does itself.
+    pub busy: bool,
+    /// Number of frames when the last instruction was traced, its index, and whether it left its frame.
+    pub depth: usize,
+    pub pc: usize,
+    pub left: bool,
+    /// In an event of a call or a return: the first of the values that are handed over, as a variable of the function, and their number.
+    pub transfer: (usize, usize),
 }
 
 /// A coroutine, or the main thread.
@@ -153,6 +174,7 @@ impl Gc<Thread> {
                 unyieldable: 0,
                 resumer: None,
                 failed: false,
+                hook: None,
             }));
             Ok(Gc::from_ref(cell))
         }

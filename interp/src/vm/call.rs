@@ -2,7 +2,7 @@
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Closure, Frame, Gc, Native, Special, Tag, Value, frame_flags};
+use crate::value::{Closure, Frame, Gc, Native, Special, TAIL_CALL, Tag, Value, frame_flags};
 
 impl Vm {
     /// Begins the call of the value in slot `func`, whose `nargs` arguments follow. A Lua function gets its frame; a native one runs, and its
@@ -86,6 +86,13 @@ impl Vm {
         wanted: i16,
         flags: u16,
     ) -> Result<Flow, Throw> {
+        self.push_native(func, nargs, wanted, flags)?;
+        self.run_native(native, func, nargs)
+    }
+
+    /// The frame of a native function.
+    #[inline(always)]
+    pub(super) fn push_native(&mut self, func: usize, nargs: usize, wanted: i16, flags: u16) -> Result<(), Throw> {
         let base = func + 1;
         self.top = base + nargs;
         self.check_stack(self.top + limits::NATIVE_SLOTS)?;
@@ -97,24 +104,56 @@ impl Vm {
             varargs: 0,
             wanted,
             flags: flags | frame_flags::NATIVE,
-        })?;
+        })
+    }
+
+    /// Runs the native function whose frame is innermost, and delivers its results.
+    #[inline(always)]
+    pub(super) fn run_native(&mut self, native: Gc<Native>, func: usize, nargs: usize) -> Result<Flow, Throw> {
+        let args = super::Args { base: func as u32 + 1, count: nargs as u32 };
         match native.special {
             Special::None | Special::Next | Special::IpairsStep => {
-                let n = (native.function)(self, super::Args { base: base as u32, count: nargs as u32 })? as usize;
-                self.deliver(self.top - n, n)
+                let n = (native.function)(self, args)?;
+                self.end_native(n)
             }
+            Special::SetHook => self.run_set_hook(native, args),
             Special::Pcall => self.begin_pcall(func, nargs),
             Special::Xpcall => self.begin_xpcall(func, nargs),
-            Special::Resume => self.begin_resume(func, nargs),
-            Special::WrapCall => self.begin_wrap(native, func, nargs),
-            Special::Yield => self.begin_yield(nargs),
+            Special::Resume => self.begin_resume(func, nargs).map(|flow| self.with_tracing(flow)),
+            Special::WrapCall => self.begin_wrap(native, func, nargs).map(|flow| self.with_tracing(flow)),
+            Special::Yield => self.begin_yield(nargs).map(|flow| self.with_tracing(flow)),
         }
+    }
+
+    /// The native function whose frame is innermost has returned: it has pushed `n` results, or function and arguments of the call that takes
+    /// its place.
+    #[inline(always)]
+    pub(super) fn end_native(&mut self, n: u32) -> Result<Flow, Throw> {
+        if n & TAIL_CALL != 0 {
+            return self.call_in_place((n & !TAIL_CALL) as usize);
+        }
+        self.deliver(self.top - n as usize, n as usize)
+    }
+
+    /// The function and the arguments that stand at the top, `n` values, are called in the place of the innermost frame.
+    fn call_in_place(&mut self, n: usize) -> Result<Flow, Throw> {
+        let first = self.top - n;
+        let frame = self.pop_frame();
+        let func = frame.func as usize;
+        for i in 0..n {
+            let v = self.slot(first + i);
+            self.set_slot(func + i, v);
+        }
+        self.top = func + n;
+        let flags = frame.flags & !(frame_flags::NATIVE | frame_flags::WATERMARK);
+        self.precall(func, n - 1, frame.wanted, flags)
     }
 
     /// The innermost frame returns the `n` values from slot `first` on: to a Lua caller, through protected calls, or to the thread that
     /// has resumed this one.
     #[inline(never)]
     pub(crate) fn deliver(&mut self, mut first: usize, mut n: usize) -> Result<Flow, Throw> {
+        let mut ended = false;
         loop {
             let f = self.pop_frame();
             if f.has(frame_flags::META) {
@@ -140,11 +179,12 @@ impl Vm {
             if self.frame_count == 0 {
                 // The coroutine has ended; its values go to the resumer, whose frame returns in turn.
                 (first, n) = self.end_coroutine(dest, count)?;
+                ended = true;
                 continue;
             }
             let below = self.frame();
             if below.is_lua() {
-                return Ok(Flow::Reload);
+                return Ok(if ended { self.with_tracing(Flow::Reload) } else { Flow::Reload });
             }
             let flags = below.flags;
             let func = below.func as usize;
@@ -252,12 +292,14 @@ impl Vm {
         self.enter_host()?;
         let frames = self.frame_count;
         let result = match self.precall(func, nargs, wanted, flags | frame_flags::FRESH) {
-            Ok(Flow::Exit) => Ok(()),
+            Ok(Flow::Exit) if !self.switching => Ok(()),
             Ok(_) => self.execute(),
             // Not callable, or no stack: there is no frame yet.
             Err(throw) if self.frame_count == frames => Err(throw),
             // Raised by a native function: what frames it leaves are taken away here.
-            Err(throw) => self.recover(throw).and_then(|flow| if flow == Flow::Exit { Ok(()) } else { self.execute() }),
+            Err(throw) => {
+                self.recover(throw).and_then(|flow| if flow == Flow::Exit && !self.switching { Ok(()) } else { self.execute() })
+            }
         };
         self.leave_host();
         result

@@ -41,6 +41,7 @@ impl Vm {
     /// Ends the process. Nothing is freed: the system takes the pages back.
     pub fn exit(&mut self, status: i32) -> ! {
         self.lib.files.flush_all();
+        crate::stdlib::mem::report_leaks(self);
         if let Some(report) = self.at_exit.take() {
             report(self);
         }

@@ -104,10 +104,10 @@ impl Vm {
 
     pub(super) fn begin_yield(&mut self, nargs: usize) -> Result<Flow, Throw> {
         if self.thread == self.roots.main {
-            return Err(self.error("attempt to yield from outside a coroutine"));
+            return Err(self.plain_error(b"attempt to yield from outside a coroutine"));
         }
         if self.thread.state().unyieldable > 0 {
-            return Err(self.error("attempt to yield across a C-call boundary"));
+            return Err(self.plain_error(b"attempt to yield across a C-call boundary"));
         }
         let f = self.frame();
         f.flags |= frame_flags::YIELD;

@@ -37,6 +37,11 @@ impl ProtoCell {
         self.body().code.get(pc).map(|word| Instr(word.get()))
     }
 
+    /// Whether an instruction still belongs to the entry of the function: the parameters are put in place. It is on no line.
+    pub(super) fn is_entry(&self, pc: usize) -> bool {
+        (0..=pc).all(|at| self.instr(at).is_some_and(|i| matches!(i.op(), Op::VarArgPrep | Op::NewBox)))
+    }
+
     /// The word after an instruction.
     fn aux(&self, pc: usize) -> usize {
         self.body().code.get(pc + 1).map_or(0, |word| word.get()) as usize

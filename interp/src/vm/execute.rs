@@ -17,18 +17,30 @@ use std::sync::atomic::Ordering;
 impl Vm {
     /// Runs the innermost frame until a `FRESH` one has returned.
     pub(crate) fn execute(&mut self) -> Result<(), Throw> {
+        let outer = self.tracing;
+        let result = self.execute_here();
+        self.tracing = outer;
+        result
+    }
+
+    fn execute_here(&mut self) -> Result<(), Throw> {
         loop {
-            match self.run() {
-                Ok(()) => return Ok(()),
-                Err(throw) => match self.recover(throw)? {
-                    Flow::Exit => return Ok(()),
-                    _ => continue,
-                },
+            self.switching = false;
+            self.tracing = self.is_hooked();
+            let result = if self.tracing { self.run::<true>() } else { self.run::<false>() };
+            let flow = match result {
+                Err(throw) => self.recover(throw)?,
+                Ok(()) => Flow::Exit,
+            };
+            if flow == Flow::Exit && !self.switching {
+                return Ok(());
             }
         }
     }
 
-    fn run(&mut self) -> Result<(), Throw> {
+    /// The loop itself. `TRACED`: with a look at the hook before each instruction.
+    #[inline(never)]
+    fn run<const TRACED: bool>(&mut self) -> Result<(), Throw> {
         let poll = Arc::as_ptr(&self.poll);
         let mut frame: *mut Frame;
         let mut pc: *const Cell<u32>;
@@ -76,6 +88,9 @@ impl Vm {
                 if (*poll).load(Ordering::Relaxed) != 0 {
                     save!();
                     self.poll($live)?;
+                    if self.must_switch(TRACED) {
+                        return Ok(());
+                    }
                     reload!();
                 }
             };
@@ -255,6 +270,13 @@ impl Vm {
         unsafe {
             reload!();
             loop {
+                if TRACED {
+                    save!();
+                    if !self.trace()? {
+                        return Ok(());
+                    }
+                    reload!();
+                }
                 let i = Instr((*pc).get());
                 pc = pc.add(1);
                 match std::mem::transmute::<u8, Op>(i.0 as u8) {
@@ -467,7 +489,11 @@ impl Vm {
                                 reload!();
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
-                            None => match self.precall(func, nargs, wanted, 0)? {
+                            None => match if TRACED {
+                                self.precall_traced(func, nargs, wanted)?
+                            } else {
+                                self.precall(func, nargs, wanted, 0)?
+                            } {
                                 Flow::Exit => return Ok(()),
                                 _ => reload!(),
                             },
@@ -493,7 +519,11 @@ impl Vm {
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
                             // A native function is called as usual; the `Return` that follows passes its results on.
-                            None => match self.precall(func, nargs, -1, 0)? {
+                            None => match if TRACED {
+                                self.precall_traced(func, nargs, -1)?
+                            } else {
+                                self.precall(func, nargs, -1, 0)?
+                            } {
                                 Flow::Exit => return Ok(()),
                                 _ => reload!(),
                             },
@@ -601,7 +631,7 @@ impl Vm {
                     Op::TForCall => {
                         let ra = base.add(i.a() as usize);
                         let f = *ra;
-                        if f.tag() == Tag::NATIVE {
+                        if !TRACED && f.tag() == Tag::NATIVE {
                             let native = f.as_native();
                             if let Some(native) = native
                                 && self.iterate(native, ra, i.c() as usize)
@@ -613,7 +643,8 @@ impl Vm {
                         *ra.add(5) = *ra.add(1);
                         *ra.add(6) = *ra.add(2);
                         save!();
-                        match self.precall(slot_of!(i.a()) + 4, 2, i.c() as i16, 0)? {
+                        let (func, wanted) = (slot_of!(i.a()) + 4, i.c() as i16);
+                        match if TRACED { self.precall_traced(func, 2, wanted)? } else { self.precall(func, 2, wanted, 0)? } {
                             Flow::Exit => return Ok(()),
                             _ => reload!(),
                         }
@@ -745,7 +776,7 @@ impl Vm {
 
     /// A step of a generic loop over a table by `next` or `ipairs`, without a call. `false`: the call must be made. The closing value, which is nil, carries
     /// the position of the traversal.
-    #[inline]
+    #[inline(always)]
     fn iterate(&mut self, native: Gc<crate::value::Native>, ra: *mut Value, results: usize) -> bool {
         use crate::value::Special;
         // SAFETY: the seven slots of a generic loop.
@@ -802,6 +833,7 @@ impl Vm {
     }
 
     /// Prepares a numeric loop; `true`: it does not run.
+    #[inline(always)]
     fn for_prepare(&mut self, a: usize) -> Result<bool, Throw> {
         let (init, limit, step) = (self.slot(a), self.slot(a + 1), self.slot(a + 2));
         if let (Some(i), Some(s)) = (init.as_int(), step.as_int()) {
@@ -810,8 +842,9 @@ impl Vm {
             }
             let l = match limit.tag() {
                 Tag::INT => limit.raw_int(),
-                _ => match super::arith::coerce_number(limit).filter(|_| limit.is_float()) {
+                _ => match super::arith::coerce_number(limit) {
                     None => return Err(self.for_error("limit", limit)),
+                    Some(l) if l.is_int() => l.raw_int(),
                     Some(f) => {
                         let f = f.raw_float();
                         if f.is_nan() {
@@ -845,7 +878,8 @@ impl Vm {
             self.set_slot(a + 3, init);
             return Ok(false);
         }
-        let (l, s, i) = (limit.number(), step.number(), init.number());
+        let float = |v| super::arith::coerce_number(v).and_then(Value::number);
+        let (l, s, i) = (float(limit), float(step), float(init));
         let Some(l) = l else { return Err(self.for_error("limit", limit)) };
         let Some(s) = s else { return Err(self.for_error("step", step)) };
         let Some(i) = i else { return Err(self.for_error("initial value", init)) };
@@ -866,7 +900,7 @@ impl Vm {
 
     /// Whether a to-be-closed variable is pending at or above a slot.
     #[inline]
-    fn has_pending(&self, from: usize) -> bool {
+    pub(super) fn has_pending(&self, from: usize) -> bool {
         self.thread.state().tbc.last().is_some_and(|&s| s as usize >= from)
     }
 

@@ -178,6 +178,12 @@ impl Vm {
         }
     }
 
+    /// The values that a function hands over when its hook is called: the first of them as one of its variables, and their number.
+    pub fn transfer_at(&self, at: Activation) -> (usize, usize) {
+        let hooked = self.frame_above(at).is_some_and(|f| f.has(frame_flags::HOOK));
+        at.thread.state().hook.as_deref().filter(|_| hooked).map_or((0, 0), |hook| hook.transfer)
+    }
+
     // ---- variables
 
     /// What debug information calls the `n`-th variable of a frame, counted from 1; extra arguments from -1 downwards.
@@ -286,9 +292,8 @@ impl Vm {
     /// The lines of a Lua function that have code.
     pub fn active_lines(f: Value) -> Option<Vec<u32>> {
         let proto = f.as_closure()?.proto;
-        // The first instruction of a vararg function belongs to no line.
-        let skip = proto.is_vararg as usize;
-        let mut lines: Vec<u32> = proto.body().lines.iter().skip(skip).copied().filter(|&line| line > 0).collect();
+        let lines = proto.body().lines.iter().enumerate().skip_while(|(pc, _)| proto.is_entry(*pc));
+        let mut lines: Vec<u32> = lines.map(|(_, &line)| line).filter(|&line| line > 0).collect();
         lines.sort_unstable();
         lines.dedup();
         Some(lines)

@@ -14,6 +14,7 @@ mod coroutine;
 mod debuginfo;
 mod error;
 mod execute;
+mod hook;
 mod inspect;
 mod load;
 mod meta;
@@ -87,6 +88,10 @@ pub struct Vm {
     /// An error is being handled: the stack reserve is open.
     pub(crate) in_handler: bool,
     pub(crate) in_finalizer: bool,
+    /// The innermost loop traces.
+    pub(crate) tracing: bool,
+    /// `run` has returned only to go on in its other form.
+    pub(crate) switching: bool,
     /// The heap has refused memory: what can be given up is collected where the error is caught.
     pub(crate) out_of_memory: bool,
     /// The interpreter is being closed: nothing gets a finalizer any more.
@@ -130,6 +135,8 @@ impl Vm {
             handled: false,
             in_handler: false,
             in_finalizer: false,
+            tracing: false,
+            switching: false,
             out_of_memory: false,
             closing: false,
             at_exit: None,

@@ -104,9 +104,10 @@ impl Vm {
         result
     }
 
-    /// Calls the finalizers that the collector has queued, some at a time.
+    /// Calls the finalizers that the collector has queued, some at a time; and frees explicit blocks whose handles have died.
     pub(crate) fn run_finalizers(&mut self, live_top: usize) {
         const AT_ONCE: usize = 64;
+        crate::stdlib::mem::settle(self);
         if self.in_finalizer {
             return;
         }

@@ -1,0 +1,619 @@
+//! Checked blocks: explicit allocation that finds the classic errors.
+//!
+//! A block is known by an id, never by its address alone, and each access names the id, so that nothing wrong is ever done: what would
+//! be wrong is an error that says where the block was allocated and where it was freed. Code that takes the address of a block
+//! and writes past its end, or after its end of life, is found out later, by fences and poison.
+//!
+//! ```text
+//!   cell:   fence (16) | the block's bytes | fence (16 to 31) | map: a bit for each byte that was written
+//! ```
+//! A block of zeros has no map: all of it counts as written. A freed cell is poisoned and waits in the quarantine, a queue of
+//! bounded bytes, before its memory serves others. Its record outlives it, until the embedder says that nobody holds the id any more.
+//!
+//! * **K1** A record with a `start` has a cell of its own, laid out for its `size`; `by_address` holds exactly these records. `Live` ones
+//!   have a cell; `Freed` ones while they stand in the quarantine; `Vacant` ones have none.
+//! * **K2** An id is good for one block: the generation of a record changes when it becomes vacant.
+//! * **K3** Bytes go out to a reader only if they were written since the block was allocated.
+//!
+//! The unchecked functions know nothing of this file. Imports `explicit`, `memory`, `report`.
+
+use super::Explicit;
+use super::report::{Access, BlockId, BlockInfo, Offence, Report, Site};
+use crate::memory::{Memory, OutOfMemory};
+use bitvec::prelude::{BitSlice, Lsb0};
+use std::collections::{BTreeMap, VecDeque};
+use std::ptr::NonNull;
+
+/// The bytes of freed blocks that are kept from use, unless told otherwise.
+pub const QUARANTINE_BYTES: usize = 256 << 10;
+/// Damage that is found when a cell leaves the quarantine is remembered up to this many reports.
+const MAX_FOUND: usize = 64;
+const FENCE: usize = 16;
+const FENCE_BYTE: u8 = 0xfb;
+const POISON: u8 = 0xdb;
+const WORD: usize = usize::BITS as usize;
+
+type Map = BitSlice<usize, Lsb0>;
+
+/// Why a checked function has done nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckedError {
+    OutOfMemory,
+    Report(Report),
+}
+
+impl From<OutOfMemory> for CheckedError {
+    fn from(_: OutOfMemory) -> CheckedError {
+        CheckedError::OutOfMemory
+    }
+}
+
+impl From<Report> for CheckedError {
+    fn from(report: Report) -> CheckedError {
+        CheckedError::Report(report)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Vacant,
+    Live,
+    Freed,
+}
+
+struct Record {
+    life: Life,
+    /// Somebody holds the id.
+    held: bool,
+    /// The block has a map (K3).
+    mapped: bool,
+    generation: u32,
+    allocated: Site,
+    freed: Site,
+    start: Option<NonNull<u8>>,
+    size: usize,
+}
+
+/// The records of all checked blocks of a heap.
+pub(crate) struct Checked {
+    records: Vec<Record>,
+    vacant: Vec<u32>,
+    by_address: BTreeMap<usize, u32>,
+    quarantine: VecDeque<u32>,
+    quarantine_bytes: usize,
+    quarantine_limit: usize,
+    live_blocks: usize,
+    live_bytes: usize,
+    found: Vec<Report>,
+}
+
+/// The distance of the map from the start of the block, and the bytes of the whole cell.
+fn layout(size: usize, mapped: bool) -> Option<(usize, usize)> {
+    let map = size.checked_next_multiple_of(FENCE)?.checked_add(FENCE)?;
+    let map_bytes = if mapped { size.div_ceil(WORD) * size_of::<usize>() } else { 0 };
+    Some((map, map.checked_add(FENCE + map_bytes)?))
+}
+
+/// The bytes of the fence behind a block.
+fn fence_behind(size: usize) -> usize {
+    size.next_multiple_of(FENCE) + FENCE - size
+}
+
+/// # Safety
+/// The cell of a block of this size that begins at `start`, in nobody else's use.
+unsafe fn write_fences(start: NonNull<u8>, size: usize) {
+    // SAFETY: by the caller.
+    unsafe {
+        start.sub(FENCE).write_bytes(FENCE_BYTE, FENCE);
+        start.add(size).write_bytes(FENCE_BYTE, fence_behind(size));
+    }
+}
+
+impl Record {
+    fn bytes(&self) -> &[u8] {
+        match self.start {
+            // SAFETY: K1.
+            Some(start) => unsafe { std::slice::from_raw_parts(start.as_ptr(), self.size) },
+            None => &[],
+        }
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self.start {
+            // SAFETY: K1: the cell is this record's alone.
+            Some(start) => unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.size) },
+            None => &mut [],
+        }
+    }
+    fn map_place(&self) -> Option<(*mut usize, usize)> {
+        let start = self.start.filter(|_| self.mapped)?;
+        let (map, _) = layout(self.size, true)?;
+        // SAFETY: K1: the map stands in the cell, at a multiple of 16.
+        Some((unsafe { start.as_ptr().add(map).cast() }, self.size.div_ceil(WORD)))
+    }
+    fn map(&self) -> Option<&Map> {
+        // SAFETY: K1; a word of the map was written when the cell was made.
+        self.map_place().map(|(words, len)| Map::from_slice(unsafe { std::slice::from_raw_parts(words, len) }))
+    }
+    fn map_mut(&mut self) -> Option<&mut Map> {
+        // SAFETY: as above.
+        self.map_place().map(|(words, len)| Map::from_slice_mut(unsafe { std::slice::from_raw_parts_mut(words, len) }))
+    }
+    /// The two fences, and what offsets of the block they begin at.
+    fn fences(&self) -> [(i64, &[u8]); 2] {
+        let Some(start) = self.start else { return [(0, &[]); 2] };
+        // SAFETY: K1.
+        unsafe {
+            let before = std::slice::from_raw_parts(start.as_ptr().sub(FENCE), FENCE);
+            let behind = std::slice::from_raw_parts(start.as_ptr().add(self.size), fence_behind(self.size));
+            [(-(FENCE as i64), before), (self.size as i64, behind)]
+        }
+    }
+    fn info(&self, index: u32) -> BlockInfo {
+        BlockInfo {
+            id: BlockId { index, generation: self.generation },
+            size: self.size,
+            allocated: self.allocated,
+            freed: (self.life == Life::Freed).then_some(self.freed),
+        }
+    }
+    fn broken_fence(&self) -> Option<Offence> {
+        self.fences().into_iter().find_map(|(begin, fence)| {
+            let at = fence.iter().position(|&b| b != FENCE_BYTE)?;
+            Some(Offence::BrokenFence(begin + at as i64))
+        })
+    }
+    fn mend_fences(&mut self) {
+        if let Some(start) = self.start {
+            // SAFETY: K1; see `fences`.
+            unsafe { write_fences(start, self.size) };
+        }
+    }
+    /// What fences and poison tell.
+    fn damage(&self) -> Option<Offence> {
+        let poisoned = if self.life == Life::Freed { self.bytes() } else { &[] };
+        let written = || poisoned.iter().position(|&b| b != POISON).map(Offence::WrittenAfterFree);
+        self.broken_fence().or_else(written)
+    }
+    fn cell_bytes(&self) -> usize {
+        layout(self.size, self.mapped).map_or(0, |(_, total)| total)
+    }
+}
+
+impl Checked {
+    pub const fn new() -> Checked {
+        Checked {
+            records: Vec::new(),
+            vacant: Vec::new(),
+            by_address: BTreeMap::new(),
+            quarantine: VecDeque::new(),
+            quarantine_bytes: 0,
+            quarantine_limit: QUARANTINE_BYTES,
+            live_blocks: 0,
+            live_bytes: 0,
+            found: Vec::new(),
+        }
+    }
+
+    fn report(&self, index: u32, offence: Offence) -> Report {
+        Report { offence, block: Some(self.records[index as usize].info(index)) }
+    }
+
+    fn find(&self, id: BlockId) -> Option<&Record> {
+        self.records.get(id.index as usize).filter(|r| r.generation == id.generation && r.life != Life::Vacant)
+    }
+
+    /// The record of a block that lives, or the report of `offence`.
+    fn live(&self, id: BlockId, offence: Offence) -> Result<&Record, Report> {
+        match self.find(id) {
+            Some(record) if record.life == Life::Live => Ok(record),
+            Some(_) => Err(self.report(id.index, offence)),
+            None => Err(Report { offence, block: None }),
+        }
+    }
+
+    /// A range of a live block.
+    fn range(&self, id: BlockId, access: Access, offset: i64, len: usize) -> Result<std::ops::Range<usize>, Report> {
+        let size = self.live(id, Offence::UseAfterFree)?.size;
+        match usize::try_from(offset) {
+            Ok(start) if start <= size && len <= size - start => Ok(start..start + len),
+            _ => Err(self.report(id.index, Offence::OutOfBounds { access, offset, len })),
+        }
+    }
+
+    fn vacate(&mut self, index: u32) {
+        let record = &mut self.records[index as usize];
+        record.life = Life::Vacant;
+        record.held = false;
+        // A record whose generations are used up is never used again (K2).
+        if let Some(next) = record.generation.checked_add(1) {
+            record.generation = next;
+            self.vacant.push(index);
+        }
+    }
+}
+
+/// The checked blocks of a heap, see [`Heap::checked`](crate::Heap::checked).
+pub struct CheckedBlocks<'h> {
+    pub(super) memory: &'h mut Memory,
+    pub(super) explicit: &'h mut Explicit,
+    pub(super) checked: &'h mut Checked,
+}
+
+impl CheckedBlocks<'_> {
+    // ---- allocation
+
+    /// A block of `size` bytes, none of them written yet.
+    pub fn malloc(&mut self, size: usize, site: Site) -> Result<BlockId, OutOfMemory> {
+        self.new_block(size, true, site)
+    }
+
+    /// A block of `count * size` zeros.
+    pub fn calloc(&mut self, count: usize, size: usize, site: Site) -> Result<BlockId, OutOfMemory> {
+        self.new_block(count.checked_mul(size).ok_or(OutOfMemory)?, false, site)
+    }
+
+    fn new_block(&mut self, size: usize, mapped: bool, site: Site) -> Result<BlockId, OutOfMemory> {
+        let start = self.new_cell(size, mapped)?;
+        let record = Record {
+            life: Life::Live,
+            held: true,
+            mapped,
+            generation: 0,
+            allocated: site,
+            freed: Site::UNKNOWN,
+            start: Some(start),
+            size,
+        };
+        match self.enter(record) {
+            Ok(id) => {
+                self.checked.live_blocks += 1;
+                self.checked.live_bytes += size;
+                Ok(id)
+            }
+            Err(error) => {
+                self.free_cell(start);
+                Err(error)
+            }
+        }
+    }
+
+    /// A cell of zeros with its fences. Returns the start of the block.
+    fn new_cell(&mut self, size: usize, mapped: bool) -> Result<NonNull<u8>, OutOfMemory> {
+        let (_, total) = layout(size, mapped).filter(|(_, total)| isize::try_from(*total).is_ok()).ok_or(OutOfMemory)?;
+        let cell = loop {
+            match self.explicit.calloc(self.memory, 1, total) {
+                Ok(cell) => break cell,
+                Err(error) if self.checked.quarantine.is_empty() => return Err(error),
+                // What is kept back is given up first.
+                Err(_) => self.shrink_quarantine(0),
+            }
+        };
+        // SAFETY: the cell has `total` bytes, laid out as above.
+        unsafe {
+            let start = cell.add(FENCE);
+            write_fences(start, size);
+            Ok(start)
+        }
+    }
+
+    fn free_cell(&mut self, start: NonNull<u8>) {
+        // SAFETY: `new_cell` has made the cell that begins a fence below, and its record gives it up.
+        unsafe { self.explicit.free(self.memory, start.sub(FENCE)) };
+    }
+
+    fn enter(&mut self, mut record: Record) -> Result<BlockId, OutOfMemory> {
+        let checked = &mut *self.checked;
+        let index = match checked.vacant.pop() {
+            Some(index) => index,
+            None => {
+                let index = u32::try_from(checked.records.len()).map_err(|_| OutOfMemory)?;
+                // Room for the index in the other lists too: freeing never fails.
+                let count = checked.records.len() + 1;
+                checked.records.try_reserve(1).map_err(|_| OutOfMemory)?;
+                checked.vacant.try_reserve(count - checked.vacant.len()).map_err(|_| OutOfMemory)?;
+                checked.quarantine.try_reserve(count - checked.quarantine.len()).map_err(|_| OutOfMemory)?;
+                index
+            }
+        };
+        if let Some(start) = record.start {
+            checked.by_address.insert(start.as_ptr().addr(), index);
+        }
+        match checked.records.get_mut(index as usize) {
+            Some(slot) => {
+                record.generation = slot.generation;
+                *slot = record;
+            }
+            None => checked.records.push(record),
+        }
+        Ok(BlockId { index, generation: checked.records[index as usize].generation })
+    }
+
+    /// Makes a block `size` bytes long. It keeps its id and moves to another address, whatever its size; the old cell goes into
+    /// quarantine. A report of a broken fence comes after all this was done.
+    pub fn realloc(&mut self, id: BlockId, size: usize, site: Site) -> Result<(), CheckedError> {
+        let old = self.checked.live(id, Offence::UseAfterFree)?;
+        let (old_start, old_size, mapped, allocated) = (old.start, old.size, old.mapped, old.allocated);
+        // A block of zeros that grows has bytes that were not written.
+        let new_mapped = mapped || size > old_size;
+        let start = self.new_cell(size, new_mapped)?;
+        let ghost = Record {
+            life: Life::Freed,
+            held: false,
+            mapped,
+            generation: 0,
+            allocated,
+            freed: site,
+            start: old_start,
+            size: old_size,
+        };
+        let ghost = match self.enter(ghost) {
+            Ok(ghost) => ghost.index,
+            Err(error) => {
+                self.free_cell(start);
+                return Err(error.into());
+            }
+        };
+        let (old, new) = two(&mut self.checked.records, ghost, id.index);
+        new.start = Some(start);
+        new.size = size;
+        new.mapped = new_mapped;
+        let kept = size.min(old_size);
+        new.bytes_mut()[..kept].copy_from_slice(&old.bytes()[..kept]);
+        copy_map((old, 0), (new, 0), kept);
+        self.checked.by_address.insert(start.as_ptr().addr(), id.index);
+        self.checked.live_bytes = self.checked.live_bytes - old_size + size;
+        self.imprison(ghost).map_or(Ok(()), |report| Err(report.into()))
+    }
+
+    /// Frees a block. An error that tells of a broken fence comes after the block has been freed.
+    pub fn free(&mut self, id: BlockId, site: Site) -> Result<(), Report> {
+        self.checked.live(id, Offence::DoubleFree)?;
+        self.end(id.index, site).map_or(Ok(()), Err)
+    }
+
+    /// Frees the block at an address, which may be any number.
+    pub fn free_at(&mut self, addr: usize, site: Site) -> Result<(), Report> {
+        let Some((&start, &index)) = self.checked.by_address.range(..=addr).next_back() else {
+            return Err(Report { offence: Offence::InvalidFree(0), block: None });
+        };
+        let record = &self.checked.records[index as usize];
+        match (addr - start, record.life) {
+            (0, Life::Live) => self.end(index, site).map_or(Ok(()), Err),
+            (0, _) => Err(self.checked.report(index, Offence::DoubleFree)),
+            (offset, _) if offset < record.size => Err(self.checked.report(index, Offence::InvalidFree(offset))),
+            _ => Err(Report { offence: Offence::InvalidFree(0), block: None }),
+        }
+    }
+
+    /// Nobody holds the id any more. If the block was never freed, that is a leak: it is reported, and freed.
+    pub fn forget(&mut self, id: BlockId) -> Option<Report> {
+        let life = self.checked.find(id)?.life;
+        let leak = (life == Life::Live).then(|| self.checked.report(id.index, Offence::Leak));
+        self.checked.records[id.index as usize].held = false;
+        if leak.is_some() {
+            if let Some(damage) = self.end(id.index, Site::UNKNOWN) {
+                self.remember(damage);
+            }
+        } else if self.checked.records[id.index as usize].start.is_none() {
+            self.checked.vacate(id.index);
+        }
+        leak
+    }
+
+    /// The end of a live block.
+    fn end(&mut self, index: u32, site: Site) -> Option<Report> {
+        let record = &mut self.checked.records[index as usize];
+        self.checked.live_blocks -= 1;
+        self.checked.live_bytes -= record.size;
+        record.life = Life::Freed;
+        record.freed = site;
+        self.imprison(index)
+    }
+
+    /// Puts the cell of a freed block into quarantine, and reports a broken fence.
+    fn imprison(&mut self, index: u32) -> Option<Report> {
+        let record = &mut self.checked.records[index as usize];
+        let (broken, bytes) = (record.broken_fence(), record.cell_bytes());
+        let report = broken.map(|offence| self.checked.report(index, offence));
+        if bytes > self.checked.quarantine_limit {
+            self.release(index);
+            return report;
+        }
+        let record = &mut self.checked.records[index as usize];
+        record.bytes_mut().fill(POISON);
+        // Damage is reported once.
+        record.mend_fences();
+        self.checked.quarantine.push_back(index);
+        self.checked.quarantine_bytes += bytes;
+        self.shrink_quarantine(self.checked.quarantine_limit);
+        report
+    }
+
+    fn shrink_quarantine(&mut self, limit: usize) {
+        while self.checked.quarantine_bytes > limit {
+            let Some(index) = self.checked.quarantine.pop_front() else { return };
+            let record = &self.checked.records[index as usize];
+            self.checked.quarantine_bytes -= record.cell_bytes();
+            if let Some(offence) = record.damage() {
+                self.remember(self.checked.report(index, offence));
+            }
+            self.release(index);
+        }
+    }
+
+    /// Gives back the memory of a freed block, and the record too if nobody can ask for it.
+    fn release(&mut self, index: u32) {
+        let record = &mut self.checked.records[index as usize];
+        let held = record.held;
+        if let Some(start) = record.start.take() {
+            self.checked.by_address.remove(&start.as_ptr().addr());
+            self.free_cell(start);
+        }
+        if !held {
+            self.checked.vacate(index);
+        }
+    }
+
+    fn remember(&mut self, report: Report) {
+        if self.checked.found.len() < MAX_FOUND {
+            self.checked.found.push(report);
+        }
+    }
+
+    // ---- access; offsets count from 0
+
+    pub fn size(&self, id: BlockId) -> Result<usize, Report> {
+        self.checked.live(id, Offence::UseAfterFree).map(|record| record.size)
+    }
+
+    /// The bytes of a range, all of which must have been written.
+    pub fn read(&self, id: BlockId, offset: i64, len: usize) -> Result<&[u8], Report> {
+        let range = self.checked.range(id, Access::Read, offset, len)?;
+        let record = &self.checked.records[id.index as usize];
+        if let Some(map) = record.map()
+            && let Some(at) = map[range.clone()].first_zero()
+        {
+            return Err(self.checked.report(id.index, Offence::Uninitialised(range.start + at)));
+        }
+        Ok(&record.bytes()[range])
+    }
+
+    /// The bytes from an offset up to and without the first zero, all of which must have been written.
+    pub fn read_until_zero(&self, id: BlockId, offset: i64) -> Result<&[u8], Report> {
+        let start = self.checked.range(id, Access::Read, offset, 0)?.start;
+        let rest = &self.checked.records[id.index as usize].bytes()[start..];
+        match rest.iter().position(|&b| b == 0) {
+            Some(len) => self.read(id, offset, len + 1).map(|text| &text[..len]),
+            // What is wrong first is reported: a byte never written, or the end.
+            None => self.read(id, offset, rest.len()).and_then(|_| self.read(id, offset, rest.len() + 1)),
+        }
+    }
+
+    /// Whether a range lies in a live block, written or not.
+    pub fn check(&self, id: BlockId, access: Access, offset: i64, len: usize) -> Result<(), Report> {
+        self.checked.range(id, access, offset, len).map(drop)
+    }
+
+    pub fn write(&mut self, id: BlockId, offset: i64, bytes: &[u8]) -> Result<(), Report> {
+        self.writable(id, offset, bytes.len())?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    pub fn fill(&mut self, id: BlockId, offset: i64, len: usize, byte: u8) -> Result<(), Report> {
+        self.writable(id, offset, len)?.fill(byte);
+        Ok(())
+    }
+
+    /// A range that is going to be written whole.
+    fn writable(&mut self, id: BlockId, offset: i64, len: usize) -> Result<&mut [u8], Report> {
+        let range = self.checked.range(id, Access::Write, offset, len)?;
+        let record = &mut self.checked.records[id.index as usize];
+        if let Some(map) = record.map_mut() {
+            map[range.clone()].fill(true);
+        }
+        Ok(&mut record.bytes_mut()[range])
+    }
+
+    /// Copies a range, which may overlap with its copy. Bytes that were never written stay so in the copy.
+    pub fn copy(&mut self, to: BlockId, to_offset: i64, from: BlockId, from_offset: i64, len: usize) -> Result<(), Report> {
+        let source = self.checked.range(from, Access::Read, from_offset, len)?;
+        let target = self.checked.range(to, Access::Write, to_offset, len)?;
+        if to == from {
+            let record = &mut self.checked.records[to.index as usize];
+            if let Some(map) = record.map_mut() {
+                map.copy_within(source.clone(), target.start);
+            }
+            record.bytes_mut().copy_within(source, target.start);
+            return Ok(());
+        }
+        if self.checked.find(from).is_some_and(|r| r.mapped) && self.checked.find(to).is_some_and(|r| !r.mapped) {
+            // A block without a map can't tell what of the copy was written.
+            self.read(from, from_offset, len)?;
+        }
+        let (from, to) = two(&mut self.checked.records, from.index, to.index);
+        to.bytes_mut()[target.clone()].copy_from_slice(&from.bytes()[source.clone()]);
+        copy_map((from, source.start), (to, target.start), len);
+        Ok(())
+    }
+
+    /// The address of a live block, for code that reads and writes by itself: it is trusted with the bounds, found out by the fences if it
+    /// deserved no trust, and says with [`CheckedBlocks::mark_written`] what it has written.
+    pub fn address(&self, id: BlockId) -> Result<NonNull<u8>, Report> {
+        let record = self.checked.live(id, Offence::UseAfterFree)?;
+        Ok(record.start.unwrap_or(NonNull::dangling()))
+    }
+
+    pub fn mark_written(&mut self, id: BlockId, offset: i64, len: usize) -> Result<(), Report> {
+        self.writable(id, offset, len).map(drop)
+    }
+
+    // ---- figures
+
+    /// What is known of a block, living or freed; `None` once its id was forgotten.
+    pub fn info(&self, id: BlockId) -> Option<BlockInfo> {
+        self.checked.find(id).map(|record| record.info(id.index))
+    }
+
+    /// The number of live blocks.
+    pub fn blocks(&self) -> usize {
+        self.checked.live_blocks
+    }
+    /// The bytes of live blocks, as they were asked for.
+    pub fn bytes(&self) -> usize {
+        self.checked.live_bytes
+    }
+    /// The bytes that freed blocks keep from use.
+    pub fn quarantine_bytes(&self) -> usize {
+        self.checked.quarantine_bytes
+    }
+    pub fn set_quarantine_limit(&mut self, bytes: usize) {
+        self.checked.quarantine_limit = bytes;
+        self.shrink_quarantine(bytes);
+    }
+
+    /// Calls `f` with each live block, by age of their records.
+    pub fn for_each(&self, mut f: impl FnMut(BlockInfo)) {
+        for (index, record) in self.checked.records.iter().enumerate() {
+            if record.life == Life::Live {
+                f(record.info(index as u32));
+            }
+        }
+    }
+
+    /// Calls `f` with everything that is wrong now: damage to fences and freed blocks, and each live block as a leak. For the end of a program.
+    pub fn inspect(&self, mut f: impl FnMut(Report)) {
+        self.checked.found.iter().copied().for_each(&mut f);
+        for (index, record) in self.checked.records.iter().enumerate() {
+            let index = index as u32;
+            if let Some(offence) = record.damage() {
+                f(self.checked.report(index, offence));
+            }
+            if record.life == Life::Live {
+                f(self.checked.report(index, Offence::Leak));
+            }
+        }
+    }
+}
+
+/// Two different records.
+fn two(records: &mut [Record], a: u32, b: u32) -> (&Record, &mut Record) {
+    let (a, b) = (a as usize, b as usize);
+    assert_ne!(a, b);
+    if a < b {
+        let (low, high) = records.split_at_mut(b);
+        (&low[a], &mut high[0])
+    } else {
+        let (low, high) = records.split_at_mut(a);
+        (&high[0], &mut low[b])
+    }
+}
+
+/// What was written of a copied range, from one map to another.
+fn copy_map((from, start): (&Record, usize), (to, to_start): (&mut Record, usize), len: usize) {
+    let Some(map) = to.map_mut() else { return };
+    let target = &mut map[to_start..to_start + len];
+    match from.map() {
+        Some(source) => target.copy_from_bitslice(&source[start..start + len]),
+        None => target.fill(true),
+    }
+}

@@ -1,0 +1,46 @@
+-- Recursion without end, in several ways: each ends with an error that can be caught, and leaves the stack whole.
+
+local function fails(message, f, ...)
+  local ok, err = pcall(f, ...)
+  assert(not ok and tostring(err):find(message, 1, true), tostring(err):sub(1, 200))
+end
+local function depth(n) if n == 0 then return 0 end return 1 + depth(n - 1) end
+assert(depth(100) == 100)
+-- With a collection at each call, hundreds of thousands of frames take too long.
+if os.getenv("NEAP_GC") then return end
+
+local function endless() return 1 + endless() end
+fails("stack overflow", endless)
+local function endless_with_locals(a, b, c) local d, e = a, b return endless_with_locals(b, c, d) + e end
+fails("stack overflow", endless_with_locals, 1, 2, 3)
+local t = setmetatable({}, {})
+getmetatable(t).__index = function(s, k) return s[k] end
+fails("overflow", function() return t.x end)
+getmetatable(t).__add = function(a, b) return a + b end
+fails("overflow", function() return t + 1 end)
+getmetatable(t).__eq = function(a, b) return a == setmetatable({}, getmetatable(t)) end
+fails("overflow", function() return t == setmetatable({}, getmetatable(t)) end)
+getmetatable(t).__tostring = function(s) return tostring(s) end
+fails("overflow", tostring, t)
+getmetatable(t).__concat = function(a, b) return a .. b end
+fails("overflow", function() return t .. "x" end)
+local function through_pcall() local ok, e = pcall(through_pcall) error(e, 0) end
+fails("overflow", through_pcall)
+local function through_gsub() return (("x"):gsub("x", through_gsub)) end
+fails("overflow", through_gsub)
+local function through_sort() table.sort({ 2, 1 }, through_sort) end
+fails("overflow", through_sort)
+local function through_load() return load(through_load) end
+local ok, e = pcall(through_load)
+local function through_coroutine() return coroutine.wrap(through_coroutine)() end
+fails("overflow", through_coroutine)
+local function handler(m) return handler(m) .. "x" end
+ok, e = xpcall(error, handler, "first")
+assert(not ok)
+-- After all of that the stack is whole, and its depth is there again.
+assert(depth(100000) == 100000)
+ok, e = pcall(function() local x <close> = setmetatable({}, { __close = function() assert(depth(100) == 100) end }) return endless() end)
+assert(not ok and tostring(e):find("stack overflow"))
+-- The message of an overflow can be handled.
+ok, e = xpcall(endless, function(m) return "handled: " .. m end)
+assert(not ok and tostring(e):find("handled") or tostring(e):find("overflow"))
