@@ -55,14 +55,13 @@ impl Vm {
     }
 
     /// The message handler of the innermost protected call sees the error first, with the stack as it is; an error of a closing method
-    /// too. A finalizer's error is for nobody beyond it.
+    /// too. The errors of a finalizer are for nobody beyond it.
     fn call_handler(&mut self) {
         if self.handled || self.frame_count == 0 {
             return;
         }
-        let catcher = (0..self.frame_count).rev().find(|&i| {
-            self.frame_at(i).has(frame_flags::FINALIZER | frame_flags::PCALL | frame_flags::XPCALL)
-        });
+        let ends = frame_flags::FINALIZER | frame_flags::UNHEARD | frame_flags::PCALL | frame_flags::XPCALL;
+        let catcher = (0..self.frame_count).rev().find(|&i| self.frame_at(i).has(ends));
         let Some(catcher) = catcher.filter(|&i| self.frame_at(i).has(frame_flags::XPCALL)) else { return };
         let handler = self.slot(self.frame_at(catcher).func as usize + 1);
         let error = self.take_error();
