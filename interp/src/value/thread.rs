@@ -37,6 +37,8 @@ pub mod frame_flags {
     pub const DETACHED: u16 = 1 << 13;
     /// Called in the place of `pairs`: gives exactly three results.
     pub const THREE: u16 = 1 << 14;
+    /// Closes a variable of another coroutine: no message handler of this one hears of its errors.
+    pub const UNHEARD: u16 = 1 << 15;
 }
 
 /// An activation.
