@@ -35,6 +35,8 @@ pub mod frame_flags {
     pub const HOOK: u16 = 1 << 12;
     /// The caller is no Lua function, but a protected call or none at all: no fast path for the return.
     pub const DETACHED: u16 = 1 << 13;
+    /// Called in the place of `pairs`: gives exactly three results.
+    pub const THREE: u16 = 1 << 14;
 }
 
 /// An activation.
