@@ -512,9 +512,7 @@ impl Vm {
                                     *self.stack.add(dest + n) = *self.stack.add(func + n);
                                 }
                                 self.frame_count -= 1;
-                                if let Err(throw) = self.enter_lua(f, dest, nargs, old.wanted, old.flags | frame_flags::TAIL) {
-                                    return Err(throw);
-                                }
+                                self.enter_lua(f, dest, nargs, old.wanted, old.flags | frame_flags::TAIL)?;
                                 reload!();
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
