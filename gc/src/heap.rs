@@ -128,13 +128,13 @@ impl<R: Runtime> Heap<R> {
     #[inline(always)]
     pub unsafe fn alloc(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
         let born = Kinds::<R>::born(kind);
-        if born & flags::SPECIAL == 0 {
-            if let Some(cell) = self.store.memory.alloc_fast(size) {
-                // SAFETY: a fresh cell of at least 16 bytes, aligned to 16.
-                unsafe {
-                    cell.cast::<Header>().write(Header::new(kind, born));
-                    return Ok(Ref::from_ptr(cell));
-                }
+        if born & flags::SPECIAL == 0
+            && let Some(cell) = self.store.memory.alloc_fast(size)
+        {
+            // SAFETY: a fresh cell of at least 16 bytes, aligned to 16.
+            unsafe {
+                cell.cast::<Header>().write(Header::new(kind, born));
+                return Ok(Ref::from_ptr(cell));
             }
         }
         self.alloc_slow(kind, size)

@@ -18,7 +18,13 @@ use crate::object::{Header, Kinds, Ref, Runtime, Shape, flags};
 const LOOK_AHEAD: usize = 4;
 
 impl<R: Runtime> Heap<R> {
+    /// An epoch end that takes a fixpoint if it can.
     pub(crate) fn epoch_end(&mut self, roots: &dyn RootSource) {
+        self.end_epoch(roots, true);
+    }
+
+    /// `fixpoint`: if marking is on, what this epoch end shades may be marked here, so that the fixpoint can be taken.
+    pub(crate) fn end_epoch(&mut self, roots: &dyn RootSource, fixpoint: bool) {
         self.col.counters.epochs += 1;
         self.scan_roots(roots);
         self.scan_touched();
@@ -30,7 +36,7 @@ impl<R: Runtime> Heap<R> {
         self.examine_adopted();
         self.examine_waiting();
         self.queue_drops();
-        self.advance_phase();
+        self.advance_phase(fixpoint);
         self.end_young();
         if let Some(&current) = self.col.chain.last()
             && !self.without(Sabotage::Watermark)
@@ -42,10 +48,10 @@ impl<R: Runtime> Heap<R> {
                 stack.low = stack.low.min(roots.current_base());
             }
         }
-        if self.audit {
-            if let Err(error) = self.audit() {
-                panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase);
-            }
+        if self.audit
+            && let Err(error) = self.audit()
+        {
+            panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase);
         }
     }
 
@@ -109,7 +115,7 @@ impl<R: Runtime> Heap<R> {
     pub(crate) fn queue_decrement(&mut self, r: Ref) {
         // R17.
         if self.col.shading && !self.without(Sabotage::QueueShade) {
-            self.shade(r);
+            self.found(r);
         }
         self.col.release.push(r.addr(), &mut self.store);
     }
@@ -118,7 +124,7 @@ impl<R: Runtime> Heap<R> {
     #[inline(always)]
     pub(crate) fn keep_counted(&mut self, r: Ref) {
         if self.col.shading && !self.without(Sabotage::QueueShade) {
-            self.shade(r);
+            self.found(r);
         }
     }
 
@@ -393,10 +399,10 @@ impl<R: Runtime> Heap<R> {
     }
 
     /// What the cycle waits an epoch end for.
-    fn advance_phase(&mut self) {
+    fn advance_phase(&mut self, fixpoint: bool) {
         match self.col.phase {
             Phase::Clear if self.col.sweep.cleared && self.col.pass.is_none() => self.start_marking(),
-            Phase::Mark | Phase::MarkAgain => self.take_fixpoint(),
+            Phase::Mark | Phase::MarkAgain if fixpoint => self.take_fixpoint(),
             Phase::Drain if self.col.sweep.drain_target.is_none() => self.set_drain_target(),
             _ => {}
         }

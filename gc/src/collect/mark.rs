@@ -86,9 +86,9 @@ impl<R: Runtime> Heap<R> {
         unsafe { self.store.memory.is_marked(r.as_nonnull()) }
     }
 
-    /// Queues a reference that a scan has found; cheaper than `shade`.
+    /// Like `shade`, later: for references that come by in numbers.
     #[inline(always)]
-    fn found(&mut self, r: Ref) {
+    pub(crate) fn found(&mut self, r: Ref) {
         self.col.gray.push(r.addr() | CANDIDATE, &mut self.store);
     }
 
@@ -130,24 +130,38 @@ impl<R: Runtime> Heap<R> {
         rests
     }
 
-    #[inline(always)]
+    /// One cell, root, or step of the ephemeron pass; `false` if marking rests.
     pub(crate) fn mark_unit(&mut self) -> bool {
-        match self.col.gray.pop_back(&mut self.store) {
-            Some(word) => {
-                self.take_gray(word);
-                true
+        while let Some(word) = self.col.gray.pop_back(&mut self.store) {
+            if self.take_gray(word) {
+                return true;
             }
-            None => self.root_unit() || self.ephemeron_unit(),
+        }
+        self.root_unit() || self.ephemeron_unit()
+    }
+
+    /// Drops the candidates on top that ask for nothing.
+    fn skip_marked(&mut self) {
+        while let Some(word) = self.col.gray.pop_back(&mut self.store) {
+            let candidate = word & (CANDIDATE | POSITION) == CANDIDATE;
+            // SAFETY: K2.
+            let cell = unsafe { Ref::from_addr(word & !CANDIDATE) }.as_nonnull();
+            // SAFETY: K2.
+            if !candidate || unsafe { self.store.memory.is_live(cell) && !self.store.memory.is_marked(cell) } {
+                self.col.gray.push(word, &mut self.store);
+                break;
+            }
         }
     }
 
+    /// `false` if there was nothing to scan: the cell was marked before, or it has died.
     #[inline(always)]
-    fn take_gray(&mut self, word: usize) {
+    fn take_gray(&mut self, word: usize) -> bool {
         let (word, from) = match ungray(word) {
             Gray::Cell(cell) if word & CANDIDATE != 0 => {
                 // SAFETY: K2.
                 if !unsafe { self.store.memory.mark_if_live(Ref::from_addr(cell).as_nonnull()) } {
-                    return;
+                    return false;
                 }
                 self.col.shaded = true;
                 (cell, 0)
@@ -159,7 +173,7 @@ impl<R: Runtime> Heap<R> {
         unsafe {
             let r = Ref::from_addr(word);
             if !self.store.memory.is_live(r.as_nonnull()) {
-                return;
+                return false;
             }
             let header = r.header();
             if from == 0 && header.has(flags::CARDED) {
@@ -176,6 +190,7 @@ impl<R: Runtime> Heap<R> {
                 _ => self.scan_large(r, from),
             }
         }
+        true
     }
 
     /// A part of a large array or of a thread's counted list (R11); the rest is queued again.
@@ -267,6 +282,7 @@ impl<R: Runtime> Heap<R> {
         match self.col.driven {
             Some(units) => {
                 let _ = (0..units).take_while(|_| self.mark_unit()).count();
+                self.skip_marked();
             }
             None => {
                 self.mark_slice(Instant::now() + self.col.pacer.slice());

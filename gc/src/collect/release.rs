@@ -110,7 +110,7 @@ impl<R: Runtime> Heap<R> {
             if self.col.shading && !self.without(Sabotage::FreedShade) {
                 // R17, R18.
                 trace_strong::<R>(r, shape, &mut |x| {
-                    self.shade(x);
+                    self.found(x);
                     self.col.pending.push(x.addr(), &mut self.store);
                 });
             } else {
@@ -254,7 +254,7 @@ impl<R: Runtime> Heap<R> {
                 R::trace_slots(r, from.min(slots)..to, &mut |x| {
                     if self.col.shading {
                         // R17, R19.
-                        self.shade(x);
+                        self.found(x);
                     }
                     prefetch(x.addr());
                     self.col.pending.push(x.addr(), &mut self.store);

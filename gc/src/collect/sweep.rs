@@ -67,11 +67,12 @@ impl<R: Runtime> Heap<R> {
         if self.without(Sabotage::Drain) {
             self.col.sweep.drain_target = Some((0, 0));
         }
-        if let Some((release, partial)) = self.col.sweep.drain_target {
-            if self.col.release.popped() >= release && self.col.partial.popped() >= partial {
-                self.col.enter(Phase::Release);
-                self.col.sweep = Sweep::new();
-            }
+        if let Some((release, partial)) = self.col.sweep.drain_target
+            && self.col.release.popped() >= release
+            && self.col.partial.popped() >= partial
+        {
+            self.col.enter(Phase::Release);
+            self.col.sweep = Sweep::new();
         }
     }
 

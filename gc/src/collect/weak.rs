@@ -195,11 +195,12 @@ impl<R: Runtime> Heap<R> {
                         Phase::Mark => Kinds::<R>::shape(header.kind) != Shape::Ephemeron || !self.is_marked(r),
                         _ => false,
                     };
-                    if !skip && !header.has(flags::DYING) {
-                        if let Some(pass) = &mut self.col.pass {
-                            pass.current = Some(r);
-                            pass.slot = 0;
-                        }
+                    if !skip
+                        && !header.has(flags::DYING)
+                        && let Some(pass) = &mut self.col.pass
+                    {
+                        pass.current = Some(r);
+                        pass.slot = 0;
                     }
                 }
             }

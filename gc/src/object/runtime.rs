@@ -87,18 +87,33 @@ pub unsafe trait Runtime: Sized {
     /// Bytes of the cell, header included; fixed for its life, except for a large run that has grown.
     ///
     /// # Safety
-    /// Here and below: the cell is live or young and initialised.
+    /// The cell is live or young, initialised.
     unsafe fn size(cell: Ref) -> usize;
     /// Visits the strong references of a `Plain` cell, or those of a `Thread` outside its stack.
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn trace(cell: Ref, visit: &mut impl FnMut(Ref));
     /// The number of slots of an indexed shape.
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn slots(cell: Ref) -> usize;
     /// Visits the strong references in the slots of the range (for `Ephemeron`: the values, which are counted like any other).
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn trace_slots(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref));
     /// Visits the entries of an `Ephemeron`: key (if it is a reference that is held weakly) and value.
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn trace_entries(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Option<Ref>, Option<Ref>));
     /// Asks the verdict for each weak reference in the range (`is_key` tells which) and empties the entries that are to be cleared. `log` is called before the first
     /// strong reference goes (R3).
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn clean_slots(
         cell: Ref,
         range: Range<usize>,
@@ -106,12 +121,24 @@ pub unsafe trait Runtime: Sized {
         log: &mut impl FnMut(usize),
     );
     /// The stack of a `Thread`.
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn stack<'a>(cell: Ref) -> &'a mut Stack<Self::Slot>;
     /// The replaced cell of an adoption gives up its references: it has none from now on.
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn forget(cell: Ref);
     /// Runs the destructor. The cell's references may be dead; it may use `release` to free explicit blocks that it owns.
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn destroy(&mut self, cell: Ref, release: &mut dyn FnMut(std::ptr::NonNull<u8>));
     /// An interned cell dies: its entry is removed from the table of interned cells, by identity (R15).
+    ///
+    /// # Safety
+    /// The cell is live or young, initialised, and of a fitting kind.
     unsafe fn unintern(&mut self, cell: Ref);
 }
 

@@ -173,6 +173,8 @@ pub type NativeFn = fn(&mut Vm, Args) -> Result<u32, Throw>;
 
 /// See [`NativeFn`].
 pub const TAIL_CALL: u32 = 1 << 31;
+/// With [`TAIL_CALL`]: of the results of the function, exactly three are given.
+pub const THREE_RESULTS: u32 = 1 << 30;
 
 /// Native functions that the interpreter carries out itself, since they change the chain of frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -224,6 +224,7 @@ impl Vm {
         let state = co.state();
         state.failed = false;
         state.frame_count = 0;
+        state.protected = 0;
         state.stack.top = 0;
         state.stack.low = 0;
         error

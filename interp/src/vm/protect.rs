@@ -9,7 +9,7 @@ impl Vm {
         if nargs == 0 {
             return Err(self.arg_error(0, "value expected"));
         }
-        self.frame().flags |= frame_flags::PCALL;
+        self.enter_protected(frame_flags::PCALL)?;
         self.call_in_protected(func + 1, nargs - 1)
     }
 
@@ -20,10 +20,22 @@ impl Vm {
             let got = if nargs < 2 { Value::NIL } else { handler };
             return Err(self.type_error_for(1, "function", got, nargs < 2));
         }
+        self.enter_protected(frame_flags::XPCALL)?;
         self.set_slot(func + 1, handler);
         self.set_slot(func + 2, f);
-        self.frame().flags |= frame_flags::XPCALL;
         self.call_in_protected(func + 2, nargs - 2)
+    }
+
+    /// The innermost frame becomes a protected call. They take no stack of the host, but where an error goes through many of them and each one adds to
+    /// it, time and memory grow with the square of their number.
+    fn enter_protected(&mut self, flag: u16) -> Result<(), Throw> {
+        let state = self.thread.state();
+        if state.protected >= limits::HOST_DEPTH + if self.in_handler { limits::HANDLER_DEPTH } else { 0 } {
+            return Err(self.overflow_error(b"C stack overflow"));
+        }
+        state.protected += 1;
+        self.frame().flags |= flag;
+        Ok(())
     }
 
     fn call_in_protected(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
