@@ -193,8 +193,14 @@ unsafe impl Runtime for LuaRuntime {
         // SAFETY: an ephemeron is a hash part.
         unsafe {
             for n in at::<NodePart>(cell).nodes(range) {
-                let key = if n.key().is_str() { None } else { n.key().as_ref() };
-                visit(key, n.value().as_ref());
+                let key = n.key().as_ref();
+                if n.key().is_str() {
+                    // A strong key, and a value that lives with it.
+                    visit(None, key);
+                    visit(None, n.value().as_ref());
+                } else {
+                    visit(key, n.value().as_ref());
+                }
             }
         }
     }
