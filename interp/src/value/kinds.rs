@@ -91,7 +91,7 @@ unsafe impl Runtime for LuaRuntime {
                 kind::CLOSURE => Closure::cell_size(at::<Closure>(cell).num_upvals()),
                 kind::NATIVE => Native::cell_size(at::<Native>(cell).num_upvals()),
                 kind::BOX => size_of::<UpBox>(),
-                kind::PROTO => size_of::<ProtoCell>(),
+                kind::PROTO => at::<ProtoCell>(cell).size(),
                 kind::USERDATA => size_of::<Userdata>(),
                 _ => size_of::<Thread>(),
             }
@@ -119,13 +119,9 @@ unsafe impl Runtime for LuaRuntime {
                     }
                 }
                 kind::PROTO => {
-                    let body = at::<ProtoCell>(cell).body();
-                    for &k in &body.consts {
-                        visit_value(k, visit);
-                    }
-                    for p in &body.protos {
-                        visit(p.as_ref());
-                    }
+                    let p = at::<ProtoCell>(cell);
+                    p.consts().iter().for_each(|&k| visit_value(k, visit));
+                    p.protos().iter().for_each(|p| visit(p.as_ref()));
                 }
                 kind::USERDATA => {
                     let u = at::<Userdata>(cell);

@@ -673,7 +673,7 @@ impl Vm {
                     }
                     Op::Closure => {
                         let parent = closure(frame);
-                        let proto = *parent.proto.body().protos.get_unchecked(i.bx() as usize);
+                        let proto = *parent.proto.protos().get_unchecked(i.bx() as usize);
                         let descriptions = &proto.body().upvals;
                         let f = mem!(Gc::<Closure>::new(&mut self.heap, proto, |n| {
                             let d = descriptions.get_unchecked(n);
