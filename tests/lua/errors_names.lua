@@ -123,7 +123,7 @@ assert(select(2, pcall(rep)) == "bad argument #1 to '?' (string expected, got no
 string.rep = rep
 
 -- Many constants, so that the names of fields need registers.
-local many = {}
+local many, count = {}, os.getenv("NEAP_GC") and 700 or 70000
 for i = 1, os.getenv("NEAP_GC") and 300 or 70000 do many[i] = "x = a" .. i end
 local prefix = table.concat(many, "; ") .. "; "
 local function far(code, expected)

@@ -310,7 +310,7 @@ impl<R: Runtime> Audit<R> {
         // SAFETY: a live cell; half-released ones still hold their unreleased rest.
         unsafe {
             match shape {
-                Shape::Leaf | Shape::AllWeak => {}
+                Shape::Leaf => {}
                 Shape::Thread => {
                     // Detached or half released, its list is shorter by so much.
                     let counted = &R::stack(r).counted;
@@ -451,7 +451,7 @@ impl<R: Runtime> Audit<R> {
         // SAFETY: a live cell; at a safepoint a thread's slots below `top` are written.
         unsafe {
             match Self::kind(cell).shape {
-                Shape::Leaf | Shape::AllWeak => {}
+                Shape::Leaf => {}
                 Shape::Plain => R::trace(r, &mut |x| found.push(x)),
                 Shape::Thread => {
                     R::trace(r, &mut |x| found.push(x));

@@ -59,8 +59,8 @@ impl<R: Runtime> Heap<R> {
             return;
         }
         let shape = Kinds::<R>::shape(header.kind);
-        // Nothing of the first two is counted; threads have `touch_thread`.
-        if matches!(shape, Shape::Leaf | Shape::AllWeak | Shape::Thread) {
+        // Nothing of the first is counted; threads have `touch_thread`.
+        if matches!(shape, Shape::Leaf | Shape::Thread) {
             return;
         }
         header.set(flags::LOGGED);
@@ -238,9 +238,9 @@ pub(crate) unsafe fn trace_strong<R: Runtime>(cell: Ref, shape: Shape, visit: &m
     // SAFETY: the caller vouches for the cell.
     unsafe {
         match shape {
-            Shape::Leaf | Shape::AllWeak => {}
+            Shape::Leaf => {}
             Shape::Plain | Shape::Thread => R::trace(cell, visit),
-            Shape::Array | Shape::WeakValues | Shape::Ephemeron => R::trace_slots(cell, 0..R::slots(cell), visit),
+            Shape::Array | Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak => R::trace_slots(cell, 0..R::slots(cell), visit),
         }
     }
 }

@@ -139,14 +139,14 @@ impl<R: Runtime> Heap<R> {
                 let cell = Ref::from_addr(word);
                 let header = cell.header();
                 match Kinds::<R>::shape(header.kind) {
-                    Shape::Leaf | Shape::AllWeak => {}
+                    Shape::Leaf => {}
                     Shape::Plain => R::trace(cell, &mut |r| self.increment(r)),
                     Shape::Thread => {
                         R::trace(cell, &mut |r| self.increment(r));
                         self.scan_thread(cell);
                     }
                     shape if header.has(flags::CARDED) => self.count_cards(cell, shape),
-                    Shape::Array | Shape::WeakValues => R::trace_slots(cell, 0..R::slots(cell), &mut |r| self.increment(r)),
+                    Shape::Array | Shape::WeakValues | Shape::AllWeak => R::trace_slots(cell, 0..R::slots(cell), &mut |r| self.increment(r)),
                     Shape::Ephemeron => {
                         let mut any = false;
                         R::trace_slots(cell, 0..R::slots(cell), &mut |r| {

@@ -181,10 +181,10 @@ impl<R: Runtime> Heap<R> {
                 header.unset(flags::BLACK);
             }
             match Kinds::<R>::shape(header.kind) {
-                Shape::Leaf | Shape::AllWeak | Shape::Ephemeron => {}
+                Shape::Leaf | Shape::Ephemeron => {}
                 _ if header.has(flags::CORPSE | flags::DYING) => {}
                 Shape::Plain => R::trace(r, &mut |x| self.found(x)),
-                Shape::Array | Shape::WeakValues if !header.has(flags::CARDED) => {
+                Shape::Array | Shape::WeakValues | Shape::AllWeak if !header.has(flags::CARDED) => {
                     R::trace_slots(r, 0..R::slots(r), &mut |x| self.found(x));
                 }
                 _ => self.scan_large(r, from),

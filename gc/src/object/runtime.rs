@@ -18,7 +18,7 @@ pub enum Shape {
     WeakValues,
     /// Indexed slots of weak keys, whose values live while their keys do.
     Ephemeron,
-    /// Indexed slots, both weak.
+    /// Indexed slots, keys and values weak; what is never held weakly (interned strings, say) is strong and reported by `trace_slots`.
     AllWeak,
     /// A thread: [`Runtime::stack`] and, through `trace`, further strong references that never change after birth.
     Thread,

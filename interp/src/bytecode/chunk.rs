@@ -18,9 +18,9 @@ use super::proto::{Const, LocalVar, Proto, UpvalDesc};
 use super::verify::verify;
 use std::rc::Rc;
 
-/// How every binary chunk begins: the mark of binary chunks, the version of Lua, the version of this format, and bytes that suffer when the
-/// chunk is treated as text.
-pub const SIGNATURE: &[u8] = b"\x1bNeap\x54\x01\x19\x93\r\n\x1a\n";
+/// How every binary chunk begins: the mark of binary chunks and the version of Lua, then the name and the version of this format, which is neap's own,
+/// and bytes that suffer when the chunk is treated as text.
+pub const SIGNATURE: &[u8] = b"\x1bLua\x54Neap\x01\x19\x93\r\n\x1a\n";
 
 /// How deep functions may be nested.
 const MAX_DEPTH: usize = 250;

@@ -6,12 +6,14 @@
 //!   falls off the end.
 //! * **V2** A register is read only after it has been written; a box is used as a box and a value as a value. So it
 //!   is for the registers that debug information names, and for those that closures capture.
+//!   The state of a numeric loop is made by `ForPrep` and by nothing else.
 //! * **V3** The rules of the instruction set: below a register that an instruction names, all have been written (B1),
 //!   backward jumps poll (B3), a `Jmp` follows a test, an open list of values is used by the next instruction.
+//! * **V4** A to-be-closed variable is closed before its register is given up: by a call's frame, a loop, a return.
 
 use super::layout::{Aux, Layout, Role, Wide};
 use super::op::{Instr, Op};
-use super::proto::{Const, Proto};
+use super::proto::{Const, LocalVar, Proto};
 
 /// How deep functions may be nested.
 const MAX_DEPTH: usize = 250;
@@ -29,6 +31,8 @@ enum Kind {
     /// Perhaps nothing that was written in this function.
     Unset,
     Value,
+    /// A value that is this part of a numeric loop's state.
+    Loop(u8),
     Box,
     /// A value or a box.
     Either,
@@ -39,8 +43,30 @@ impl Kind {
         match (self, other) {
             (a, b) if a == b => a,
             (Kind::Unset, _) | (_, Kind::Unset) => Kind::Unset,
+            (Kind::Value | Kind::Loop(_), Kind::Value | Kind::Loop(_)) => Kind::Value,
             _ => Kind::Either,
         }
+    }
+
+    fn is_value(self) -> bool {
+        matches!(self, Kind::Value | Kind::Loop(_))
+    }
+}
+
+/// What is known at a place of the code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct State {
+    regs: Box<[Kind]>,
+    /// The registers whose variables may be waiting to be closed, as bits.
+    pending: [u64; 4],
+}
+
+impl State {
+    /// What both states agree on.
+    fn meet(&self, other: &State) -> State {
+        let regs = self.regs.iter().zip(&other.regs).map(|(a, &b)| a.meet(b)).collect();
+        let pending = std::array::from_fn(|i| self.pending[i] | other.pending[i]);
+        State { regs, pending }
     }
 }
 
@@ -72,10 +98,10 @@ struct Verifier<'p> {
     proto: &'p Proto,
     /// Which words start an instruction.
     starts: Vec<bool>,
-    /// For each word that a jump leads to, the registers on all the paths there found so far.
-    targets: Vec<Option<Box<[Kind]>>>,
+    /// For each word that a jump leads to, what holds on all the paths there found so far.
+    targets: Vec<Option<State>>,
     work: Vec<usize>,
-    regs: Vec<Kind>,
+    state: State,
     pc: usize,
     /// Which locals are active somewhere in each stretch of `STRETCH` words.
     active: Vec<Vec<u32>>,
@@ -120,9 +146,10 @@ impl<'p> Verifier<'p> {
                 stretch.push(index as u32);
             }
         }
+        let state = State { regs: vec![Kind::Unset; proto.max_stack as usize].into(), pending: [0; 4] };
         let targets = std::iter::repeat_with(|| None).take(code.len()).collect();
         let budget = code.len().saturating_mul(ROUNDS).saturating_add(1000);
-        Ok(Verifier { proto, starts, targets, work: Vec::new(), regs: Vec::new(), pc: 0, active, budget })
+        Ok(Verifier { proto, starts, targets, work: Vec::new(), state, pc: 0, active, budget })
     }
 
     fn fail<T>(&self, what: impl std::fmt::Display) -> Check<T> {
@@ -131,13 +158,13 @@ impl<'p> Verifier<'p> {
     }
 
     fn run(&mut self) -> Check {
-        let mut entry = vec![Kind::Unset; self.proto.max_stack as usize];
-        entry[..self.proto.num_params as usize].fill(Kind::Value);
-        self.targets[0] = Some(entry.into());
+        let mut entry = self.state.clone();
+        entry.regs[..self.proto.num_params as usize].fill(Kind::Value);
+        self.targets[0] = Some(entry);
         self.work.push(0);
         while let Some(start) = self.work.pop() {
             let Some(state) = &self.targets[start] else { continue };
-            self.regs = state.to_vec();
+            self.state = state.clone();
             self.pc = start;
             while let Some(next) = self.step()? {
                 if next >= self.proto.code.len() {
@@ -162,21 +189,12 @@ impl<'p> Verifier<'p> {
         if Instr(self.proto.code[target]).op() == Op::TForLoop {
             return self.fail("jump between the parts of a loop");
         }
-        let changed = match &mut self.targets[target] {
-            None => {
-                self.targets[target] = Some(self.regs.clone().into());
-                true
-            }
-            Some(known) => {
-                let mut changed = false;
-                for (known, &found) in known.iter_mut().zip(&self.regs) {
-                    let met = known.meet(found);
-                    changed |= met != *known;
-                    *known = met;
-                }
-                changed
-            }
+        let state = match &self.targets[target] {
+            None => self.state.clone(),
+            Some(known) => known.meet(&self.state),
         };
+        let changed = self.targets[target].as_ref() != Some(&state);
+        self.targets[target] = Some(state);
         if changed {
             self.work.push(target);
         }
@@ -184,7 +202,7 @@ impl<'p> Verifier<'p> {
     }
 
     fn reg(&self, register: usize) -> Check<Kind> {
-        match self.regs.get(register) {
+        match self.state.regs.get(register) {
             Some(&kind) => Ok(kind),
             None => self.fail(format!("register {register} out of range")),
         }
@@ -192,7 +210,7 @@ impl<'p> Verifier<'p> {
 
     fn read(&self, register: usize) -> Check {
         match self.reg(register)? {
-            Kind::Value => Ok(()),
+            kind if kind.is_value() => Ok(()),
             kind => self.fail(format!("register {register} is {kind:?}, not a value")),
         }
     }
@@ -210,7 +228,7 @@ impl<'p> Verifier<'p> {
 
     fn write(&mut self, register: usize, kind: Kind) -> Check {
         self.reg(register)?;
-        self.regs[register] = kind;
+        self.state.regs[register] = kind;
         Ok(())
     }
 
@@ -228,10 +246,31 @@ impl<'p> Verifier<'p> {
         Ok(())
     }
 
-    /// What a call leaves of the registers from its base on.
-    fn clobber(&mut self, from: usize) {
-        let from = from.min(self.regs.len());
-        self.regs[from..].fill(Kind::Unset);
+    /// What a call leaves of the registers from its base on: nothing. So nothing there may be in use.
+    fn clobber(&mut self, from: usize) -> Check {
+        self.given_up(from)?;
+        if self.active_locals().any(|local| local.register as usize >= from) {
+            return self.fail("a local variable where a call puts its frame");
+        }
+        let from = from.min(self.state.regs.len());
+        self.state.regs[from..].fill(Kind::Unset);
+        Ok(())
+    }
+
+    /// No variable that waits to be closed is at or above `from`.
+    fn given_up(&self, from: usize) -> Check {
+        if self.state.pending == [0; 4] {
+            return Ok(());
+        }
+        match (from..256).any(|register| self.state.pending[register / 64] >> (register % 64) & 1 == 1) {
+            true => self.fail("a variable is not closed"),
+            false => Ok(()),
+        }
+    }
+
+    fn set_pending(&mut self, register: usize, pending: bool) {
+        let (word, bit) = (&mut self.state.pending[register / 64], 1 << (register % 64));
+        if pending { *word |= bit } else { *word &= !bit }
     }
 
     fn constant(&self, index: usize) -> Check<&'p Const> {
@@ -245,16 +284,17 @@ impl<'p> Verifier<'p> {
         if (index as usize) < self.proto.upvals.len() { Ok(()) } else { self.fail("upvalue out of range") }
     }
 
+    fn active_locals(&self) -> impl Iterator<Item = &'p LocalVar> {
+        let (proto, pc) = (self.proto, self.pc as u32);
+        let stretch = self.active[self.pc / STRETCH].iter().map(|&index| &proto.locals[index as usize]);
+        stretch.filter(move |local| (local.start_pc..local.end_pc).contains(&pc))
+    }
+
     fn check_locals(&self) -> Check {
-        let pc = self.pc as u32;
-        for &index in &self.active[self.pc / STRETCH] {
-            let local = &self.proto.locals[index as usize];
-            if !(local.start_pc..local.end_pc).contains(&pc) {
-                continue;
-            }
-            match (self.regs[local.register as usize], local.boxed) {
-                (Kind::Value, false) | (Kind::Box, true) => {}
-                (kind, _) => return self.fail(format!("local in register {} is {kind:?}", local.register)),
+        for local in self.active_locals() {
+            let kind = self.state.regs[local.register as usize];
+            if !(if local.boxed { kind == Kind::Box } else { kind.is_value() }) {
+                return self.fail(format!("local in register {} is {kind:?}", local.register));
             }
         }
         Ok(())
@@ -391,10 +431,15 @@ impl<'p> Verifier<'p> {
                 }
                 self.read_range(a, b)?;
             }
-            Op::Tbc => match self.reg(a)? {
-                Kind::Value | Kind::Box => self.all_written(a)?,
-                kind => return self.fail(format!("register {a} is {kind:?}")),
-            },
+            Op::Tbc => {
+                let kind = self.reg(a)?;
+                if !kind.is_value() && kind != Kind::Box {
+                    return self.fail(format!("register {a} is {kind:?}"));
+                }
+                self.all_written(a)?;
+                self.set_pending(a, true);
+            }
+            Op::Close => (a..256).for_each(|register| self.set_pending(register, false)),
             Op::Jmp | Op::JmpBack => {
                 let distance = instr.get_sj() as i64;
                 let backward = op == Op::JmpBack;
@@ -410,6 +455,7 @@ impl<'p> Verifier<'p> {
             }
             Op::Loop => {
                 self.all_written(a)?;
+                self.given_up(a)?;
                 if instr.bx() == 0 {
                     return Ok(Some(next));
                 }
@@ -435,7 +481,7 @@ impl<'p> Verifier<'p> {
                 if b == 0 && self.open_base()? <= a {
                     return self.fail("open values below the call");
                 }
-                self.clobber(a);
+                self.clobber(a)?;
                 match c.checked_sub(1) {
                     Some(results) => self.write_range(a, results)?,
                     None => self.check_open(a, next)?,
@@ -449,36 +495,52 @@ impl<'p> Verifier<'p> {
                 if self.proto.code.get(next) != Some(&follows.0) {
                     return self.fail("tail call without its return");
                 }
-                self.clobber(a);
+                self.given_up(0)?;
+                self.clobber(a)?;
                 self.check_open(a, next)?;
                 return Ok(Some(next));
             }
             Op::Return => {
                 self.all_written(a)?;
                 self.take(a, b.checked_sub(1))?;
+                if c == 0 {
+                    self.given_up(0)?;
+                }
                 return Ok(None);
             }
-            Op::Return0 | Op::Return1 => return Ok(None),
+            Op::Return0 | Op::Return1 => {
+                self.given_up(0)?;
+                return Ok(None);
+            }
             Op::ForPrep => {
                 self.read_range(a, 3)?;
                 self.reg(a + 3)?;
                 self.flow_to(self.pc + 2 + instr.bx() as usize)?;
+                for part in 0..3 {
+                    self.write(a + part, Kind::Loop(part as u8))?;
+                }
                 self.write(a + 3, Kind::Value)?;
                 return Ok(Some(next));
             }
             Op::ForLoop => {
-                self.read_range(a, 3)?;
+                for part in 0..3 {
+                    if self.reg(a + part)? != Kind::Loop(part as u8) {
+                        return self.fail("no loop has been prepared");
+                    }
+                }
                 self.reg(a + 3)?;
                 self.all_written(a)?;
-                let left = self.regs.clone();
+                self.given_up(a + 4)?;
+                let left = self.state.clone();
                 self.write(a + 3, Kind::Value)?;
-                self.clobber(a + 4);
+                self.state.regs[a + 4..].fill(Kind::Unset);
                 self.back(instr.bx())?;
-                self.regs = left;
+                self.state = left;
                 return Ok(Some(next));
             }
             Op::TForPrep => {
                 self.read_range(a, 4)?;
+                self.set_pending(a + 3, true);
                 self.flow_to(self.pc + 1 + instr.bx() as usize)?;
                 return Ok(None);
             }
@@ -493,7 +555,7 @@ impl<'p> Verifier<'p> {
                 if self.next_op(next) != Some(Op::TForLoop) || last.a() as usize != a {
                     return self.fail("iterator call without its loop");
                 }
-                self.clobber(a + 4);
+                self.clobber(a + 4)?;
                 self.write_range(a + 4, c)?;
             }
             Op::TForLoop => {

@@ -18,11 +18,13 @@ mod expr;
 mod function;
 mod stmt;
 
-use crate::bytecode::Proto;
+use crate::bytecode::{Proto, verify};
 use crate::syntax::{SyntaxError, parse};
 
 /// Compiles a chunk: a vararg function whose only upvalue is `_ENV`. `chunk_name` is `@file`, `=name` or the source.
 pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Proto, SyntaxError> {
     let ast = parse(source, chunk_name)?;
-    function::compile_main(&ast, chunk_name).map_err(|error| *error)
+    let proto = function::compile_main(&ast, chunk_name).map_err(|error| *error)?;
+    debug_assert_eq!(verify(&proto), Ok(()));
+    Ok(proto)
 }

@@ -2,7 +2,7 @@
 
 use super::support::{self, Functions, text};
 use super::{load, table};
-use crate::value::{Special, TAIL_CALL, Tag, Value};
+use crate::value::{Special, TAIL_CALL, THREE_RESULTS, Tag, Value};
 use crate::vm::{Args, Event, Throw, Vm};
 
 const FUNCTIONS: Functions = &[
@@ -121,7 +121,7 @@ fn next_index(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn next(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let table = vm.check_table(args, 0)?;
     let key = vm.arg(args, 1);
-    let Some(position) = table.position_after(&mut vm.heap, key) else { return Err(vm.error("invalid key to 'next'")) };
+    let Some(position) = table.position_after(&mut vm.heap, key) else { return Err(vm.runtime_error(b"invalid key to 'next'")) };
     match table.entry_from(&mut vm.heap, position) {
         Some((_, key, value)) => {
             vm.push(key)?;
@@ -142,10 +142,9 @@ fn pairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         vm.push(Value::NIL)?;
         return Ok(3);
     }
-    // It may yield. More than three values of it are not cut off; a loop sees no more.
     vm.push(handler)?;
     vm.push(value)?;
-    Ok(TAIL_CALL + 2)
+    Ok(TAIL_CALL + THREE_RESULTS + 2)
 }
 
 fn print(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

@@ -110,6 +110,7 @@ impl Files {
     }
 
     /// Reads lines of the standard input, without their newlines, as a script would; nothing at its end.
+    #[cfg(feature = "cli")]
     pub fn input_lines(&self) -> impl Iterator<Item = Vec<u8>> + 'static {
         let input = self.standard[0].clone();
         std::iter::from_fn(move || with(&input, |stream| stream.read_line(false, Str::MAX_LEN)).ok().flatten())

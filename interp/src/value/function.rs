@@ -47,8 +47,6 @@ impl Gc<UpBox> {
 /// What a linked prototype keeps outside its cell: read-only, but for the slot hints in the code.
 pub struct ProtoBody {
     pub code: Box<[Cell<u32>]>,
-    pub consts: Box<[Value]>,
-    pub protos: Box<[Gc<ProtoCell>]>,
     pub upvals: Box<[UpvalDesc]>,
     pub lines: Box<[u32]>,
     pub locals: Box<[LocalVar]>,
@@ -57,7 +55,8 @@ pub struct ProtoBody {
     pub source: std::rc::Rc<[u8]>,
 }
 
-/// A linked prototype. The references in its body never change after birth.
+/// A linked prototype; its constants and then its inner prototypes follow in the cell, never change after birth, and stay readable when the
+/// destructor has run: a dead cell is still asked for its references (R25).
 #[repr(C)]
 pub struct ProtoCell {
     header: Header,
@@ -67,10 +66,29 @@ pub struct ProtoCell {
     pub num_params: u8,
     pub is_vararg: bool,
     pub num_upvals: u8,
+    num_consts: u32,
+    num_protos: u32,
     body: Box<ProtoBody>,
 }
 
 impl ProtoCell {
+    pub(super) const fn cell_size(consts: usize, protos: usize) -> usize {
+        size_of::<ProtoCell>() + consts * size_of::<Value>() + protos * size_of::<Gc<ProtoCell>>()
+    }
+    pub(super) fn size(&self) -> usize {
+        ProtoCell::cell_size(self.num_consts as usize, self.num_protos as usize)
+    }
+    #[inline(always)]
+    pub fn consts(&self) -> &[Value] {
+        // SAFETY: `new` has written them behind the head.
+        unsafe { std::slice::from_raw_parts(self.consts, self.num_consts as usize) }
+    }
+    #[inline(always)]
+    pub fn protos(&self) -> &[Gc<ProtoCell>] {
+        // SAFETY: `new` has written them behind the constants.
+        unsafe { std::slice::from_raw_parts(self.consts.add(self.num_consts as usize).cast(), self.num_protos as usize) }
+    }
+
     pub fn body(&self) -> &ProtoBody {
         &self.body
     }
@@ -88,17 +106,24 @@ impl Gc<ProtoCell> {
     pub fn new(
         heap: &mut Heap<LuaRuntime>,
         body: ProtoBody,
+        consts: &[Value],
+        protos: &[Gc<ProtoCell>],
         max_stack: u8,
         num_params: u8,
         is_vararg: bool,
     ) -> Result<Self, OutOfMemory> {
         let body = Box::new(body);
-        // SAFETY: a kind of the table; all fields are initialised below. The boxed slices stay where they are.
+        // SAFETY: a kind of the table; all fields and what follows them are initialised below. The boxed code stays where it is.
         unsafe {
-            let cell = heap.alloc(kind::PROTO, size_of::<ProtoCell>())?;
+            let cell = heap.alloc(kind::PROTO, ProtoCell::cell_size(consts.len(), protos.len()))?;
             let p = cell.as_ptr().cast::<ProtoCell>();
+            let values = p.add(1).cast::<Value>();
+            values.copy_from_nonoverlapping(consts.as_ptr(), consts.len());
+            values.add(consts.len()).cast::<Gc<ProtoCell>>().copy_from_nonoverlapping(protos.as_ptr(), protos.len());
             (&raw mut (*p).code).write(body.code.as_ptr());
-            (&raw mut (*p).consts).write(body.consts.as_ptr());
+            (&raw mut (*p).consts).write(values);
+            (&raw mut (*p).num_consts).write(consts.len() as u32);
+            (&raw mut (*p).num_protos).write(protos.len() as u32);
             (&raw mut (*p).max_stack).write(max_stack);
             (&raw mut (*p).num_params).write(num_params);
             (&raw mut (*p).is_vararg).write(is_vararg);
@@ -173,6 +198,8 @@ pub type NativeFn = fn(&mut Vm, Args) -> Result<u32, Throw>;
 
 /// See [`NativeFn`].
 pub const TAIL_CALL: u32 = 1 << 31;
+/// With [`TAIL_CALL`]: of the results of the function, exactly three are given.
+pub const THREE_RESULTS: u32 = 1 << 30;
 
 /// Native functions that the interpreter carries out itself, since they change the chain of frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

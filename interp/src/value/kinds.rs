@@ -91,7 +91,7 @@ unsafe impl Runtime for LuaRuntime {
                 kind::CLOSURE => Closure::cell_size(at::<Closure>(cell).num_upvals()),
                 kind::NATIVE => Native::cell_size(at::<Native>(cell).num_upvals()),
                 kind::BOX => size_of::<UpBox>(),
-                kind::PROTO => size_of::<ProtoCell>(),
+                kind::PROTO => at::<ProtoCell>(cell).size(),
                 kind::USERDATA => size_of::<Userdata>(),
                 _ => size_of::<Thread>(),
             }
@@ -119,13 +119,9 @@ unsafe impl Runtime for LuaRuntime {
                     }
                 }
                 kind::PROTO => {
-                    let body = at::<ProtoCell>(cell).body();
-                    for &k in &body.consts {
-                        visit_value(k, visit);
-                    }
-                    for p in &body.protos {
-                        visit(p.as_ref());
-                    }
+                    let p = at::<ProtoCell>(cell);
+                    p.consts().iter().for_each(|&k| visit_value(k, visit));
+                    p.protos().iter().for_each(|p| visit(p.as_ref()));
                 }
                 kind::USERDATA => {
                     let u = at::<Userdata>(cell);
@@ -197,8 +193,14 @@ unsafe impl Runtime for LuaRuntime {
         // SAFETY: an ephemeron is a hash part.
         unsafe {
             for n in at::<NodePart>(cell).nodes(range) {
-                let key = if n.key().is_str() { None } else { n.key().as_ref() };
-                visit(key, n.value().as_ref());
+                let key = n.key().as_ref();
+                if n.key().is_str() {
+                    // A strong key, and a value that lives with it.
+                    visit(None, key);
+                    visit(None, n.value().as_ref());
+                } else {
+                    visit(key, n.value().as_ref());
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ mod table;
 mod thread;
 mod userdata;
 
-pub use function::{Closure, Native, NativeFn, ProtoBody, ProtoCell, Special, TAIL_CALL, UpBox};
+pub use function::{Closure, Native, NativeFn, ProtoBody, ProtoCell, Special, TAIL_CALL, THREE_RESULTS, UpBox};
 pub use gc::Gc;
 pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};

@@ -35,6 +35,10 @@ pub mod frame_flags {
     pub const HOOK: u16 = 1 << 12;
     /// The caller is no Lua function, but a protected call or none at all: no fast path for the return.
     pub const DETACHED: u16 = 1 << 13;
+    /// Called in the place of `pairs`: gives exactly three results.
+    pub const THREE: u16 = 1 << 14;
+    /// Closes a variable of another coroutine: no message handler of this one hears of its errors.
+    pub const UNHEARD: u16 = 1 << 15;
 }
 
 /// An activation.
@@ -97,6 +101,8 @@ pub struct ThreadState {
     pub tbc: Vec<u32>,
     /// Depth of host recursion that may not be left by a yield.
     pub unyieldable: u32,
+    /// Protected calls in progress.
+    pub protected: u32,
     /// The thread that resumed this one.
     pub resumer: Option<Gc<Thread>>,
     /// `execute` depth in which the thread was resumed.
@@ -172,6 +178,7 @@ impl Gc<Thread> {
                 frame_capacity: Self::FIRST_FRAMES,
                 tbc: Vec::new(),
                 unyieldable: 0,
+                protected: 0,
                 resumer: None,
                 failed: false,
                 hook: None,

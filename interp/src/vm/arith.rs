@@ -196,14 +196,17 @@ fn int_float_order(i: i64, f: f64) -> Option<Ordering> {
 impl Vm {
     /// The operation without metamethods; `None`: an operand is not a number.
     fn plain_arith(&mut self, op: Arith, x: Value, y: Value) -> Option<Result<Value, Throw>> {
+        // Strings are converted for arithmetic only.
+        if op.is_bitwise() && !(x.is_number() && y.is_number()) {
+            return None;
+        }
         let (Some(a), Some(b)) = (coerce_number(x), coerce_number(y)) else { return None };
         Some(match on_numbers(op, a, b) {
             Ok(v) => Ok(v),
-            Err(_) if op.is_bitwise() && x.is_number() && y.is_number() => {
+            Err(_) if op.is_bitwise() => {
                 let culprit = if exact_int(x).is_none() { x } else { y };
                 Err(self.representation_error(culprit))
             }
-            Err(_) if op.is_bitwise() => Err(self.arith_error(op, x, y)),
             Err(message) => Err(self.runtime_error(message.as_bytes())),
         })
     }

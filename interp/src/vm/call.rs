@@ -2,7 +2,7 @@
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Closure, Frame, Gc, Native, Special, TAIL_CALL, Tag, Value, frame_flags};
+use crate::value::{Closure, Frame, Gc, Native, Special, TAIL_CALL, THREE_RESULTS, Tag, Value, frame_flags};
 
 impl Vm {
     /// Begins the call of the value in slot `func`, whose `nargs` arguments follow. A Lua function gets its frame; a native one runs, and its
@@ -130,13 +130,15 @@ impl Vm {
     #[inline(always)]
     pub(super) fn end_native(&mut self, n: u32) -> Result<Flow, Throw> {
         if n & TAIL_CALL != 0 {
-            return self.call_in_place((n & !TAIL_CALL) as usize);
+            return self.call_in_place(n);
         }
         self.deliver(self.top - n as usize, n as usize)
     }
 
-    /// The function and the arguments that stand at the top, `n` values, are called in the place of the innermost frame.
-    fn call_in_place(&mut self, n: usize) -> Result<Flow, Throw> {
+    /// The function and the arguments that stand at the top are called in the place of the innermost frame. `n`: their number, with flags.
+    fn call_in_place(&mut self, n: u32) -> Result<Flow, Throw> {
+        let three = if n & THREE_RESULTS != 0 { frame_flags::THREE } else { 0 };
+        let n = (n & !(TAIL_CALL | THREE_RESULTS)) as usize;
         let first = self.top - n;
         let frame = self.pop_frame();
         let func = frame.func as usize;
@@ -146,7 +148,7 @@ impl Vm {
         }
         self.top = func + n;
         let flags = frame.flags & !(frame_flags::NATIVE | frame_flags::WATERMARK);
-        self.precall(func, n - 1, frame.wanted, flags)
+        self.precall(func, n - 1, frame.wanted, flags | three)
     }
 
     /// The innermost frame returns the `n` values from slot `first` on: to a Lua caller, through protected calls, or to the thread that
@@ -156,6 +158,16 @@ impl Vm {
         let mut ended = false;
         loop {
             let f = self.pop_frame();
+            if f.has(frame_flags::PCALL | frame_flags::XPCALL) {
+                self.thread.state().protected -= 1;
+            }
+            if f.has(frame_flags::THREE) {
+                self.check_stack(first + 3)?;
+                for i in n..3 {
+                    self.set_slot(first + i, Value::NIL);
+                }
+                n = 3;
+            }
             if f.has(frame_flags::META) {
                 let result = if n > 0 { self.slot(first) } else { Value::NIL };
                 return self.finish_instruction(result, f.func as usize);
@@ -306,8 +318,8 @@ impl Vm {
     }
 
     fn enter_host(&mut self) -> Result<(), Throw> {
-        if self.depth >= limits::HOST_DEPTH + if self.in_handler { 20 } else { 0 } {
-            return Err(self.runtime_error(b"C stack overflow"));
+        if self.depth >= limits::HOST_DEPTH + if self.in_handler { limits::HANDLER_DEPTH } else { 0 } {
+            return Err(self.overflow_error(b"C stack overflow"));
         }
         self.depth += 1;
         self.thread.state().unyieldable += 1;

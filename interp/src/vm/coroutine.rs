@@ -198,7 +198,7 @@ impl Vm {
             let value = unsafe { *co.state().stack.slots.add(slot as usize) }.unboxed();
             let close = self.metamethod(value, Event::Close);
             self.roots.pinned.push(error);
-            let result = self.call_values(close, &[value, error], 0);
+            let result = self.call_values_as(frame_flags::UNHEARD, close, &[value, error], 0);
             error = self.roots.pinned.pop().unwrap_or(Value::NIL);
             if result.is_err() {
                 error = self.take_error();
@@ -224,6 +224,7 @@ impl Vm {
         let state = co.state();
         state.failed = false;
         state.frame_count = 0;
+        state.protected = 0;
         state.stack.top = 0;
         state.stack.low = 0;
         error

@@ -59,7 +59,7 @@ impl ProtoCell {
     }
 
     fn constant_name(&self, index: usize) -> Option<&[u8]> {
-        self.body().consts.get(index).and_then(|k| k.as_str()).map(|s| s.bytes())
+        self.consts().get(index).and_then(|k| k.as_str()).map(|s| s.bytes())
     }
 
     /// The name of a field: the key of an instruction with an aux word.

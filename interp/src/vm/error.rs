@@ -54,6 +54,17 @@ impl Vm {
         }
     }
 
+    /// A stack is full. If that comes of handling an error, what was kept in reserve is used up too: no handler is called any more.
+    #[cold]
+    pub(crate) fn overflow_error(&mut self, message: &[u8]) -> Throw {
+        if !self.in_handler {
+            return self.runtime_error(message);
+        }
+        let throw = self.plain_error(b"error in error handling");
+        self.handled = true;
+        throw
+    }
+
     /// An error of the running instruction: with the position, if a Lua function runs.
     #[cold]
     pub fn runtime_error(&mut self, message: &[u8]) -> Throw {

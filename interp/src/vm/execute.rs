@@ -512,9 +512,7 @@ impl Vm {
                                     *self.stack.add(dest + n) = *self.stack.add(func + n);
                                 }
                                 self.frame_count -= 1;
-                                if let Err(throw) = self.enter_lua(f, dest, nargs, old.wanted, old.flags | frame_flags::TAIL) {
-                                    return Err(throw);
-                                }
+                                self.enter_lua(f, dest, nargs, old.wanted, old.flags | frame_flags::TAIL)?;
                                 reload!();
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
@@ -675,7 +673,7 @@ impl Vm {
                     }
                     Op::Closure => {
                         let parent = closure(frame);
-                        let proto = *parent.proto.body().protos.get_unchecked(i.bx() as usize);
+                        let proto = *parent.proto.protos().get_unchecked(i.bx() as usize);
                         let descriptions = &proto.body().upvals;
                         let f = mem!(Gc::<Closure>::new(&mut self.heap, proto, |n| {
                             let d = descriptions.get_unchecked(n);

@@ -68,8 +68,6 @@ impl Vm {
         }
         let body = ProtoBody {
             code: proto.code.into_iter().map(Cell::new).collect(),
-            consts: consts.into(),
-            protos: protos.into(),
             upvals: proto.upvals.into(),
             lines: proto.lines.into(),
             locals: proto.locals.into(),
@@ -77,7 +75,7 @@ impl Vm {
             last_line_defined: proto.last_line_defined,
             source: proto.source,
         };
-        Gc::<ProtoCell>::new(&mut self.heap, body, proto.max_stack, proto.num_params, proto.is_vararg)
+        Gc::<ProtoCell>::new(&mut self.heap, body, &consts, &protos, proto.max_stack, proto.num_params, proto.is_vararg)
     }
 }
 
@@ -92,8 +90,8 @@ fn unlink(proto: Gc<ProtoCell>) -> Proto {
     };
     Proto {
         code: body.code.iter().map(Cell::get).collect(),
-        consts: body.consts.iter().map(constant).collect(),
-        protos: body.protos.iter().map(|&inner| unlink(inner)).collect(),
+        consts: proto.consts().iter().map(constant).collect(),
+        protos: proto.protos().iter().map(|&inner| unlink(inner)).collect(),
         upvals: body.upvals.to_vec(),
         num_params: proto.num_params,
         is_vararg: proto.is_vararg,

@@ -411,16 +411,13 @@ impl Vm {
             Tag::NIL => b"nil".to_vec(),
             Tag::FALSE => b"false".to_vec(),
             Tag::TRUE => b"true".to_vec(),
-            tag => {
+            _ => {
                 let name = self.metamethod(v, Event::Name);
                 let mut text = match name.as_str() {
                     Some(s) => s.bytes().to_vec(),
                     None => v.type_name().as_bytes().to_vec(),
                 };
-                if tag == Tag::NATIVE {
-                    text = b"function: builtin".to_vec();
-                }
-                text.extend_from_slice(format!(": 0x{:014x}", v.bits()).as_bytes());
+                text.extend_from_slice(format!(": {:#x}", v.bits()).as_bytes());
                 text
             }
         };

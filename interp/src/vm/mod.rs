@@ -45,8 +45,10 @@ pub mod limits {
     pub const STACK_SLOTS: usize = 1_000_000;
     /// Slots granted beyond, while an error is handled.
     pub const STACK_RESERVE: usize = 4_096;
-    /// Nesting of host recursion, and of running coroutines.
+    /// Nesting of host recursion, of running coroutines, and of protected calls.
     pub const HOST_DEPTH: u32 = 190;
+    /// Nesting granted beyond, while an error is handled.
+    pub const HANDLER_DEPTH: u32 = 20;
     /// Slots that a native function may push without asking.
     pub const NATIVE_SLOTS: usize = 24;
     /// Length of chains of `__index` and `__newindex`.

@@ -1,7 +1,13 @@
 //! Protected calls: `pcall`, `xpcall`, and what happens to an error on its way to them.
 
 use super::{Event, Flow, Throw, Vm, limits};
-use crate::value::{NativeFn, Special, Value, frame_flags};
+use crate::value::{Frame, NativeFn, Special, Value, frame_flags};
+
+/// Where a protected call keeps the error that it has caught while it closes variables: behind the handler, which sees the errors of the closing
+/// methods.
+fn error_slot(f: &Frame) -> usize {
+    f.func as usize + if f.has(frame_flags::XPCALL) { 2 } else { 1 }
+}
 
 impl Vm {
     /// `pcall(f, ...)`: the function is called where it stands, one slot above.
@@ -9,7 +15,7 @@ impl Vm {
         if nargs == 0 {
             return Err(self.arg_error(0, "value expected"));
         }
-        self.frame().flags |= frame_flags::PCALL;
+        self.enter_protected(frame_flags::PCALL)?;
         self.call_in_protected(func + 1, nargs - 1)
     }
 
@@ -20,10 +26,22 @@ impl Vm {
             let got = if nargs < 2 { Value::NIL } else { handler };
             return Err(self.type_error_for(1, "function", got, nargs < 2));
         }
+        self.enter_protected(frame_flags::XPCALL)?;
         self.set_slot(func + 1, handler);
         self.set_slot(func + 2, f);
-        self.frame().flags |= frame_flags::XPCALL;
         self.call_in_protected(func + 2, nargs - 2)
+    }
+
+    /// The innermost frame becomes a protected call. They take no stack of the host, but where an error goes through many of them and each one adds to
+    /// it, time and memory grow with the square of their number.
+    fn enter_protected(&mut self, flag: u16) -> Result<(), Throw> {
+        let state = self.thread.state();
+        if state.protected >= limits::HOST_DEPTH + if self.in_handler { limits::HANDLER_DEPTH } else { 0 } {
+            return Err(self.overflow_error(b"C stack overflow"));
+        }
+        state.protected += 1;
+        self.frame().flags |= flag;
+        Ok(())
     }
 
     fn call_in_protected(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
@@ -48,15 +66,14 @@ impl Vm {
         }
     }
 
-    /// The message handler of the innermost protected call sees the error first, with the stack as it is. A finalizer's error is for nobody beyond it.
+    /// The message handler of the innermost protected call sees the error first, with the stack as it is; an error of a closing method
+    /// too. The errors of a finalizer are for nobody beyond it.
     fn call_handler(&mut self) {
         if self.handled || self.frame_count == 0 {
             return;
         }
-        let catcher = (0..self.frame_count).rev().find(|&i| {
-            let f = self.frame_at(i);
-            f.has(frame_flags::FINALIZER) || f.has(frame_flags::PCALL | frame_flags::XPCALL) && !f.has(frame_flags::CLOSING)
-        });
+        let ends = frame_flags::FINALIZER | frame_flags::UNHEARD | frame_flags::PCALL | frame_flags::XPCALL;
+        let catcher = (0..self.frame_count).rev().find(|&i| self.frame_at(i).has(ends));
         let Some(catcher) = catcher.filter(|&i| self.frame_at(i).has(frame_flags::XPCALL)) else { return };
         let handler = self.slot(self.frame_at(catcher).func as usize + 1);
         let error = self.take_error();
@@ -84,7 +101,7 @@ impl Vm {
             if f.has(frame_flags::PCALL | frame_flags::XPCALL) {
                 let error = self.take_error();
                 self.frame().flags |= frame_flags::CLOSING;
-                self.set_slot(f.func as usize + 1, error);
+                self.set_slot(error_slot(&f), error);
                 self.lower_watermark();
                 return Ok(self.continue_closing().ok());
             }
@@ -105,14 +122,14 @@ impl Vm {
     pub(super) fn continue_closing(&mut self) -> Result<Flow, Throw> {
         loop {
             let f = *self.frame();
-            let func = f.func as usize;
+            let place = error_slot(&f);
             let state = self.thread.state();
             match state.tbc.last() {
-                Some(&slot) if slot as usize > func => {
+                Some(&slot) if slot as usize > place => {
                     state.tbc.pop();
                     let slot = slot as usize;
                     let value = self.slot(slot).unboxed();
-                    let error = self.slot(func + 1);
+                    let error = self.slot(place);
                     let close = self.metamethod(value, Event::Close);
                     let at = slot + 1;
                     self.check_stack(at + 3 + limits::NATIVE_SLOTS)?;
@@ -125,7 +142,7 @@ impl Vm {
                         self.top = at + 3;
                         if self.call_at(at, 2, 0).is_err() {
                             let error = self.take_error();
-                            self.set_slot(func + 1, error);
+                            self.set_slot(place, error);
                         }
                         continue;
                     }
@@ -133,16 +150,16 @@ impl Vm {
                 }
                 _ => {}
             }
-            self.set_slot(func, Value::FALSE);
+            self.set_slot(place - 1, Value::FALSE);
             if std::mem::take(&mut self.out_of_memory) {
                 // What the failed call held is garbage now; finalizers wait for a calmer moment.
-                self.top = func + 2;
-                self.collect_with(func + 2, |heap, roots| {
+                self.top = place + 1;
+                self.collect_with(place + 1, |heap, roots| {
                     // SAFETY: M3: the frames above are gone, and the error stands in the stack.
                     unsafe { heap.collect_full(roots) }
                 });
             }
-            return self.deliver(func, 2);
+            return self.deliver(place - 1, 2);
         }
     }
 

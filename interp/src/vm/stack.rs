@@ -111,7 +111,7 @@ impl Vm {
         const SLACK: usize = 32;
         let limit = limits::STACK_SLOTS + if self.in_handler { limits::STACK_RESERVE } else { 0 };
         if need > limit {
-            return Err(self.runtime_error(b"stack overflow"));
+            return Err(self.overflow_error(b"stack overflow"));
         }
         let state = self.thread.state();
         if need + SLACK > state.capacity {

@@ -1,0 +1,180 @@
+-- Hooks: which events come, in what order, for which thread. Manual, 6.10.
+
+local function events(mask, count, f)
+  local list = {}
+  debug.sethook(function(event, line)
+    local name = line or event:find("call") and debug.getinfo(2, "n").name or ""
+    list[#list + 1] = event .. ":" .. tostring(name)
+  end, mask, count)
+  f()
+  debug.sethook()
+  return list
+end
+local function lines(f)
+  local first = debug.getinfo(f, "S").linedefined
+  local list = events("l", nil, f)
+  table.remove(list, 1) -- of this function, where it calls f
+  table.remove(list)    -- and after it
+  for i, e in ipairs(list) do list[i] = math.tointeger(e:match("^line:(%d+)$")) - first end
+  return table.concat(list, " ")
+end
+local function callee(x)
+  local y = x + 1
+  return y
+end
+
+-- Lines: each when control comes to it, and again in each round of a loop.
+assert(lines(function()
+  local a = 1
+  local b = a + 1
+end) == "1 2 3")
+assert(lines(function()
+  for i = 1, 3 do
+    local a = i
+  end
+end) == "1 2 1 2 1 2 1 4")
+assert(lines(function()
+  local a = 0
+  while a < 2 do
+    a = a + 1
+  end
+end) == "1 2 3 2 3 2 5")
+assert(lines(function()
+  local a = 1
+  if a then
+    a = 2
+  else
+    a = 3
+  end
+  a = 4
+end) == "1 2 3 7 8")
+assert(lines(function() local a = 1; local b = 2 end) == "0")
+assert(lines(function()
+  local n = 0
+  repeat n = n + 1 until n == 3
+end) == "1 2 2 2 3")
+-- Parameters that are captured, and extra arguments, are no lines.
+assert(lines(function(...)
+  local a = ...
+  local function f() return a end
+end) == "1 2 3")
+
+-- Calls and returns.
+local list = events("cr", nil, function() callee(1) math.abs(2) end)
+assert(table.concat(list, " ") == "return: call:f call:callee return: call:abs return: return: call:sethook")
+local function tail() return callee(1) end
+list = events("cr", nil, function() tail() end)
+assert(table.concat(list, " ") == "return: call:f call:tail tail call: return: return: call:sethook")
+list = events("c", nil, function() for _ in pairs { 1, 2 } do end end)
+assert(table.concat(list, " ") == "call:f call:pairs call:for iterator call:for iterator call:for iterator call:sethook")
+local object = setmetatable({}, { __index = function(t, k) return k end, __lt = function() return true end })
+list = events("c", nil, function() local a = object.x; local b = object < object end)
+assert(table.concat(list, " ") == "call:f call:index call:lt call:sethook")
+
+-- What is handed over.
+local given, taken
+debug.sethook(function(event)
+  local info = debug.getinfo(2, "rf")
+  if info.func ~= callee and info.func ~= math.max then return end
+  local values = {}
+  for i = info.ftransfer, info.ftransfer + info.ntransfer - 1 do values[#values + 1] = select(2, debug.getlocal(2, i)) end
+  if event == "return" then taken = values else given = values end
+end, "cr")
+callee(41)
+local g1, t1 = given, taken
+math.max(3, 9, 4)
+debug.sethook()
+assert(#g1 == 1 and g1[1] == 41 and #t1 == 1 and t1[1] == 42)
+assert(#given == 3 and given[2] == 9 and #taken == 1 and taken[1] == 9)
+
+-- Counts.
+local count = 0
+debug.sethook(function(event, line) assert(event == "count" and line == nil) count = count + 1 end, "", 10)
+for _ = 1, 1000 do end
+debug.sethook()
+assert(count >= 100)
+count = 0
+debug.sethook(function() count = count + 1 if count == 5 then debug.sethook() error("enough", 0) end end, "", 1000)
+local ok, err = pcall(function() while true do end end)
+assert(not ok and err == "enough" and count == 5)
+
+-- The hook sees the function that is interrupted, and changes its variables.
+local function watched()
+  local secret = 1
+  local other = 2
+  return secret
+end
+debug.sethook(function()
+  if debug.getinfo(2, "f").func == watched and debug.getlocal(2, 2) == "other" then debug.setlocal(2, 1, "changed") end
+end, "l")
+local result = watched()
+debug.sethook()
+assert(result == "changed")
+local where
+debug.sethook(function() where = where or debug.traceback("here", 1) end, "l")
+local x = 1
+debug.sethook()
+assert(where:find("in hook '?'", 1, true) and where:find("in main chunk", 1, true))
+
+-- What is set can be asked for; an empty mask is no hook.
+local function hook() end
+debug.sethook(hook, "lrc", 7)
+local f, mask, n = debug.gethook()
+debug.sethook()
+assert(f == hook and mask == "crl" and n == 7 and debug.gethook() == nil)
+debug.sethook(hook, "")
+assert(debug.gethook() == nil)
+assert(not pcall(debug.sethook, hook) and not pcall(debug.sethook, 1, "l"))
+
+-- Errors of a hook are errors of the program; hooks are not called for themselves, and cannot yield.
+ok, err = pcall(function()
+  debug.sethook(function() debug.sethook() error("from the hook") end, "l")
+  local a = 1
+end)
+assert(not ok and err:find("from the hook"))
+local depth, most = 0, 0
+debug.sethook(function() depth = depth + 1 most = math.max(most, depth) callee(1) depth = depth - 1 end, "crl")
+callee(1)
+debug.sethook()
+assert(most == 1)
+ok, err = coroutine.resume(coroutine.create(function()
+  debug.sethook(function() debug.sethook() coroutine.yield() end, "l")
+  local a = 1
+end))
+assert(not ok and err:find("attempt to yield across a C-call boundary", 1, true))
+
+-- Each thread has its own.
+local seen = {}
+local co = coroutine.create(function(a)
+  local b = a
+  coroutine.yield(b)
+  return callee(b)
+end)
+debug.sethook(co, function(event, line) seen[#seen + 1] = line end, "l")
+assert(debug.gethook() == nil and select(2, debug.gethook(co)) == "l")
+assert(select(2, coroutine.resume(co, 5)) == 5 and #seen == 2)
+callee(1)
+assert(#seen == 2)
+assert(select(2, coroutine.resume(co)) == 6 and #seen == 5 and seen[3] == seen[2] + 1)
+local mine = 0
+debug.sethook(function() mine = mine + 1 end, "l")
+local wrapped = coroutine.wrap(function()
+  local a = 1
+  coroutine.yield(a)
+  local b = 2
+end)
+wrapped()
+local before = mine
+wrapped()
+debug.sethook()
+assert(mine > before)
+
+-- Garbage is collected meanwhile.
+local kept = {}
+debug.sethook(function(event, line) kept[#kept % 10 + 1] = { event, line, {} } collectgarbage("step") end, "crl", 3)
+for i = 1, 30 do
+  local t = { callee(i), { i } }
+  table.sort({ 3, 1, 2 }, function(a, b) return a < b end)
+end
+debug.sethook()
+assert(#kept == 10)
