@@ -10,12 +10,15 @@
 //! May import: `object`, `memory`.
 
 use super::barrier::{Subject, card_slots, trace_strong, untag};
+use super::pacer::cpu_time;
 use super::{Phase, Queue, Sabotage};
 use crate::heap::{Heap, RootSource};
 use crate::object::{Header, Kinds, Ref, Runtime, Shape, flags};
 
 /// How far ahead a snapshot is searched for a present reference.
 const LOOK_AHEAD: usize = 4;
+/// The replay of a shorter log is not worth being measured.
+const MEASURED_WORDS: usize = 512;
 
 impl<R: Runtime> Heap<R> {
     /// An epoch end that takes a fixpoint if it can.
@@ -228,6 +231,16 @@ impl<R: Runtime> Heap<R> {
     }
 
     fn replay_log(&mut self) {
+        let words = self.col.log.len();
+        if words < MEASURED_WORDS {
+            return self.replay_all();
+        }
+        let start = cpu_time();
+        self.replay_all();
+        self.col.pacer.learn_replay(words, cpu_time() - start);
+    }
+
+    fn replay_all(&mut self) {
         while !self.col.log.is_empty() {
             // SAFETY: a record's words stand side by side (`barrier`), and nothing is logged during the replay; B2: the object is live.
             unsafe {

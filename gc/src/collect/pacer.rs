@@ -23,8 +23,9 @@ const EPOCH_BYTES_MAX: usize = 1 << 20;
 /// Bounds of the bytes allocated between two slices.
 const SLICE_BYTES_MIN: usize = 4 << 10;
 const SLICE_BYTES_MAX: usize = 64 << 10;
-/// Words of log that end an epoch, per microsecond of the goal.
-const LOG_WORDS_PER_US: usize = 96;
+/// Bounds of the words of log that end an epoch; between them the measured cost of the replay decides.
+const LOG_WORDS: (usize, usize) = (2 << 10, 64 << 10);
+const LOG_NS_PER_WORD: f64 = 20.0;
 /// An epoch that the program does not end by allocating is ended after this long.
 const STALE: Duration = Duration::from_millis(60);
 /// Given back to the system in one stop.
@@ -50,6 +51,7 @@ pub(crate) struct Pacer {
     pub epoch_bytes: usize,
     slice_bytes: usize,
     pub log_limit_words: usize,
+    log_ns_per_word: f64,
     pub running: bool,
     /// The runtime has asked for an epoch end.
     pub epoch_wanted: bool,
@@ -80,7 +82,8 @@ impl Pacer {
             goal,
             epoch_bytes: EPOCH_BYTES_FIRST,
             slice_bytes: SLICE_BYTES_MAX,
-            log_limit_words: LOG_WORDS_PER_US * goal.as_micros() as usize,
+            log_limit_words: LOG_WORDS.0 * 2,
+            log_ns_per_word: LOG_NS_PER_WORD,
             running: true,
             epoch_wanted: false,
             last_epoch: Instant::now(),
@@ -106,6 +109,16 @@ impl Pacer {
     /// What an epoch end should take at most.
     fn epoch_goal(&self) -> Duration {
         self.goal * 28 / 100
+    }
+
+    /// The replay of so much log took so long.
+    pub fn learn_replay(&mut self, words: usize, time: Duration) {
+        let measured = time.as_nanos() as f64 / words as f64;
+        // Quick to become careful, slow to forget.
+        let weight = if measured > self.log_ns_per_word { 0.5 } else { 0.1 };
+        self.log_ns_per_word += (measured - self.log_ns_per_word) * weight;
+        let share = self.epoch_goal().as_nanos() as f64 / 2.0;
+        self.log_limit_words = ((share / self.log_ns_per_word) as usize).clamp(LOG_WORDS.0, LOG_WORDS.1);
     }
 
     fn learn(&mut self, epoch_end: Duration, young_bytes: usize, survived: f64) {
@@ -509,7 +522,7 @@ impl<R: Runtime> Heap<R> {
 }
 
 /// What this thread has computed so far: the pacer learns from it, undisturbed by what else the machine does.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

@@ -56,6 +56,10 @@ impl RootSource for Roots {
     fn chain(&self, visit: &mut dyn FnMut(Ref)) {
         self.chain.iter().for_each(|t| visit(t.as_ref()));
     }
+    /// `collect_with` lowers the watermark itself before the program runs on.
+    fn current_base(&self) -> usize {
+        usize::MAX
+    }
 }
 
 impl Vm {
