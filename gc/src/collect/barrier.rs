@@ -240,7 +240,9 @@ pub(crate) unsafe fn trace_strong<R: Runtime>(cell: Ref, shape: Shape, visit: &m
         match shape {
             Shape::Leaf => {}
             Shape::Plain | Shape::Thread => R::trace(cell, visit),
-            Shape::Array | Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak => R::trace_slots(cell, 0..R::slots(cell), visit),
+            Shape::Array | Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak => {
+                R::trace_slots(cell, 0..R::slots(cell), visit)
+            }
         }
     }
 }

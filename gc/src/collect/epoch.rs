@@ -146,7 +146,9 @@ impl<R: Runtime> Heap<R> {
                         self.scan_thread(cell);
                     }
                     shape if header.has(flags::CARDED) => self.count_cards(cell, shape),
-                    Shape::Array | Shape::WeakValues | Shape::AllWeak => R::trace_slots(cell, 0..R::slots(cell), &mut |r| self.increment(r)),
+                    Shape::Array | Shape::WeakValues | Shape::AllWeak => {
+                        R::trace_slots(cell, 0..R::slots(cell), &mut |r| self.increment(r))
+                    }
                     Shape::Ephemeron => {
                         let mut any = false;
                         R::trace_slots(cell, 0..R::slots(cell), &mut |r| {
