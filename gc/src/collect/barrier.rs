@@ -21,6 +21,9 @@ pub(crate) const CARD: usize = crate::memory::CARD_SLOTS;
 /// The longest snapshot of one record.
 const RECORD_MAX: usize = CHUNK_WORDS - 2;
 
+/// Cells of so few words are recorded in one go.
+const SHORT: usize = 256;
+
 /// What a record is about.
 pub(crate) enum Subject {
     Object,
@@ -64,6 +67,32 @@ impl<R: Runtime> Heap<R> {
             return;
         }
         header.set(flags::LOGGED);
+        // SAFETY: the object is live.
+        unsafe {
+            let most = self.store.memory.cell_bytes(object.as_nonnull()) / 8;
+            if most <= SHORT {
+                let log = &mut self.col.log;
+                log.reserve(2 + most, &mut self.store);
+                let room = log.room();
+                let mut len = 0;
+                trace_strong::<R>(object, shape, &mut |r| {
+                    if len < most {
+                        room.add(2 + len).write(r.addr());
+                    }
+                    len += 1;
+                });
+                // A runtime may keep references of a cell outside of it.
+                if len <= most {
+                    room.write(object.addr());
+                    room.add(1).write(tag(Subject::Object, len));
+                    self.col.log.pushed_words(2 + len);
+                    if self.col.log.len() >= self.col.pacer.log_limit_words {
+                        self.request_safepoint();
+                    }
+                    return;
+                }
+            }
+        }
         let mut snapshot = std::mem::take(&mut self.col.scratch);
         snapshot.clear();
         // SAFETY: the object is live.

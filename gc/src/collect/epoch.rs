@@ -249,8 +249,12 @@ impl<R: Runtime> Heap<R> {
                 let &[object, tag] = self.col.log.front_words(2, &mut self.store) else { unreachable!() };
                 let (subject, len) = untag(tag);
                 let snapshot = &self.col.log.front_words(2 + len, &mut self.store)[2..];
-                if let Some(ahead) = self.col.log.peek(2 + len) {
+                // The object of the record after the next.
+                if let Some(tag) = self.col.log.peek(2 + len + 1)
+                    && let Some(ahead) = self.col.log.peek(2 + len + 2 + untag(tag).1)
+                {
                     super::prefetch(ahead);
+                    super::prefetch(ahead + 64);
                 }
                 self.replay(Ref::from_addr(object), subject, snapshot);
                 self.col.log.skip_front(2 + len, &mut self.store);
@@ -271,6 +275,11 @@ impl<R: Runtime> Heap<R> {
         let mut any = false;
         let mut visit = |now: Ref| {
             any = true;
+            if snapshot.get(at) == Some(&now.addr()) {
+                at += 1;
+                self.keep_counted(now);
+                return;
+            }
             let ahead = &snapshot[at..snapshot.len().min(at + LOOK_AHEAD)];
             if let Some(skipped) = ahead.iter().position(|&old| old == now.addr()) {
                 for &old in &ahead[..skipped] {

@@ -134,6 +134,30 @@ impl<R: Runtime> Heap<R> {
         true
     }
 
+    /// The addresses of all objects with a finalizer, each with its rank in the order in which they got it, sorted by address.
+    pub(crate) fn finalizer_ranks(&self) -> Vec<(usize, usize)> {
+        let all = self.col.finalizable.iter().chain(self.col.new_finalizable.iter());
+        let mut ranks: Vec<(usize, usize)> = all.enumerate().map(|(rank, word)| (word, rank)).collect();
+        ranks.sort_unstable();
+        ranks
+    }
+
+    /// Puts what was queued since `before` entries were there in the order of one cycle: last set first. Counting has queued the dead in the order of their deaths.
+    pub(crate) fn sort_finalizers(&mut self, before: usize, ranks: &[(usize, usize)]) {
+        let mut words: Vec<usize> = self.col.fin_queue.iter().collect();
+        let Some(new) = words.get_mut(before..).filter(|new| new.len() > 1) else { return };
+        // The same address twice: the object was given a finalizer again; the later rank counts.
+        let rank = |word: usize| match ranks.partition_point(|r| r.0 <= word).checked_sub(1) {
+            Some(at) if ranks[at].0 == word => ranks[at].1,
+            _ => usize::MAX,
+        };
+        new.sort_by_key(|&word| std::cmp::Reverse(rank(word)));
+        self.col.fin_queue.clear(&mut self.store);
+        for word in words {
+            self.col.fin_queue.push(word, &mut self.store);
+        }
+    }
+
     /// See [`Heap::next_finalizer`].
     pub(crate) fn pop_finalizer(&mut self) -> Option<Ref> {
         let word = self.col.fin_queue.pop_front(&mut self.store)?;

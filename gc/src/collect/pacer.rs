@@ -444,6 +444,9 @@ impl<R: Runtime> Heap<R> {
     /// See [`Heap::collect_full`].
     pub(crate) fn collect_whole(&mut self, roots: &dyn RootSource) {
         let mut watch = Stopwatch::start();
+        // Its parts are no stops of their own.
+        let pauses = std::mem::take(&mut self.pauses);
+        let (queued, ranks) = (self.col.fin_queue.len(), self.finalizer_ranks());
         // A cycle under way has its snapshot behind it.
         self.finish_cycle(roots);
         self.drain_all(roots);
@@ -461,8 +464,10 @@ impl<R: Runtime> Heap<R> {
         }
         while self.clean_all() {}
         self.release_slice(far());
+        self.sort_finalizers(queued, &ranks);
         self.store.trim();
-        self.pauses.lap(&mut watch, Cause::EpochEnd);
+        self.pauses = pauses;
+        self.pauses.lap(&mut watch, Cause::Whole);
         self.col.pacer.base_bytes = self.store.memory.used_bytes();
         self.col.pacer.last_epoch = Instant::now();
         self.set_alarm();

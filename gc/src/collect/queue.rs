@@ -221,6 +221,21 @@ impl Queue {
         }
     }
 
+    /// Where the next pushes go: room for as many words as [`Queue::reserve`] was asked for.
+    #[inline(always)]
+    pub fn room(&mut self) -> *mut usize {
+        // SAFETY: after a `reserve` there is a tail, and `write` is within it.
+        unsafe { (&raw mut (*self.tail).words).cast::<usize>().add(self.write) }
+    }
+
+    /// So many words have been written to the room.
+    #[inline(always)]
+    pub fn pushed_words(&mut self, words: usize) {
+        self.write += words;
+        self.len += words;
+        debug_assert!(self.write <= CHUNK_WORDS);
+    }
+
     #[cold]
     #[inline(never)]
     fn grow(&mut self, store: &mut Store) {

@@ -21,13 +21,15 @@ pub enum Cause {
     Clean,
     /// The hand-over of finalizers.
     Finalize,
+    /// A whole collection that the program asked for; no stop of the collector's own.
+    Whole,
     /// A stop from its beginning to its end, all causes together.
     Stop,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 7] =
-        [Cause::EpochEnd, Cause::Release, Cause::Mark, Cause::Sweep, Cause::Clean, Cause::Finalize, Cause::Stop];
+    pub const ALL: [Cause; 8] =
+        [Cause::EpochEnd, Cause::Release, Cause::Mark, Cause::Sweep, Cause::Clean, Cause::Finalize, Cause::Whole, Cause::Stop];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl Cause {
             Cause::Sweep => "sweep",
             Cause::Clean => "clean",
             Cause::Finalize => "finalize",
+            Cause::Whole => "whole",
             Cause::Stop => "stop",
         }
     }
