@@ -452,6 +452,8 @@ impl<R: Runtime> Heap<R> {
         self.drain_all(roots);
         if self.col.events != 0 {
             while self.clean_all() {}
+            // What cleaning has logged must not be the snapshot of the cycle: all values of a weak-keyed table would count as in use.
+            self.drain_all(roots);
             self.begin_cycle();
             self.finish_cycle(roots);
             self.drain_all(roots);

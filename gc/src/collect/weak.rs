@@ -193,6 +193,9 @@ impl<R: Runtime> Heap<R> {
                     let skip = match purpose {
                         // R18: only the values of marked holders.
                         Phase::Mark => Kinds::<R>::shape(header.kind) != Shape::Ephemeron || !self.is_marked(r),
+                        // Keys are cleaned after the second fixpoint only: a removed entry logs the holder, and the replay of that log would shade
+                        // all its other values in the second round, a dead chain of keys and values with them.
+                        Phase::CleanValues => Kinds::<R>::shape(header.kind) == Shape::Ephemeron,
                         _ => false,
                     };
                     if !skip
@@ -276,7 +279,9 @@ impl<R: Runtime> Heap<R> {
             self.col.ephemerons_done = !self.col.shaded;
             return;
         }
-        for _ in 0..pass.tombs {
+        // The pass for values has left the weak-keyed holders out: tombstones wait for the next.
+        let tombs = if pass.purpose == Phase::CleanValues { 0 } else { pass.tombs };
+        for _ in 0..tombs {
             let Some(word) = self.col.tombs.pop_front(&mut self.store) else { break };
             // SAFETY: W2: no weak slot names it any more.
             unsafe { self.release_corpse(Ref::from_addr(word), flags::WEAKLY_HELD) };

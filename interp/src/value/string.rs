@@ -210,6 +210,12 @@ pub struct StringTable {
     count: usize,
 }
 
+impl Default for StringTable {
+    fn default() -> StringTable {
+        StringTable::new()
+    }
+}
+
 impl StringTable {
     const FIRST_CAPACITY: usize = 512;
 

@@ -938,10 +938,8 @@ impl Gc<Table> {
     fn weak_entry(self, heap: &mut LuaHeap, i: usize) -> Option<Value> {
         let n = *self.node(i);
         // SAFETY: the key stands in a weak storage, as the collector left it.
-        if self.weak_kind() != kind::NODES_WEAK_VALUES
-            && let Some(r) = weakly_holdable(n.key())
-            && !unsafe { heap.weak_key(r) }
-        {
+        let mut key_is_dead = |r| !unsafe { heap.weak_key(r) };
+        if self.weak_kind() != kind::NODES_WEAK_VALUES && weakly_holdable(n.key()).is_some_and(&mut key_is_dead) {
             return None;
         }
         let v = self.weak_value_at(heap, i);

@@ -217,11 +217,13 @@ impl Vm {
             // SAFETY: the error is the last live slot.
             error = unsafe { *state.stack.slots.add(state.stack.top - 1) };
         }
-        co.status.set(Status::Dead);
+        // While its variables are closed it counts as running: it can be neither resumed nor closed again.
+        co.status.set(Status::Running);
         let error = self.close_variables_of(co, error);
         // SAFETY: as above.
         unsafe { self.heap.touch_thread(co.as_ref()) };
         let state = co.state();
+        co.status.set(Status::Dead);
         state.failed = false;
         state.frame_count = 0;
         state.protected = 0;

@@ -86,6 +86,10 @@ impl Vm {
         // An error in the handler calls the handler again, as the reference does, until the host depth is used up.
         let result = self.call1(handler, &[error]);
         self.in_handler = nested;
+        if !nested {
+            // The reserve is for the next handler.
+            self.soft_limit = self.soft_limit.min(limits::STACK_SLOTS);
+        }
         self.top = top;
         if let Ok(v) = result {
             self.roots.error = v;

@@ -157,7 +157,7 @@ impl Vm {
         self.frames = state.frames;
         self.frame_count = state.frame_count;
         self.frame_capacity = state.frame_capacity;
-        self.soft_limit = state.capacity;
+        self.soft_limit = state.capacity.min(limits::STACK_SLOTS);
         state.stack.high = state.capacity.max(state.stack.high);
         self.top = state.stack.top;
         self.scanned_top = state.stack.top;
