@@ -17,6 +17,7 @@ use std::ptr::{self, NonNull};
 pub(crate) const CHUNK_WORDS: usize = 1020;
 /// Spare chunks kept for reuse; the rest goes back to the heap.
 const SPARE_MAX: usize = 16;
+const FOREIGN_ALIGN: usize = 16;
 /// Bytes in front of a block of [`Store::raw_alloc`].
 const RAW_HEAD: usize = 16;
 
@@ -37,11 +38,13 @@ pub(crate) struct Store {
     spare: *mut Chunk,
     spare_len: usize,
     chunks: usize,
+    /// What the host has given.
+    foreign: Vec<(NonNull<u8>, Layout)>,
 }
 
 impl Store {
     pub fn new(memory: Memory) -> Store {
-        Store { memory, explicit: Explicit::new(), spare: ptr::null_mut(), spare_len: 0, chunks: 0 }
+        Store { memory, explicit: Explicit::new(), spare: ptr::null_mut(), spare_len: 0, chunks: 0, foreign: Vec::new() }
     }
 
     #[inline]
@@ -73,15 +76,7 @@ impl Store {
         self.chunks += 1;
         let (chunk, foreign) = match self.malloc(size_of::<Chunk>()) {
             Ok(block) => (block.cast::<Chunk>().as_ptr(), false),
-            Err(_) => {
-                let layout = Layout::new::<Chunk>();
-                // SAFETY: the layout is not empty.
-                let block = unsafe { std::alloc::alloc(layout) };
-                if block.is_null() {
-                    std::alloc::handle_alloc_error(layout);
-                }
-                (block.cast::<Chunk>(), true)
-            }
+            Err(_) => (self.foreign_alloc(size_of::<Chunk>()).cast::<Chunk>().as_ptr(), true),
         };
         // SAFETY: fresh memory of the size of a chunk.
         unsafe { (*chunk).foreign = foreign };
@@ -100,10 +95,29 @@ impl Store {
             }
             self.chunks -= 1;
             if (*chunk).foreign {
-                std::alloc::dealloc(chunk.cast(), Layout::new::<Chunk>());
+                self.foreign_free(NonNull::new_unchecked(chunk.cast()));
             } else {
                 self.free(NonNull::new_unchecked(chunk.cast()));
             }
+        }
+    }
+
+    /// Memory of the host, when the heap has none left (I4).
+    #[cold]
+    fn foreign_alloc(&mut self, bytes: usize) -> NonNull<u8> {
+        let layout = Layout::from_size_align(bytes, FOREIGN_ALIGN).expect("lists are small");
+        // SAFETY: the layout is not empty.
+        let Some(block) = NonNull::new(unsafe { std::alloc::alloc(layout) }) else { std::alloc::handle_alloc_error(layout) };
+        self.foreign.push((block, layout));
+        block
+    }
+
+    #[cold]
+    fn foreign_free(&mut self, block: NonNull<u8>) {
+        if let Some(at) = self.foreign.iter().position(|f| f.0 == block) {
+            let (block, layout) = self.foreign.swap_remove(at);
+            // SAFETY: taken with this layout, and not given back before.
+            unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
         }
     }
 
@@ -112,14 +126,7 @@ impl Store {
         let bytes = bytes + RAW_HEAD;
         let (block, origin) = match self.malloc(bytes) {
             Ok(block) => (block, 0),
-            Err(_) => {
-                let layout = Layout::from_size_align(bytes, RAW_HEAD).expect("lists are small");
-                // SAFETY: the layout is not empty.
-                match NonNull::new(unsafe { std::alloc::alloc(layout) }) {
-                    Some(block) => (block, bytes),
-                    None => std::alloc::handle_alloc_error(layout),
-                }
-            }
+            Err(_) => (self.foreign_alloc(bytes), 1),
         };
         // SAFETY: the block is longer than its head.
         unsafe {
@@ -136,7 +143,7 @@ impl Store {
             let block = block.sub(RAW_HEAD);
             match block.cast::<usize>().read() {
                 0 => self.free(block),
-                bytes => std::alloc::dealloc(block.as_ptr(), Layout::from_size_align_unchecked(bytes, RAW_HEAD)),
+                _ => self.foreign_free(block),
             }
         }
     }
@@ -152,6 +159,15 @@ impl Store {
             }
             self.spare_len -= 1;
             self.chunks -= 1;
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        for (block, layout) in self.foreign.drain(..) {
+            // SAFETY: as in `foreign_free`; the lists are not used any more.
+            unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
         }
     }
 }
