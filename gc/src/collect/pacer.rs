@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// Bounds of an epoch's budget: the young cells should stay in the cache.
 const EPOCH_BYTES_MIN: usize = 64 << 10;
-const EPOCH_BYTES_FIRST: usize = 384 << 10;
+const EPOCH_BYTES_FIRST: usize = 256 << 10;
 const EPOCH_BYTES_MAX: usize = 1 << 20;
 /// Bounds of the bytes allocated between two slices.
 const SLICE_BYTES_MIN: usize = 4 << 10;
@@ -121,7 +121,8 @@ impl Pacer {
         self.log_limit_words = ((share / self.log_ns_per_word) as usize).clamp(LOG_WORDS.0, LOG_WORDS.1);
     }
 
-    fn learn(&mut self, epoch_end: Duration, young_bytes: usize, survived: f64) {
+    /// `live_bytes`: what is in use beside the young. A small heap keeps a small budget: its peak would be mostly the garbage of one epoch.
+    fn learn(&mut self, epoch_end: Duration, young_bytes: usize, survived: f64, live_bytes: usize) {
         self.survival = (self.survival * 0.75 + survived * 0.25).clamp(0.05, 1.0);
         let goal = self.epoch_goal();
         if epoch_end > goal {
@@ -132,6 +133,7 @@ impl Pacer {
         } else if epoch_end * 2 < goal && young_bytes >= self.epoch_bytes {
             self.epoch_bytes = (self.epoch_bytes + self.epoch_bytes / 8).min(EPOCH_BYTES_MAX);
         }
+        self.epoch_bytes = self.epoch_bytes.min((live_bytes / 4).clamp(EPOCH_BYTES_FIRST, EPOCH_BYTES_MAX));
     }
 }
 
@@ -204,7 +206,9 @@ impl<R: Runtime> Heap<R> {
         let survived = 1.0 - dead as f64 / young.max(1) as f64;
         self.pauses.lap(watch, Cause::EpochEnd);
         self.col.pacer.last_epoch = Instant::now();
-        self.col.pacer.learn(cpu_time() - start, young, survived);
+        // After an epoch end nothing is young: all that is in use lives.
+        let live = self.store.memory.used_bytes();
+        self.col.pacer.learn(cpu_time() - start, young, survived, live);
     }
 
     /// What may begin after an epoch end: a cycle, a cleaning pass, the turning over of a list.
