@@ -1,2 +1,0 @@
-//! Embedding the heap: see `neap_gc::Heap`.
-fn main() {}
