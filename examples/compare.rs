@@ -135,6 +135,7 @@ fn compare(options: &Options) -> Result<bool, Error> {
                     }
                 }
             }
+            print_gaps(if options.smoke { Duration::from_millis(100) } else { Duration::from_secs(5) });
         } else {
             let mut outputs = contenders.iter().zip(&runs).flat_map(|(c, runs)| runs.iter().map(move |r| (c.name, &r.output)));
             if let Some((first, expected)) = outputs.next() {
@@ -160,6 +161,24 @@ fn compare(options: &Options) -> Result<bool, Error> {
         }
     }
     Ok(sound)
+}
+
+/// The gaps that an empty loop sees when it does nothing but read the clock: what the machine adds to the pauses above.
+fn print_gaps(time: Duration) {
+    let start = Instant::now();
+    let (mut last, mut longest, mut long) = (start, Duration::ZERO, 0);
+    while last - start < time {
+        let now = Instant::now();
+        let gap = now - last;
+        longest = longest.max(gap);
+        long += u32::from(gap > Duration::from_micros(300));
+        last = now;
+    }
+    println!(
+        "    an empty loop of {:.1} s on this machine: longest gap {:.3} ms, {long} above 0.3 ms",
+        time.as_secs_f64(),
+        longest.as_secs_f64() * 1e3
+    );
 }
 
 /// The programs that the filters leave, by name.

@@ -144,7 +144,8 @@ impl<R: Runtime> Heap<R> {
     #[inline(never)]
     fn alloc_slow(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
         let mut born = Kinds::<R>::born(kind);
-        let cell = self.store.memory.alloc(size.max(size_of::<Header>()))?;
+        let size = size.max(size_of::<Header>());
+        let cell = self.with_relief(|heap| heap.store.memory.alloc(size))?;
         let large = Memory::alloc_is_large(size);
         if large && Kinds::<R>::shape(kind).is_carded() {
             born = born & !flags::LOGGED | flags::CARDED;
@@ -167,7 +168,17 @@ impl<R: Runtime> Heap<R> {
         Ok(r)
     }
 
-    /// Makes a large run of shape `Array` bigger at its own address (R5). `false`: it can't grow, make a new one.
+    /// Asks for memory, a second time if the first is refused and what the release queue knows to be dead could be given back.
+    #[inline(always)]
+    fn with_relief<T>(&mut self, ask: impl Fn(&mut Self) -> Result<T, OutOfMemory>) -> Result<T, OutOfMemory> {
+        match ask(self) {
+            Err(_) if self.relieve() => ask(self),
+            result => result,
+        }
+    }
+
+    /// Makes a large run of shape `Array` bigger at its own address (R5). `false`: it can't grow, make a new one. What is dead
+    /// already may be released meanwhile.
     ///
     /// # Safety
     /// The cell is live or young; after `true` the runtime writes the new slots and its own length before the next safepoint.
@@ -177,7 +188,8 @@ impl<R: Runtime> Heap<R> {
             if !cell.header().has(flags::CARDED) || new_size < self.store.memory.run_bytes(cell.as_nonnull()) {
                 return Ok(false);
             }
-            let grown = self.store.memory.grow(cell.as_nonnull(), new_size)?;
+            self.pay_for_growth(new_size - self.store.memory.run_bytes(cell.as_nonnull()));
+            let grown = self.with_relief(|heap| heap.store.memory.grow(cell.as_nonnull(), new_size))?;
             if grown {
                 // The cards of the new slots: clean.
                 self.cards(cell);
@@ -282,7 +294,7 @@ impl<R: Runtime> Heap<R> {
     /// # Safety
     /// As for [`Heap::weak_hold`].
     pub unsafe fn copy_keeps(&mut self, target: Ref, is_key: bool) -> bool {
-        if is_key { !self.dead_key(target) } else { !self.dead_value(target) }
+        self.without(Sabotage::WeakCopy) || if is_key { !self.dead_key(target) } else { !self.dead_value(target) }
     }
     /// A lookup in the table of interned cells found this one: `false` means that it counts as absent (R15); the table then forgets it.
     ///
@@ -317,6 +329,10 @@ impl<R: Runtime> Heap<R> {
     /// until the next safepoint: put it on a stack.
     pub fn next_finalizer(&mut self) -> Option<Ref> {
         self.pop_finalizer()
+    }
+    /// How many objects [`Heap::next_finalizer`] has to hand over by now.
+    pub fn finalizers_waiting(&self) -> usize {
+        self.col.fin_queue.len()
     }
     /// Queues every object that still has a finalizer, last set first; for the closing of the runtime.
     pub fn queue_all_finalizers(&mut self) {
@@ -375,6 +391,10 @@ impl<R: Runtime> Heap<R> {
     pub fn used_bytes(&self) -> usize {
         self.store.memory.used_bytes()
     }
+    /// The same as the program sees it: without what the allocator only has at hand, and without the lists of the collector. Dearer to find out.
+    pub fn allocated_bytes(&self) -> usize {
+        self.store.memory.allocated_bytes().saturating_sub(self.store.queue_bytes())
+    }
     /// Bytes committed to the heap: an estimate, from above, of its resident memory.
     pub fn mapped_bytes(&self) -> usize {
         self.store.memory.mapped_bytes()
@@ -407,13 +427,13 @@ impl<R: Runtime> Heap<R> {
 
     /// An explicit block of at least `size` bytes, 16-byte aligned, neither scanned nor freed by the collector.
     pub fn malloc(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        self.store.malloc(size)
+        self.with_relief(|heap| heap.store.malloc(size))
     }
     /// # Safety
     /// `block` came from this heap's `malloc` family and was not freed; `old_size` is what was asked for.
     pub unsafe fn realloc(&mut self, block: NonNull<u8>, _old_size: usize, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
         // SAFETY: by the caller.
-        unsafe { self.store.explicit.realloc(&mut self.store.memory, block, size) }
+        self.with_relief(|heap| unsafe { heap.store.explicit.realloc(&mut heap.store.memory, block, size) })
     }
     /// # Safety
     /// `block` came from this heap's `malloc` family and was not freed.

@@ -1,5 +1,98 @@
 //! A managed heap for language runtimes: reference counting by epochs, an incremental mark-sweep cycle detector,
 //! and explicit allocation on the same pages.
+//!
+//! A runtime describes its objects to the heap ([`Runtime`]), shows its roots ([`RootSource`]), calls the barrier before it stores a
+//! reference, and comes to a safepoint when the poll word says so. Nothing moves; a reference is an address. The tutorial is
+//! `examples/embed.rs` of the project: cycles, weak references, finalizers, destructors and handles in 250 lines. In short:
+//!
+//! ```
+//! use neap_gc::object::{Header, Kind, Shape, Stack, Verdict};
+//! use neap_gc::{Config, Heap, OutOfMemory, Ref, RootSource, Runtime};
+//! # use std::{ops::Range, ptr::NonNull};
+//!
+//! /// A cell begins with a header; what follows is ours.
+//! #[repr(C)]
+//! struct Pair {
+//!     header: Header,
+//!     head: u64,
+//!     tail: Option<Ref>,
+//! }
+//!
+//! struct Lists;
+//!
+//! // SAFETY: `trace` visits the one reference of a pair.
+//! unsafe impl Runtime for Lists {
+//!     const KINDS: &'static [Kind] = &[Kind { name: "pair", shape: Shape::Plain, destructor: false }];
+//!     unsafe fn size(_: Ref) -> usize {
+//!         size_of::<Pair>()
+//!     }
+//!     unsafe fn trace(cell: Ref, visit: &mut impl FnMut(Ref)) {
+//!         unsafe { (*cell.as_ptr().cast::<Pair>()).tail.into_iter().for_each(visit) }
+//!     }
+//!     // The rest is for stacks, weak references, destructors and the like.
+//! #   type Slot = Option<Ref>;
+//! #   const EMPTY_SLOT: Option<Ref> = None;
+//! #   fn slot_ref(slot: &Option<Ref>) -> Option<Ref> { *slot }
+//! #   unsafe fn slots(_: Ref) -> usize { 0 }
+//! #   unsafe fn trace_slots(_: Ref, _: Range<usize>, _: &mut impl FnMut(Ref)) {}
+//! #   unsafe fn trace_entries(_: Ref, _: Range<usize>, _: &mut impl FnMut(Option<Ref>, Option<Ref>)) {}
+//! #   unsafe fn clean_slots(_: Ref, _: Range<usize>, _: &mut impl FnMut(Ref, bool) -> Verdict, _: &mut impl FnMut(usize)) {}
+//! #   unsafe fn stack<'a>(_: Ref) -> &'a mut Stack<Option<Ref>> { unreachable!() }
+//! #   unsafe fn forget(_: Ref) {}
+//! #   unsafe fn destroy(&mut self, _: Ref, _: &mut dyn FnMut(NonNull<u8>)) {}
+//! #   unsafe fn unintern(&mut self, _: Ref) {}
+//! }
+//!
+//! struct Root(Option<Ref>);
+//!
+//! impl RootSource for Root {
+//!     fn globals(&self, visit: &mut dyn FnMut(Ref)) {
+//!         self.0.into_iter().for_each(visit)
+//!     }
+//!     fn chain(&self, _: &mut dyn FnMut(Ref)) {}
+//! }
+//!
+//! fn cons(heap: &mut Heap<Lists>, head: u64, tail: Option<Ref>) -> Result<Ref, OutOfMemory> {
+//!     unsafe {
+//!         let cell = heap.alloc(0, size_of::<Pair>())?;
+//!         let pair = cell.as_ptr().cast::<Pair>();
+//!         (&raw mut (*pair).head).write(head);
+//!         (&raw mut (*pair).tail).write(tail);
+//!         Ok(cell)
+//!     }
+//! }
+//!
+//! let mut heap = Heap::new(Lists, Config::default())?;
+//! let mut root = Root(None);
+//! for n in 0..100_000 {
+//!     // Every thousandth pair begins a new list; the old one is garbage.
+//!     root.0 = Some(cons(&mut heap, n, root.0.filter(|_| n % 1000 != 0))?);
+//!     unsafe { heap.safepoint(&root) };
+//! }
+//! unsafe { heap.collect_full(&root) };
+//! assert_eq!(heap.census()[0].objects, 1000);
+//!
+//! // The last pair closes the list to a ring, which no root names any more: the cycle detector finds it.
+//! let first = root.0.take().unwrap();
+//! unsafe {
+//!     let mut last = first;
+//!     while let Some(next) = (*last.as_ptr().cast::<Pair>()).tail {
+//!         last = next;
+//!     }
+//!     heap.barrier(last, 0)?;
+//!     (*last.as_ptr().cast::<Pair>()).tail = Some(first);
+//!     heap.collect_full(&root);
+//! }
+//! assert_eq!(heap.census()[0].objects, 0);
+//!
+//! // Blocks that are allocated and freed by hand count against the same limit.
+//! let block = heap.malloc(1 << 20)?;
+//! assert!(heap.used_bytes() >= 1 << 20);
+//! unsafe { heap.free(block) };
+//! heap.set_limit_bytes(8 << 20);
+//! assert!(heap.malloc(64 << 20).is_err());
+//! # Ok::<(), OutOfMemory>(())
+//! ```
 
 mod audit;
 mod collect;

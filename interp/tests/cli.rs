@@ -349,7 +349,10 @@ fn version_and_help() {
     feed(&["-v"], "print('not run')").prints(&version);
     run(&["-v", "-e", "print(1)"]).prints(&format!("{version}1\n"));
     let help = run(&["--help"]);
-    assert!(help.code == Some(0) && help.out.contains("--heap-limit"), "{help:?}");
+    assert_eq!(help.code, Some(0));
+    for option in ["-e", "-i", "-l", "-v", "-E", "-W", "--", "-", "--check", "--disasm", "--gc-stats", "--heap-limit", "--help"] {
+        assert!(help.out.lines().any(|line| line.trim_start().split(' ').next() == Some(option)), "{option}: {help:?}");
+    }
 }
 
 #[test]
@@ -361,6 +364,74 @@ fn interactive_without_a_terminal() {
     let version = format!("Neap {}  Lua 5.4\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(talk.out, format!("{version}> 5\n> >> >> 12> > \n"));
     assert!(talk.code == Some(0) && talk.err.starts_with("e\nstack traceback:\n"), "{talk:?}");
+}
+
+#[test]
+fn programs_are_checked_without_running() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new("check");
+    folder.file("a.lua", "#!/usr/bin/env neap\nprint('run')").file("b.lua", "x = 1\ny = = 2").file("c.lua", "goto l");
+    folder.run(&["--check", "a.lua"]).prints("");
+    let told = folder.run(&["--check", "a.lua", "b.lua", "none.lua", "c.lua"]);
+    let messages = "neap: b.lua:2: unexpected symbol near '='\nneap: cannot open none.lua: No such file or directory\n\
+                    neap: c.lua:1: no visible label 'l' for <goto> at line 1\n";
+    assert_eq!((told.code, &*told.out, &*told.err), (Some(1), "", messages));
+    feed(&["--check", "-"], "return 1").prints("");
+    feed(&["--check", "-"], "return return").fails("neap: stdin:1: unexpected symbol near 'return'\n");
+    // Binary chunks are verified.
+    folder.run(&["-e", "io.open('d', 'wb'):write(string.dump(load('return 1')))"]).prints("");
+    folder.run(&["--check", "d"]).prints("");
+    let mut chunk = std::fs::read(folder.0.join("d")).expect("a file");
+    chunk.pop();
+    std::fs::write(folder.0.join("d"), chunk).expect("a file");
+    folder.run(&["--check", "d"]).fails("neap: d: bad binary format (");
+    folder.run(&["--check"]).fails("neap: '--check' needs argument\nusage: ");
+}
+
+#[test]
+fn bytecode_is_listed() {
+    if !is_neap() {
+        return;
+    }
+    let source = "local limit = 10\nlocal function f(n)\n  return function() return n + limit end\nend\nfor i = 1, limit do print(f(i)()) end\n";
+    let folder = Folder::new("disasm");
+    folder.file("a.lua", source);
+    let listed = folder.run(&["--disasm", "a.lua"]);
+    assert_eq!((listed.code, &*listed.err), (Some(0), ""));
+    // Functions by their way, what each one has, lines, jumps and where they lead.
+    for part in
+        ["main <a.lua:0,0>\n0+ params, ", "\nfunction F0 <a.lua:2,4>\n1 params, ", "\nfunction F0.0 <a.lua:3,3>\n0 params, "]
+    {
+        assert!(listed.out.contains(part), "{part}: {}", listed.out);
+    }
+    let line =
+        |start: &str| listed.out.lines().find(|line| line.contains(start)).unwrap_or_else(|| panic!("{start}: {}", listed.out));
+    assert!(line("ForLoop").contains("[5]"));
+    let target = line("ForLoop").rsplit(' ').next().expect("a place");
+    assert!(listed.out.lines().any(|line| line.starts_with(&format!(">{target:>5} [5]"))), "{}", listed.out);
+    assert_eq!(line("constant K0"), "  constant K0(\"print\")");
+    assert_eq!(line("upvalue 0: _ENV"), "  upvalue 0: _ENV from R0");
+    assert_eq!(line("upvalue 0: n"), "  upvalue 0: n from R0");
+    assert!(line("local limit").contains("(boxed)"));
+    // The same from the standard input, but for its name; and from a binary chunk.
+    let piped = feed(&["--disasm", "-"], source);
+    assert_eq!(piped.out.replace("<stdin:", "<a.lua:"), listed.out);
+    folder.run(&["-e", "io.open('d', 'wb'):write(string.dump(loadfile('a.lua')))"]).prints("");
+    assert_eq!(folder.run(&["--disasm", "d"]).out, listed.out);
+    folder.file("d", "\u{1b}Lua").run(&["--disasm", "d"]).fails("neap: d: bad binary format (");
+    folder.file("d", "x =").run(&["--disasm", "d", "a.lua"]).fails("neap: d:1: unexpected symbol near <eof>\n");
+}
+
+#[test]
+fn messages_have_no_excerpt_but_on_a_terminal() {
+    let folder = Folder::new("excerpt");
+    let script = folder.file("e.lua", "local t\nprint(t.x)");
+    let message =
+        "neap: e.lua:2: attempt to index a nil value (local 't')\nstack traceback:\n\te.lua:2: in main chunk\n\t[C]: in ?\n";
+    assert_eq!(script.run(&["e.lua"]).err, message);
+    assert_eq!(folder.file("s.lua", "x = = 1").run(&["s.lua"]).err.lines().count(), 1);
 }
 
 #[test]

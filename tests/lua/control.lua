@@ -34,6 +34,8 @@ assert(values(math.mininteger, math.mininteger + 1) == "-9223372036854775808 -92
 assert(values(math.maxinteger, math.mininteger, -math.maxinteger) == "9223372036854775807 0 -9223372036854775807")
 assert(values(math.mininteger + 1, math.mininteger, -1) == "-9223372036854775807 -9223372036854775808")
 assert(values(1, 0 / 0) == "" and values(1, -math.huge) == "" and values(3, 2 ^ 53 | 0, 1 << 53) == "3")
+assert(values(0 / 0, 1) == tostring(0 / 0) and values(0 / 0, 1, -1) == tostring(0 / 0) and values(1, 0.5 - 0 / 0, 0.5) ~= "" and values(1, 2, 0 / 0) == "")
+assert(values(math.mininteger + 1, 0 / 0, -1) == "-9223372036854775807 -9223372036854775808")
 assert(values(1, "3" + 0) == "1 2 3")
 fails("bad 'for' initial value (number expected, got table)", function() for _ = {}, 2 do end end)
 fails("bad 'for' limit (number expected, got table)", function() for _ = 1, {} do end end)

@@ -258,3 +258,57 @@ for i = 1, 30 do
 end
 collectgarbage()
 for _, h in ipairs(held) do assert(h[1]() == h[2]) end
+
+-- More values than a stack takes: resume fails, and the coroutine is as it was.
+if not small then
+  local many = 999000
+  co = create(function(...) return select("#", ...) end)
+  local full = create(function() return pcall(resume, co, table.unpack({}, 1, 499000)) end)
+  ok, r, err = resume(full)
+  assert(ok and r == true)
+  co = create(function() return table.unpack({}, 1, many) end)
+  full = create(function()
+    local function fill(...) local failed, message = resume(co) return failed, message end
+    return fill(table.unpack({}, 1, 10000))
+  end)
+  local _
+  _, ok, err = resume(full)
+  assert(ok == false and err == "too many results to resume", err)
+  co = wrap(function() return table.unpack({}, 1, many) end)
+  full = create(function()
+    local function fill(...) return pcall(co) end
+    return fill(table.unpack({}, 1, 10000))
+  end)
+  _, ok, err = resume(full)
+  assert(ok == false and err:find("too many results to resume", 1, true), err)
+end
+
+-- Closing methods of a coroutine that is closed from outside, or that failed in a wrap function, run in that coroutine, which can't yield.
+local function closable(what)
+  return setmetatable({}, { __close = function(_, e)
+    local running, main = coroutine.running()
+    what[#what + 1] = { running, main, coroutine.isyieldable(), e, pcall(yield, 1) }
+  end })
+end
+local closings = {}
+local closed = create(function() local c <close> = closable(closings) local d <close> = closable(closings) yield() end)
+assert(resume(closed) and coroutine.close(closed) and #closings == 2)
+for _, c in ipairs(closings) do
+  assert(c[1] == closed and not c[2] and not c[3] and c[4] == nil and not c[5] and c[6] == "attempt to yield across a C-call boundary")
+end
+closings = {}
+local failing = wrap(function() local c <close> = closable(closings) error("failed", 0) end)
+assert(select(2, pcall(failing)) == "failed" and closings[1][1] ~= coroutine.running() and closings[1][4] == "failed")
+assert(select(2, pcall(failing)) == "cannot resume dead coroutine")
+-- Deep in the coroutine, with errors that replace one another.
+closed = create(function()
+  local c <close> = setmetatable({}, { __close = function(_, e) error(e .. "c", 0) end })
+  pcall(function()
+    local d <close> = setmetatable({}, { __close = function(_, e) error("d", 0) end })
+    local big = { string.rep("x", 100) }
+    yield(big)
+  end)
+end)
+resume(closed)
+local done, message = coroutine.close(closed)
+assert(not done and message == "dc" and coroutine.status(closed) == "dead" and coroutine.close(closed))

@@ -199,5 +199,7 @@ assert(debug.setmetatable(true, { __unm = function(b) return not b end }) == tru
 debug.setmetatable(true, nil)
 assert(not pcall(debug.setmetatable, {}, 1) and not pcall(debug.setmetatable, {}) and not pcall(debug.getmetatable))
 assert(debug.getmetatable(io.stdout).__name == "FILE*")
-assert(debug.getuservalue(1) == nil and debug.getuservalue(io.stdout, 2) == nil and not pcall(debug.setuservalue, {}, 1))
+assert(debug.getuservalue(1) == nil and not pcall(debug.setuservalue, {}, 1) and not pcall(debug.setuservalue, io.stdout))
+-- Files have no user values.
+assert(debug.setuservalue(io.stdout, 1) == nil and select("#", debug.getuservalue(io.stdout)) == 1 and not debug.getuservalue(io.stdout))
 assert(type(debug.getregistry()) == "table" and debug.getregistry()._LOADED == package.loaded)

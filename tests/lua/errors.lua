@@ -169,3 +169,9 @@ assert(position(("z"):rep(100)):find('^%[string "z+%.%.%."%]:1: m$'))
 says("code:1: bad argument #1 to 'char' (number has no integer representation)", "string.char(1.5)")
 says("code:1: attempt to divide by zero", "local x = 0 return 1 // x")
 says("code:1: attempt to perform 'n%0'", "local x = 0 return 1 % x")
+
+-- A level is a C int in the reference.
+local _, wide = pcall(function() error("level", (1 << 32) + 1) end)
+assert(wide:find(":%d+: level$"))
+_, wide = pcall(function() error("level", 1 << 32) end)
+assert(wide == "level")

@@ -136,3 +136,13 @@ far("local t = {} t:bbb()", "attempt to call a nil value (method 'bbb')")
 far("return bbb + 1", "attempt to perform arithmetic on a nil value (global 'bbb')")
 far("local _ENV = _ENV; return bbb + 1", "attempt to perform arithmetic on a nil value (global 'bbb')")
 
+
+-- A constant variable has a name in messages only if it is a variable when the program runs: zeros of floats are not computed before.
+local function constant(text, expected)
+  local ok, err = pcall(assert(load("local c <const> = " .. text .. "; return c:upper()", "=x")))
+  assert(not ok and err == "x:1: " .. expected, err)
+end
+constant("-1.5", "attempt to index a number value")
+constant("-0.0", "attempt to index a number value (local 'c')")
+constant("0.5 - 0.5", "attempt to index a number value (local 'c')")
+constant("1 - 1", "attempt to index a number value")

@@ -153,3 +153,8 @@ fails("bad argument #1 to 'string.format' (string expected, got nil)", format, n
 local values = {}
 for i = 1, 150 do values[i] = i end
 assert(format(("%d,"):rep(150), table.unpack(values)) == table.concat(values, ",") .. ",")
+
+-- Which of two mistakes is told.
+fails("invalid conversion specification: '%115A'", format, "%115A", true)
+fails("number expected, got boolean", format, "%115g", true)
+fails("number expected, got boolean", format, "%115d", true)

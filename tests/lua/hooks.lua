@@ -178,3 +178,118 @@ for i = 1, 30 do
 end
 debug.sethook()
 assert(#kept == 10)
+
+-- Native functions, whoever calls them: calls and returns come in pairs.
+local named = {}
+for library, content in pairs { table = table, string = string, coroutine = coroutine } do
+  for name, f in pairs(content) do named[f] = library .. "." .. name end
+end
+for _, name in ipairs { "pcall", "xpcall", "error", "tostring", "rawlen", "ipairs", "next", "select", "type" } do named[_G[name]] = name end
+local function natives(f, ...)
+  local list = {}
+  debug.sethook(function(event)
+    local info = debug.getinfo(2, "fS")
+    if info.what == "C" and info.func ~= debug.sethook then
+      list[#list + 1] = (event:find("call") and "+" or "-") .. (named[info.func] or "?")
+    end
+  end, "cr")
+  pcall(f, ...)
+  debug.sethook()
+  return table.concat(list, " ", 2, #list - 1) -- without pcall itself
+end
+local function inside(f) return (natives(function() f() end)) end
+assert(inside(function() local a = rawlen({}) end) == "+rawlen -rawlen", inside(function() local a = rawlen({}) end))
+assert(inside(function() pcall(rawlen, {}) end) == "+pcall +rawlen -rawlen -pcall")
+assert(inside(function() pcall(pcall, rawlen, {}) end) == "+pcall +pcall +rawlen -rawlen -pcall -pcall")
+-- A function that fails does not return; the protected call does.
+assert(inside(function() pcall(error) end) == "+pcall +error -pcall")
+assert(inside(function() xpcall(error, type, 1) end) == "+xpcall +error +type -type -xpcall")
+assert(inside(function() local s = ("ab"):gsub(".", string.upper) end)
+  == "+string.gsub +string.upper -string.upper +string.upper -string.upper -string.gsub")
+assert(inside(function() local x = setmetatable({}, { __index = rawlen }); x = nil end) == "+? -?")
+do
+  local x = setmetatable({}, { __index = function() return 1 end, __len = rawlen })
+  assert(inside(function() local a = x.y local b = #x end) == "+rawlen -rawlen")
+end
+do
+  local co
+  co = coroutine.wrap(function() coroutine.yield() end)
+  -- The events of the coroutine are its own.
+  assert(inside(function() co() co() end) == "+? -? +? -?")
+  co = coroutine.create(function() end)
+  assert(inside(function() coroutine.resume(co) coroutine.resume(co) end)
+    == "+coroutine.resume -coroutine.resume +coroutine.resume -coroutine.resume")
+end
+do
+  -- The hook of a coroutine: a yield returns when it is resumed.
+  local co, list = coroutine.create(function(a) local b = coroutine.yield(a) return b end), {}
+  debug.sethook(co, function(event)
+    local info = debug.getinfo(2, "Sr")
+    list[#list + 1] = event .. " " .. info.what
+    if event ~= "call" then
+      local name, value = debug.getlocal(2, info.ftransfer)
+      list[#list] = list[#list] .. " " .. info.ntransfer .. " " .. tostring(value)
+    end
+  end, "cr")
+  assert(select(2, coroutine.resume(co, "first")) == "first" and #list == 2)
+  assert(select(2, coroutine.resume(co, "second")) == "second")
+  assert(table.concat(list, ", ") == "call Lua, call C, return C 1 second, return Lua 1 second", table.concat(list, ", "))
+end
+-- What a protected call returns.
+do
+  local transfer = {}
+  debug.sethook(function(event)
+    local info = debug.getinfo(2, "fr")
+    if info.func == pcall then
+      for i = info.ftransfer, info.ftransfer + info.ntransfer - 1 do
+        transfer[#transfer + 1] = tostring(select(2, debug.getlocal(2, i)))
+      end
+    end
+  end, "r")
+  pcall(select, 2, "a", "b", "c")
+  pcall(error, "wrong")
+  debug.sethook()
+  assert(table.concat(transfer, " ") == "true b c false wrong", table.concat(transfer, " "))
+end
+-- An error in the hook for the return of a protected call is nothing that this call catches.
+do
+  local function fail() debug.sethook() error("from the hook", 0) end
+  local ok, message = pcall(function()
+    debug.sethook(function() if debug.getinfo(2, "f").func == pcall then fail() end end, "r")
+    local inner = pcall(rawlen, {})
+    error("not reached")
+  end)
+  assert(not ok and message == "from the hook", message)
+  local co = coroutine.create(function() coroutine.yield() error("not reached") end)
+  debug.sethook(co, function() debug.sethook(co) error("from the hook", 0) end, "r")
+  assert(coroutine.resume(co))
+  ok, message = coroutine.resume(co)
+  assert(not ok and message == "from the hook", message)
+end
+
+-- Finalizers are not heard of.
+do
+  local ran, heard = 0, 0
+  local function finalizer() for i = 1, 10 do ran = ran + 1 end end
+  for _ = 1, 5 do setmetatable({}, { __gc = finalizer }) end
+  debug.sethook(function() if debug.getinfo(2, "f").func == finalizer then heard = heard + 1 end end, "crl", 1)
+  collectgarbage()
+  collectgarbage()
+  debug.sethook()
+  assert(ran == 50 and heard == 0)
+end
+-- A finalizer that sets a hook, or removes it.
+do
+  local heard = 0
+  setmetatable({}, { __gc = function() debug.sethook(function() heard = heard + 1 end, "l") end })
+  collectgarbage()
+  collectgarbage()
+  for _ = 1, 3 do
+    local a = 1
+  end
+  assert(heard > 0)
+  setmetatable({}, { __gc = function() debug.sethook() end })
+  collectgarbage()
+  collectgarbage()
+  assert(debug.gethook() == nil)
+end

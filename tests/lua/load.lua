@@ -171,3 +171,28 @@ write("return coroutine.yield('from the file')")
 local co = coroutine.wrap(function() return dofile(name) end)
 assert(co() == "from the file" and co("answer") == "answer")
 os.remove(name)
+
+-- The header of binary chunks is that of Lua 5.4: version, format, sizes, an integer and a float.
+local header = string.pack("c4BBc6BBB", "\27Lua", 0x54, 0, "\x19\x93\r\n\x1a\n", 4, string.packsize("j"), string.packsize("n"))
+assert(dumped:sub(1, #header) == header)
+local integer, float = string.unpack("jn", dumped, #header + 1)
+assert(integer == 0x5678 and float == 370.5)
+for i = 1, #header + 16 do
+  local damaged = dumped:sub(1, i - 1) .. string.char((dumped:byte(i) + 1) % 256) .. dumped:sub(i + 1)
+  assert(not load(damaged))
+end
+for i = 1, #dumped - 1 do
+  local f, message = load(dumped:sub(1, i))
+  assert(not f and message:find("truncated", 1, true))
+end
+-- Texts that are no texts.
+f, err = load("\0", "=s")
+assert(not f and err == "s:1: unexpected symbol")
+f, err = load("x = \1", "=s")
+assert(not f and err == "s:1: unexpected symbol near '<\\1>'")
+for _, bytes in ipairs { "\27", "\27L", "\27xy" } do
+  f, err = load(bytes, "=s")
+  assert(not f and err == "s: bad binary format (truncated chunk)")
+end
+f, err = load("\27xyz", "=s")
+assert(not f and err == "s: bad binary format (not a binary chunk)")

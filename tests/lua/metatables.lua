@@ -62,6 +62,19 @@ local less = setmetatable({}, { __lt = function() return 1 end, __le = function(
 assert((less < 1) == true and (1 < less) == true and (less <= 1) == false and (1 >= less) == false and (less > less) == true)
 fails("attempt to compare two table values", function() return {} < {} end)
 fails("attempt to compare number with table", function() return 1 < {} end)
+-- Without __le, `a <= b` is `not (b < a)`, as it was in Lua 5.3; that may yield too.
+local Version = {}
+Version.__lt = function(a, b) coroutine.yield("lt") return a.n < b.n and "yes" end
+local v1, v2 = setmetatable({ n = 1 }, Version), setmetatable({ n = 2 }, Version)
+local co = coroutine.wrap(function() return { v1 <= v2, v2 <= v1, v1 >= v2, v2 >= v1, v1 <= v1, not (v1 <= v2), (v1 > v2) } end)
+for _ = 1, 7 do assert(co() == "lt") end
+local answers = co()
+assert(table.concat({ tostring(answers[1]), tostring(answers[2]), tostring(answers[3]), tostring(answers[4]), tostring(answers[5]) }, " ") == "true false false true true")
+assert(answers[6] == false and answers[7] == false)
+Version.__lt = function(a, b) return (function(...) return a.n < b.n end)() end
+assert(v1 <= v2 and not (v2 <= v1))
+if v1 >= v2 then error("wrong") end
+fails("attempt to compare two table values", function() return {} <= {} end)
 local calls = 0
 local e1 = setmetatable({}, { __eq = function() calls = calls + 1 return 1 end })
 local e2 = setmetatable({}, { __eq = function() return false end })
@@ -166,3 +179,53 @@ Point.__add = function(a, b) return setmetatable({ x = a.x + b.x }, Point) end
 local total = setmetatable({ x = 0 }, Point)
 for n = 1, os.getenv("NEAP_GC") and 100 or 5000 do total = total + setmetatable({ x = 1 }, Point) end
 assert(total.x == (os.getenv("NEAP_GC") and 100 or 5000))
+
+-- Arithmetic on strings stands in their metatable, and can be replaced there.
+do
+  local meta = getmetatable("")
+  local names = {}
+  for name in pairs(meta) do names[#names + 1] = name end
+  table.sort(names)
+  assert(table.concat(names, " ") == "__add __div __idiv __index __mod __mul __pow __sub __unm")
+  assert(meta.__add("3", 4) == 7 and meta.__unm("3") == -3 and math.type(meta.__mul("2", "0x10")) == "integer" and meta.__pow(2, "3") == 8.0)
+  assert("10" + 5 == 15 and "0x10" * "2" == 32 and -"2" == -2 and "7" // 2 == 3 and "7" % "4" == 3 and 1 / "2" == 0.5 and "3" ^ 2 == 9 and "1" - 1 == 0)
+  local function fails(message, f, ...)
+    local ok, err = pcall(f, ...)
+    assert(not ok and err:find(message, 1, true), err)
+  end
+  fails("attempt to add a 'string' with a 'number'", function() return "abc" + 1 end)
+  fails("attempt to add a 'table' with a 'string'", function() return {} + "1" end)
+  fails("attempt to unm a 'string' with a 'string'", function() return -"x" end)
+  fails("attempt to add a 'nil' with a 'nil'", meta.__add)
+  fails("attempt to divide by zero", function() return "1" // "0" end)
+  fails("attempt to perform 'n%0'", function() return "1" % 0 end)
+  -- A fault is told of from inside of the metamethod.
+  local trace = select(2, xpcall(function() return "abc" + 1 end, debug.traceback))
+  assert(trace:find("[C]: in metamethod 'add'", 1, true), trace)
+  -- The second operand may have a handler, the first one is not asked.
+  local other = setmetatable({}, { __add = function(a, b) return "handled" end })
+  assert("10" + other == "handled" and other + "10" == "handled" and meta.__add("x", other) == "handled")
+  fails("attempt to add a 'table' with a 'string'", meta.__add, other, "x")
+  -- Replaced, exchanged, removed.
+  local add, sub = meta.__add, meta.__sub
+  meta.__add = function(a, b) return a .. "+" .. b end
+  assert("1" + 2 == "1+2" and 1 + "2" == "1+2" and "3" - 1 == 2)
+  meta.__add = sub
+  assert("3" + 1 == 2)
+  meta.__add = nil
+  fails("attempt to perform arithmetic on a string value (constant '3')", function() return "3" + 1 end)
+  local name = "3"
+  fails("attempt to perform arithmetic on a string value (local 'name')", function(name) return 1 + name end, name)
+  meta.__add = add
+  assert("3" + 1 == 4)
+  debug.setmetatable("", nil)
+  local ok, err = pcall(function() return "3" * 1 end)
+  debug.setmetatable("", meta)
+  assert(not ok and err:find("attempt to perform arithmetic on a string value", 1, true) and "3" * 1 == 3)
+end
+-- A handler of `#` gets its operand twice, from a function of the library too.
+local given
+local long = setmetatable({}, { __len = function(...) given = select("#", ...) .. tostring(rawequal(...)) return 0 end })
+assert(#long == 0 and given == "2true")
+given = nil
+assert(select("#", table.unpack(long)) == 0 and given == "2true")

@@ -118,3 +118,20 @@ debug.sethook(function(event) assert(event == "count") count = count + 1 end, ""
 for _ = 1, 10000 do end
 debug.sethook()
 assert(count >= 50 and debug.gethook() == nil)
+
+-- What a loop has iterated over is closed at the line of its end.
+do
+  local line
+  local closing = setmetatable({}, { __close = function() line = debug.getinfo(2, "l").currentline end })
+  for i in next, { 1 }, nil, closing do
+    local x = i
+
+  end
+  assert(line == debug.getinfo(1, "l").currentline - 1)
+  for i in next, { 1 }, nil, closing do
+    if i then
+      break
+    end
+  end
+  assert(line == debug.getinfo(1, "l").currentline - 1)
+end

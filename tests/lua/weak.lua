@@ -194,3 +194,29 @@ for i = 1, 50 do list[i] = {} end
 collect()
 local border = #list
 assert((border == 0 or list[border] ~= nil) and list[border + 1] == nil)
+
+-- A finalizer tells that garbage has been looked for: after some of them a chain of weak keys, each held by the value of another, is gone whole.
+do
+  local function wait()
+    local done = false
+    setmetatable({}, { __gc = function() done = true end })
+    local made
+    repeat made = { {} } until done
+  end
+  local mode = collectgarbage("incremental")
+  local chain = setmetatable({}, { __mode = "k" })
+  LAST = nil -- a global: registers may keep what they held for a while
+  for _ = 1, 100 do
+    local key = {}
+    chain[key] = { { LAST } }
+    LAST = key
+  end
+  for _ = 1, 6 do wait() end
+  local at, n = LAST, 0
+  while at do at, n = chain[at][1][1], n + 1 end
+  assert(n == 100)
+  LAST = nil
+  for _ = 1, 6 do wait() end
+  assert(next(chain) == nil)
+  collectgarbage(mode)
+end

@@ -49,6 +49,8 @@ struct Cell {
     /// Dead, but its cell is kept: it has no counted references of its own.
     corpse: bool,
     young: bool,
+    /// A large run of which no card was ever dirty.
+    undirtied: bool,
 }
 
 #[derive(Default)]
@@ -171,7 +173,7 @@ impl<R: Runtime> Audit<R> {
             }
             let marked = block.mark[(addr - base) / 16];
             let corpse = header.has(flags::CORPSE);
-            self.cells.insert(addr, Cell { expected: 0, pending: 0, marked, corpse, young: false });
+            self.cells.insert(addr, Cell { expected: 0, pending: 0, marked, corpse, young: false, undirtied: block.undirtied });
             if corpse {
                 self.report.corpses += 1;
             } else {
@@ -199,7 +201,8 @@ impl<R: Runtime> Audit<R> {
     /// The cell at an address, if it is live or young and not dead yet.
     fn cell(&mut self, addr: usize) -> Option<&mut Cell> {
         if !self.cells.contains_key(&addr) && self.is_young(addr) {
-            self.cells.insert(addr, Cell { expected: 0, pending: 0, marked: false, corpse: false, young: true });
+            self.cells
+                .insert(addr, Cell { expected: 0, pending: 0, marked: false, corpse: false, young: true, undirtied: false });
         }
         self.cells.get_mut(&addr).filter(|cell| !cell.corpse)
     }
@@ -319,6 +322,15 @@ impl<R: Runtime> Audit<R> {
                 }
                 _ if r.header().has(flags::CARDED) => {
                     let slots = R::slots(r);
+                    if shape == Shape::Array && self.cells[&cell].undirtied {
+                        R::trace_slots(r, 0..slots, &mut |x| found.push(x));
+                        if !found.is_empty() {
+                            return Err(AuditError::Header {
+                                cell,
+                                what: "references in a large array whose cards were never dirty",
+                            });
+                        }
+                    }
                     for card in released.unwrap_or(0) / CARD..slots.div_ceil(CARD) {
                         match self.lists.snapshots.get(&(cell, Some(card))) {
                             Some(snapshot) => found.extend(snapshot),

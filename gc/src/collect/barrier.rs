@@ -104,6 +104,9 @@ impl<R: Runtime> Heap<R> {
     fn barrier_card(&mut self, array: Ref, card: usize) {
         // SAFETY: the array is a large run of a carded shape.
         let header = unsafe { array.header() };
+        if header.has(flags::YOUNG) && self.without(Sabotage::YoungCards) {
+            return;
+        }
         // SAFETY: the slot is one of the array's, the bitmap covers it (B3).
         let was_clean = unsafe { self.store.memory.card_set_dirty(array.as_nonnull(), card * CARD) };
         if !was_clean || header.has(flags::YOUNG) {
@@ -176,10 +179,19 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    /// R4: a young array that was filled by copying.
+    /// R4: a young array that was filled by copying. One of numbers stays clean.
     pub(crate) fn dirty_all(&mut self, array: Ref) {
         // SAFETY: the array is young and initialised.
-        let slots = unsafe { R::slots(array) };
+        let slots = unsafe {
+            let slots = R::slots(array);
+            let mut any = false;
+            R::trace_slots(array, 0..slots, &mut |_| any = true);
+            if !any {
+                return;
+            }
+            self.store.memory.set_dirtied(array.as_nonnull());
+            slots
+        };
         let words = self.cards(array);
         for card in 0..slots.div_ceil(CARD) {
             words[card / 64] |= 1 << (card % 64);
@@ -194,6 +206,7 @@ impl<R: Runtime> Heap<R> {
         let header = |r: Ref| unsafe { r.header() };
         let all_young = old.iter().all(|&r| header(r).has(flags::YOUNG));
         let worth = new.iter().any(|&r| header(r).has(flags::CARDED));
+        let references = worth && old.iter().any(|&r| self.holds_references(r));
         if all_young || !worth || new.iter().any(|&r| !header(r).has(flags::YOUNG)) {
             for &r in new {
                 if header(r).has(flags::CARDED) {
@@ -221,7 +234,9 @@ impl<R: Runtime> Heap<R> {
                     }
                 }
                 // R28.3, R28.7.
-                R::forget(r);
+                if !self.without(Sabotage::AdoptionForget) {
+                    R::forget(r);
+                }
             }
         }
         if self.without(Sabotage::Adoption) {
@@ -233,6 +248,10 @@ impl<R: Runtime> Heap<R> {
             h.unset(flags::YOUNG | flags::LOGGED);
             if h.has(flags::CARDED) {
                 self.cards(r).fill(0);
+                if references {
+                    // SAFETY: a run in use.
+                    unsafe { self.store.memory.set_dirtied(r.as_nonnull()) };
+                }
             }
             self.make_live(r);
             if !self.without(Sabotage::AdoptionList) {
@@ -244,6 +263,22 @@ impl<R: Runtime> Heap<R> {
                 self.col.shaded = true;
                 self.col.gray.push(r.addr(), &mut self.store);
             }
+        }
+    }
+}
+
+impl<R: Runtime> Heap<R> {
+    /// Whether a storage holds references, as far as is known: large arrays of numbers are told by their cards (L4 of `memory::large`).
+    pub(crate) fn holds_references(&self, storage: Ref) -> bool {
+        // SAFETY: the caller vouches for the storage; a carded cell is a run in use.
+        unsafe {
+            let header = storage.header();
+            if header.has(flags::CARDED) {
+                return self.store.memory.was_dirtied(storage.as_nonnull());
+            }
+            let mut any = false;
+            trace_strong::<R>(storage, Kinds::<R>::shape(header.kind), &mut |_| any = true);
+            any
         }
     }
 }

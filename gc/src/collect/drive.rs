@@ -1,6 +1,6 @@
 //! The collector moved by hand, a unit at a time: what the model tests drive it with, in place of the pacer.
 
-use super::Phase;
+use super::{Phase, Sabotage};
 use crate::heap::{Heap, RootSource};
 use crate::object::{Ref, Runtime, STICKY, flags};
 
@@ -44,6 +44,9 @@ impl<R: Runtime> Heap<R> {
                 true
             }
             Drive::Release(units) => {
+                if self.without(Sabotage::YoungReuse) {
+                    self.store.memory.epoch_reset();
+                }
                 let did = (0..units).take_while(|_| self.release_unit()).count();
                 self.check_drained();
                 did > 0

@@ -29,6 +29,9 @@ impl<R: Runtime> Heap<R> {
     /// `fixpoint`: if marking is on, what this epoch end shades may be marked here, so that the fixpoint can be taken.
     pub(crate) fn end_epoch(&mut self, roots: &dyn RootSource, fixpoint: bool) {
         self.col.counters.epochs += 1;
+        if self.without(Sabotage::WaitingLast) {
+            self.examine_waiting();
+        }
         self.scan_roots(roots);
         self.scan_touched();
         self.apply_adoptions();
@@ -200,7 +203,7 @@ impl<R: Runtime> Heap<R> {
         for i in 0..len.max(old.len()) {
             let now = list(&self.col).get(i).copied();
             match (old.get(i).copied(), now) {
-                (Some(a), Some(b)) if a == b => self.keep_counted(a),
+                (Some(a), Some(b)) if a == b && !self.without(Sabotage::Cancelling) => self.keep_counted(a),
                 (a, b) => {
                     if let Some(b) = b {
                         self.increment(b);
@@ -324,7 +327,7 @@ impl<R: Runtime> Heap<R> {
             let r = unsafe { Ref::from_addr(word) };
             // SAFETY: as above.
             let header = unsafe { r.header() };
-            if header.has(flags::YOUNG) && header.count.get() > 0 {
+            if header.has(flags::YOUNG) && header.count.get() > 0 && !self.without(Sabotage::HandledYoung) {
                 self.promote(r, header);
                 self.count_promoted();
             }

@@ -33,13 +33,21 @@ impl<R: Runtime> Heap<R> {
             // R17.
             self.shade(r);
         }
-        if header.has(flags::WEAKLY_HELD) && !self.without(Sabotage::FinalizerNil) {
-            // R16: it reads as nil first.
+        // R16: it reads as nil first.
+        let weak = header.has(flags::WEAKLY_HELD) && !self.without(Sabotage::FinalizerNil);
+        if weak {
             header.set(flags::WEAK_DEAD);
+        }
+        if weak || self.weak_cleaning_waits() {
             self.col.fin_wait.push(r.addr(), &mut self.store);
         } else {
             self.hand_over(r);
         }
+    }
+
+    /// R16: while tombstones wait for a pass, finalizers wait with them.
+    fn weak_cleaning_waits(&self) -> bool {
+        !self.col.tombs.is_empty()
     }
 
     fn hand_over(&mut self, r: Ref) {
@@ -49,6 +57,7 @@ impl<R: Runtime> Heap<R> {
 
     /// At an epoch end: the objects that got a finalizer in this epoch. The young dead among them are promoted and queued, last set first.
     pub(crate) fn notice_finalizable(&mut self, weak_dead: bool) {
+        let wait = weak_dead || self.weak_cleaning_waits();
         let mut dead = Queue::new();
         while let Some(word) = self.col.new_finalizable.pop_front(&mut self.store) {
             // SAFETY: listed in this epoch.
@@ -71,7 +80,7 @@ impl<R: Runtime> Heap<R> {
                 header.unset(flags::FINALIZER);
                 self.increment(r);
                 self.count_promoted();
-                if weak_dead {
+                if wait {
                     // R16.
                     if header.has(flags::WEAKLY_HELD) {
                         header.set(flags::WEAK_DEAD);
@@ -167,11 +176,22 @@ impl<R: Runtime> Heap<R> {
         Some(unsafe { Ref::from_addr(word) })
     }
 
-    /// See [`Heap::queue_all_finalizers`].
+    /// See [`Heap::queue_all_finalizers`]. What the collector has found comes first.
     pub(crate) fn queue_every_finalizer(&mut self) {
-        let undecided = matches!(self.col.phase, Phase::CleanValues | Phase::ListFinalizable);
+        // The listing of what is unmarked is not left half done: what it has not come to would be decided by nobody.
+        while matches!(self.col.phase, Phase::CleanValues | Phase::ListFinalizable) {
+            if self.col.phase == Phase::CleanValues {
+                self.pass_unit();
+            } else if !self.turn_unit() {
+                self.start_second_round();
+            }
+        }
+        while self.col.phase == Phase::MarkAgain && self.root_unit() {}
+        while let Some(word) = self.col.fin_wait.pop_front(&mut self.store) {
+            // SAFETY: C2.
+            self.hand_over(unsafe { Ref::from_addr(word) });
+        }
         let mut all = Queue::new();
-        let mut keep = Queue::new();
         for young in [false, true] {
             loop {
                 let list = if young { &mut self.col.new_finalizable } else { &mut self.col.finalizable };
@@ -182,20 +202,16 @@ impl<R: Runtime> Heap<R> {
                     let header = r.header();
                     if header.has(flags::CORPSE) {
                         self.release_corpse(r, flags::FINALIZABLE);
-                    } else if undecided && !header.has(flags::YOUNG) && !self.is_marked(r) {
-                        // The cycle will find it.
-                        keep.push(word, &mut self.store);
-                    } else {
-                        header.unset(flags::FINALIZABLE);
-                        if header.has(flags::FINALIZER) {
-                            all.push(word, &mut self.store);
-                        }
+                        continue;
+                    }
+                    header.unset(flags::FINALIZABLE);
+                    if header.has(flags::FINALIZER) {
+                        all.push(word, &mut self.store);
                     }
                 }
             }
         }
-        self.col.turn_left = if undecided && self.col.phase == Phase::ListFinalizable { keep.len() } else { 0 };
-        self.col.finalizable = keep;
+        self.col.turn_left = 0;
         while let Some(word) = all.pop_back(&mut self.store) {
             // SAFETY: as above.
             unsafe {

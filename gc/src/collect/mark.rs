@@ -187,6 +187,7 @@ impl<R: Runtime> Heap<R> {
                 Shape::Array | Shape::WeakValues | Shape::AllWeak if !header.has(flags::CARDED) => {
                     R::trace_slots(r, 0..R::slots(r), &mut |x| self.found(x));
                 }
+                Shape::Array if !self.holds_references(r) => header.set(flags::BLACK),
                 _ => self.scan_large(r, from),
             }
         }
@@ -228,12 +229,14 @@ impl<R: Runtime> Heap<R> {
 
     /// The roots that are not listed by number at the start: finalizers that wait, handles; in the second round the resurrected.
     #[cold]
-    fn root_unit(&mut self) -> bool {
+    pub(crate) fn root_unit(&mut self) -> bool {
         if self.col.phase == Phase::MarkAgain {
             // R22. The reference moves to the queue of finalizers, counted as it is.
             let Some(word) = self.col.resurrected.pop_back(&mut self.store) else { return false };
-            // SAFETY: C2.
-            self.shade(unsafe { Ref::from_addr(word) });
+            if !self.without(Sabotage::SecondRound) {
+                // SAFETY: C2.
+                self.shade(unsafe { Ref::from_addr(word) });
+            }
             self.col.fin_queue.push(word, &mut self.store);
             self.col.counters.finalizers += 1;
             return true;
@@ -269,7 +272,9 @@ impl<R: Runtime> Heap<R> {
         self.col.gray.is_empty()
             && (if self.col.phase == Phase::MarkAgain { self.col.resurrected.is_empty() } else { self.col.roots.done })
             && self.col.pass.is_none()
-            && (self.col.holders.is_empty() || self.col.ephemerons_done && !self.col.shaded)
+            && (self.col.holders.is_empty()
+                || self.col.ephemerons_done && !self.col.shaded
+                || self.without(Sabotage::EphemeronPass))
     }
 
     fn at_fixpoint(&self) -> bool {

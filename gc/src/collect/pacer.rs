@@ -5,8 +5,11 @@
 //! the last ones, a slice looks at the clock. If garbage outruns the slices, there are more of them, not longer ones.
 //!
 //! Invariants:
-//! P1. One stop is one epoch end or one slice, never both, outside of the calls that ask for a whole collection.
-//! P2. Without an event no cycle starts (R27).
+//! P1. One stop is one epoch end or one slice, outside of the calls that ask for a whole collection; only if the stop before was an epoch end
+//!     too does a slice follow in the same stop. (A program whose every object is as large as an epoch's budget would get no slice at all.) It
+//!     is longer if the program has allocated more than a budget at once: garbage must not outrun it. An array that grows at one stroke by
+//!     more than that pays with slices first.
+//! P2. Without an event no cycle starts (R27), unless finalizers wait for weak tables to be cleaned.
 //!
 //! May import: `object`, `memory`, `observe`.
 
@@ -18,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// Bounds of an epoch's budget: the young cells should stay in the cache.
 const EPOCH_BYTES_MIN: usize = 64 << 10;
-const EPOCH_BYTES_FIRST: usize = 256 << 10;
+const EPOCH_BYTES_FIRST: usize = 128 << 10;
 const EPOCH_BYTES_MAX: usize = 1 << 20;
 /// Bounds of the bytes allocated between two slices.
 const SLICE_BYTES_MIN: usize = 4 << 10;
@@ -28,6 +31,10 @@ const LOG_WORDS: (usize, usize) = (2 << 10, 64 << 10);
 const LOG_NS_PER_WORD: f64 = 20.0;
 /// An epoch that the program does not end by allocating is ended after this long.
 const STALE: Duration = Duration::from_millis(60);
+/// Slices in one stop, at most, when an array grows at one stroke by more than an epoch's budget: one for each.
+const BULK_SLICES: usize = 6;
+/// The same while a cycle does nothing but wait for it.
+const STALE_CYCLE: Duration = Duration::from_millis(5);
 /// Given back to the system in one stop.
 const PURGE_BYTES: usize = 1 << 20;
 /// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
@@ -35,6 +42,13 @@ const GROWTH_MIN: usize = 512 << 10;
 /// Growth, in percent of what the last cycle left, that starts a cycle: with many events, with few. Cycles that find little raise it.
 const EAGER_PERCENT: (usize, usize) = (24, 80);
 const LAZY_PERCENT: (usize, usize) = (60, 120);
+/// A program that does not allocate rests from cycles for so many times the length of the last one, and at least so long.
+const IDLE_REST: u32 = 4;
+const IDLE_REST_MIN: Duration = Duration::from_millis(200);
+/// A cycle that growth has not started for so many times its expected cost, and not for so long, starts all the same: what a program has let go should
+/// come back though it makes nothing that stays. Such a cycle that finds little doubles the times, one that finds much resets them.
+const PATIENCE: (u32, u32) = (2, 128);
+const PATIENCE_MIN: Duration = Duration::from_millis(400);
 /// There are many events if each would have to have cut off no more than this to make up for the growth.
 const BYTES_PER_EVENT: usize = 512;
 /// Growth, in percent, during which a cycle should run from its begin to its end.
@@ -43,6 +57,11 @@ const CYCLE_PERCENT: usize = 16;
 const EPOCH_SLICES: usize = 2;
 /// What a cycle costs, before one has been measured.
 const CYCLE_NS_PER_BYTE: f64 = 1.5;
+/// A slice is as long as this many at most, for a program that comes to a safepoint too seldom.
+const BUDGETS_MAX: usize = 16;
+/// A cycle may clean the weak tables that finalizers wait for when this many times the heap has been allocated since the last one: only a cycle
+/// takes a chain of weak keys and values at once, where a pass takes a link.
+const CHAIN_FACTOR: u64 = 4;
 /// A passing over all holders is worth it for this many tombstones (and a quarter of the holders' number).
 const TOMBS_MIN: usize = 256;
 
@@ -56,6 +75,19 @@ pub(crate) struct Pacer {
     /// The runtime has asked for an epoch end.
     pub epoch_wanted: bool,
     last_epoch: Instant,
+    /// This stop is the ticker's, and the program does not allocate.
+    idle: bool,
+    /// When the last cycle ended, and how long it took from its begin.
+    cycle_end: Instant,
+    cycle_begin: Instant,
+    cycle_time: Duration,
+    patience: u32,
+    /// The cycle under way began because it was overdue.
+    overdue: bool,
+    /// Young bytes after the last stop.
+    young_before: usize,
+    /// The last stop was an epoch end.
+    slice_owed: bool,
     /// Epoch ends since tombstones or waiting finalizers have begun to wait.
     pass_wait: u32,
     /// Bytes in use when the last cycle ended.
@@ -64,6 +96,8 @@ pub(crate) struct Pacer {
     lazy_percent: usize,
     /// Whether the cycle under way began because of many events.
     eager: bool,
+    /// What had been allocated when the last cycle ended.
+    allocated_before: u64,
     /// When the cycle under way began: what the cycles had reclaimed, the bytes in use.
     reclaimed_before: u64,
     used_before: usize,
@@ -87,11 +121,20 @@ impl Pacer {
             running: true,
             epoch_wanted: false,
             last_epoch: Instant::now(),
+            idle: false,
+            cycle_end: Instant::now(),
+            cycle_begin: Instant::now(),
+            cycle_time: Duration::ZERO,
+            patience: PATIENCE.0,
+            overdue: false,
+            young_before: 0,
+            slice_owed: false,
             pass_wait: 0,
             base_bytes: 0,
             eager_percent: EAGER_PERCENT.0,
             eager: false,
             lazy_percent: LAZY_PERCENT.0,
+            allocated_before: 0,
             reclaimed_before: 0,
             used_before: 0,
             cycle_ns: 0,
@@ -148,10 +191,20 @@ impl<R: Runtime> Heap<R> {
         }
         let mut watch = Stopwatch::start();
         let ticked = self.ticker.as_ref().is_some_and(|ticker| ticker.take());
+        // Whether the program has gone on without allocating.
+        let idle = self.store.memory.young_bytes() <= self.col.pacer.young_before + SLICE_BYTES_MIN;
+        self.col.pacer.idle = ticked && idle;
         if self.epoch_is_due(ticked) {
+            // How many budgets the program has used up without a safepoint between.
+            let budgets = (self.store.memory.young_bytes() / self.col.pacer.epoch_bytes).clamp(1, BUDGETS_MAX);
             self.timed_epoch_end(roots, &mut watch);
+            let starved = std::mem::replace(&mut self.col.pacer.slice_owed, true);
+            if starved && self.has_slices() {
+                self.slice(&mut watch, budgets as u32);
+            }
         } else if self.has_slices() {
-            self.slice(&mut watch);
+            self.col.pacer.slice_owed = false;
+            self.slice(&mut watch, 1);
         } else if ticked {
             // Nothing else to do: memory that has been idle for a while goes back to the system.
             self.store.trim();
@@ -160,7 +213,25 @@ impl<R: Runtime> Heap<R> {
             self.set_alarm();
             return;
         }
+        self.col.pacer.young_before = self.store.memory.young_bytes();
+        if let Some(ticker) = &self.ticker {
+            ticker.set_busy((idle || self.col.pacer.overdue) && (self.has_slices() || self.col.phase != Phase::Idle));
+        }
         self.set_alarm();
+        self.pauses.end(watch);
+    }
+
+    /// An array is about to grow by `bytes`: what is dead makes room first.
+    pub(crate) fn pay_for_growth(&mut self, bytes: usize) {
+        if bytes < EPOCH_BYTES_MAX / 2 || self.release_is_empty() || !self.col.pacer.running || self.stress_cycle != 0 {
+            return;
+        }
+        let mut watch = Stopwatch::start();
+        let slices = bytes.div_ceil(EPOCH_BYTES_MAX).min(BULK_SLICES) as u32;
+        let (start, time) = (cpu_time(), self.col.pacer.slice() * slices);
+        // A deadline in the past: one batch. The time that other programs take does not count, the dead should be gone.
+        while !self.release_slice(Instant::now()) && cpu_time() - start < time {}
+        self.pauses.lap(&mut watch, Cause::Release);
         self.pauses.end(watch);
     }
 
@@ -172,7 +243,11 @@ impl<R: Runtime> Heap<R> {
             && young >= (self.cycle_slice_bytes() * EPOCH_SLICES).min(self.col.pacer.epoch_bytes);
         let full = young >= self.col.pacer.epoch_bytes || self.col.log.len() >= self.col.pacer.log_limit_words || cycle_waits;
         full || self.col.pacer.epoch_wanted
-            || ticked && self.col.pacer.last_epoch.elapsed() >= STALE && self.waits_for_epoch_end()
+            || ticked && self.col.pacer.last_epoch.elapsed() >= self.stale() && self.waits_for_epoch_end()
+    }
+
+    fn stale(&self) -> Duration {
+        if self.col.phase != Phase::Idle && !self.has_slices() { STALE_CYCLE } else { STALE }
     }
 
     /// Whether an epoch end would find anything to do.
@@ -216,8 +291,10 @@ impl<R: Runtime> Heap<R> {
         if self.col.phase != Phase::Idle {
             return;
         }
-        if self.cycle_is_due() {
+        if self.cycle_is_due() || self.chain_is_due() {
+            let overdue = !self.has_grown();
             self.begin_cycle();
+            self.col.pacer.overdue = overdue;
         }
         if self.col.pass.is_none() && self.pass_is_due() {
             self.start_pass(Phase::Idle);
@@ -228,6 +305,8 @@ impl<R: Runtime> Heap<R> {
     pub(crate) fn begin_cycle(&mut self) {
         self.col.pacer.eager = self.many_events();
         let pacer = &mut self.col.pacer;
+        pacer.cycle_begin = Instant::now();
+        pacer.overdue = false;
         pacer.used_before = self.store.memory.used_bytes();
         pacer.reclaimed_before = self.col.counters.cyclic_bytes;
         pacer.cycle_ns = 0;
@@ -237,11 +316,15 @@ impl<R: Runtime> Heap<R> {
     /// The release has ended: what it found sets the pace of the next.
     pub(crate) fn end_cycle(&mut self) {
         let pacer = &mut self.col.pacer;
+        pacer.cycle_end = Instant::now();
+        pacer.cycle_time = pacer.cycle_end - pacer.cycle_begin;
         let found = (self.col.counters.cyclic_bytes - pacer.reclaimed_before) as usize;
         pacer.base_bytes = self.store.memory.used_bytes();
+        pacer.allocated_before = self.col.counters.allocated_bytes;
         let measured = pacer.cycle_ns as f64 / pacer.used_before.max(1 << 20) as f64;
         pacer.cycle_ns_per_byte = (pacer.cycle_ns_per_byte + measured) / 2.0;
         match found * 100 / pacer.used_before.max(1) {
+            0..=4 if pacer.overdue => pacer.patience = (pacer.patience * 2).min(PATIENCE.1),
             0..=4 => {
                 if pacer.eager {
                     pacer.eager_percent = (pacer.eager_percent * 3 / 2).min(EAGER_PERCENT.1);
@@ -251,6 +334,7 @@ impl<R: Runtime> Heap<R> {
             }
             5..=9 => {}
             _ => {
+                pacer.patience = PATIENCE.0;
                 pacer.eager_percent = EAGER_PERCENT.0;
                 pacer.lazy_percent = (pacer.lazy_percent * 4 / 5).max(LAZY_PERCENT.0);
             }
@@ -266,11 +350,33 @@ impl<R: Runtime> Heap<R> {
         (self.col.events as usize).saturating_mul(BYTES_PER_EVENT) >= self.growth()
     }
 
-    fn cycle_is_due(&self) -> bool {
+    /// Whether the heap has grown enough for a cycle.
+    fn has_grown(&self) -> bool {
         let pacer = &self.col.pacer;
         let percent = if self.many_events() { pacer.eager_percent } else { pacer.lazy_percent };
+        self.growth() >= (pacer.base_bytes / 100 * percent).max(GROWTH_MIN)
+    }
+
+    fn cycle_is_due(&self) -> bool {
         // P2.
-        self.col.events != 0 && self.growth() >= (pacer.base_bytes / 100 * percent).max(GROWTH_MIN)
+        self.col.events != 0 && (self.has_grown() || self.cycle_is_overdue())
+    }
+
+    /// Whether a cycle has not been for so long that what was let go should not wait for growth.
+    fn cycle_is_overdue(&self) -> bool {
+        let pacer = &self.col.pacer;
+        let since = pacer.cycle_end.elapsed();
+        let cost = Duration::from_nanos((self.store.memory.used_bytes() as f64 * pacer.cycle_ns_per_byte) as u64);
+        pacer.idle && since >= (pacer.cycle_time * IDLE_REST).max(IDLE_REST_MIN)
+            || since >= (cost * pacer.patience).max(PATIENCE_MIN)
+    }
+
+    /// Whether finalizers wait for weak tables to be cleaned, and a cycle is not too much for that.
+    fn chain_is_due(&self) -> bool {
+        let allocated = self.col.counters.allocated_bytes - self.col.pacer.allocated_before;
+        !self.col.fin_wait.is_empty()
+            && !self.col.tombs.is_empty()
+            && allocated >= self.store.memory.used_bytes() as u64 * CHAIN_FACTOR
     }
 
     /// Bytes that the program may allocate before the cycle's next slice, for the cycle to end within its share of growth.
@@ -320,9 +426,9 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    /// One stop's worth of release and, if time is left, of the cycle.
-    fn slice(&mut self, watch: &mut Stopwatch) {
-        let slice = self.col.pacer.slice();
+    /// One stop's worth of release, or that of so many, and, if time is left, of the cycle.
+    fn slice(&mut self, watch: &mut Stopwatch, times: u32) {
+        let slice = self.col.pacer.slice() * times;
         let start = Instant::now();
         let cycle = self.cycle_has_slices();
         if !self.release_is_empty() {

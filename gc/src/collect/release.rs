@@ -40,6 +40,16 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
+    /// Memory is short in the middle of the program's work: all that is known to be dead is given back, however long it takes. (Decrements are
+    /// queued at epoch ends only, so nothing that the program has at hand is touched: R2, R3, R14.) `false` if there is nothing.
+    #[cold]
+    pub(crate) fn relieve(&mut self) -> bool {
+        let queued = !self.release_is_empty();
+        while self.release_unit() {}
+        self.check_drained();
+        queued
+    }
+
     pub(crate) fn release_is_empty(&self) -> bool {
         self.col.pending.is_empty() && self.col.partial.is_empty() && self.col.release.is_empty()
     }
@@ -74,7 +84,8 @@ impl<R: Runtime> Heap<R> {
             // R27: a count that falls to something other than 0, or a sticky one. A leaf is part of no cycle.
             if count != STICKY {
                 header.count.set(count - 1);
-                self.col.events += u64::from(Kinds::<R>::shape(header.kind) != Shape::Leaf);
+                let event = Kinds::<R>::shape(header.kind) != Shape::Leaf && !self.without(Sabotage::Events);
+                self.col.events += u64::from(event);
             } else {
                 self.col.events += 1;
             }
@@ -181,14 +192,17 @@ impl<R: Runtime> Heap<R> {
                 self.runtime.unintern(r);
             }
             let shape = Kinds::<R>::shape(header.kind);
-            if header.has(flags::CARDED) || shape == Shape::Thread {
+            let numbers = header.has(flags::CARDED) && shape == Shape::Array && !self.holds_references(r);
+            if !numbers && (header.has(flags::CARDED) || shape == Shape::Thread) {
                 header.set(flags::DYING);
                 if shape != Shape::Thread || !R::stack(r).counted.trimming {
                     self.col.partial.push(r.addr(), &mut self.store);
                 }
                 return;
             }
-            self.drop_references(r, shape);
+            if !numbers {
+                self.drop_references(r, shape);
+            }
             if header.has(flags::SPECIAL) && Kinds::<R>::destructor(header.kind) {
                 self.destroy(r);
             }

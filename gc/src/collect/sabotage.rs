@@ -3,91 +3,65 @@
 use crate::heap::Heap;
 use crate::object::Runtime;
 
-/// A rule taken away.
-#[doc(hidden)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sabotage {
-    None,
-    /// R2: a dropped handle is a decrement at once.
-    HandleDrop,
-    /// R3: an object is freed although the log names it.
-    LoggedWaits,
-    /// R7: the current thread does not count as having run.
-    Watermark,
-    /// R12: the cell of a weakly held object is released at its death.
-    Tombstone,
-    /// R14: a weak load does not flag.
-    WeakFlag,
-    /// R14: a weak load does not shade.
-    WeakShade,
-    /// R15: a hit in the table of interned cells does not mark.
-    InternMark,
-    /// R16: what only a finalizer brings back does not read as nil first.
-    FinalizerNil,
-    /// R17: what enters the release queue is not shaded.
-    QueueShade,
-    /// R17: the references of a freed object are not shaded.
-    FreedShade,
-    /// R19: a dying array does not hold back the fixpoint.
-    DyingHolds,
-    /// R20: promoted objects are not marked.
-    PromotionMark,
-    /// R23: a decrement frees in the window as ever.
-    WindowLowers,
-    /// R25: the dead are not detached.
-    Detach,
-    /// R25: cells are released before the queue is drained.
-    Drain,
-    /// R28: an adoption has no pending increments.
-    Adoption,
-    /// R28: an adopted storage is not queued for marking.
-    AdoptionGray,
-    /// R28: the owner of an adopted storage may die unnoticed.
-    AdoptionList,
+/// The switches: which rule each takes away, and how.
+macro_rules! switches {
+    ($($name:ident $rule:literal $what:literal)*) => {
+        /// A rule taken away.
+        #[doc(hidden)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Sabotage {
+            None,
+            $(#[doc = concat!($rule, ": ", $what, ".")] $name,)*
+        }
+
+        impl Sabotage {
+            pub const ALL: &[Sabotage] = &[$(Sabotage::$name),*];
+
+            /// The rule that is taken away.
+            pub fn rule(self) -> &'static str {
+                match self {
+                    Sabotage::None => "no rule",
+                    $(Sabotage::$name => $rule,)*
+                }
+            }
+        }
+    };
 }
 
-impl Sabotage {
-    pub const ALL: [Sabotage; 19] = [
-        Sabotage::None,
-        Sabotage::HandleDrop,
-        Sabotage::LoggedWaits,
-        Sabotage::Watermark,
-        Sabotage::Tombstone,
-        Sabotage::WeakFlag,
-        Sabotage::WeakShade,
-        Sabotage::InternMark,
-        Sabotage::FinalizerNil,
-        Sabotage::QueueShade,
-        Sabotage::FreedShade,
-        Sabotage::DyingHolds,
-        Sabotage::PromotionMark,
-        Sabotage::WindowLowers,
-        Sabotage::Detach,
-        Sabotage::Drain,
-        Sabotage::Adoption,
-        Sabotage::AdoptionGray,
-        Sabotage::AdoptionList,
-    ];
-
-    /// The rule that is taken away.
-    pub fn rule(self) -> &'static str {
-        match self {
-            Sabotage::None => "no rule",
-            Sabotage::HandleDrop => "R2",
-            Sabotage::LoggedWaits => "R3",
-            Sabotage::Watermark => "R7",
-            Sabotage::Tombstone => "R12",
-            Sabotage::WeakFlag | Sabotage::WeakShade => "R14",
-            Sabotage::InternMark => "R15",
-            Sabotage::FinalizerNil => "R16",
-            Sabotage::QueueShade | Sabotage::FreedShade => "R17",
-            Sabotage::DyingHolds => "R19",
-            Sabotage::PromotionMark => "R20",
-            Sabotage::WindowLowers => "R23",
-            Sabotage::Detach | Sabotage::Drain => "R25",
-            Sabotage::Adoption | Sabotage::AdoptionGray | Sabotage::AdoptionList => "R28",
-        }
-    }
+switches! {
+    HandledYoung "R1" "a young object with a handle and nothing else is not promoted"
+    HandleDrop "R2" "a dropped handle is a decrement at once"
+    LoggedWaits "R3" "an object is freed although the log names it"
+    WaitingLast "R3" "waiting objects are examined before the increments"
+    YoungCards "R4" "a store into a young carded array sets no dirty bit"
+    StaleSlots "R6" "a scan leaves what stands above the top"
+    Watermark "R7" "the current thread does not count as having run"
+    YoungReuse "R9" "the allocator takes young cells for free ones"
+    Cancelling "R10" "a listed root that stays is counted anew and given back"
+    Touch "R11" "a thread that runs is not scanned again"
+    Tombstone "R12" "the cell of a weakly held object is released at its death"
+    WeakCopy "R13" "the copy of a weak storage keeps every entry"
+    WeakFlag "R14" "a weak load does not flag"
+    WeakShade "R14" "a weak load does not shade"
+    InternMark "R15" "a hit in the table of interned cells does not mark"
+    FinalizerNil "R16" "what only a finalizer brings back does not read as nil first"
+    QueueShade "R17" "what enters the release queue is not shaded"
+    FreedShade "R17" "the references of a freed object are not shaded"
+    EphemeronPass "R18" "the fixpoint does not wait for the ephemeron pass"
+    DyingHolds "R19" "a dying array does not hold back the fixpoint"
+    PromotionMark "R20" "promoted objects are not marked"
+    ClearedMarks "R21" "marking starts on the marks of the last cycle"
+    SecondRound "R22" "what finalizers bring back is not marked"
+    WindowLowers "R23" "a decrement frees in the window as ever"
+    WeakNil "R24" "unmarked values are read between the first fixpoint and the second round"
+    Detach "R25" "the dead are not detached"
+    Drain "R25" "cells are released before the queue is drained"
+    DetachDestroys "R26" "the detach pass runs no destructors"
+    Events "R27" "a count that falls is no event"
+    Adoption "R28" "an adoption has no pending increments"
+    AdoptionGray "R28" "an adopted storage is not queued for marking"
+    AdoptionList "R28" "the owner of an adopted storage may die unnoticed"
+    AdoptionForget "R28" "a replaced storage keeps its references"
 }
 
 impl<R: Runtime> Heap<R> {

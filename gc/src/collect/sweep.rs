@@ -46,7 +46,7 @@ impl Sweep {
 impl<R: Runtime> Heap<R> {
     pub(crate) fn start_clearing(&mut self) {
         self.col.enter(Phase::Clear);
-        self.col.sweep = Sweep::new();
+        self.col.sweep = Sweep { cleared: self.without(Sabotage::ClearedMarks), ..Sweep::new() };
     }
 
     pub(crate) fn start_detaching(&mut self) {
@@ -192,7 +192,7 @@ impl<R: Runtime> Heap<R> {
             }
             header.set(flags::DETACHED);
             self.col.counters.cyclic_objects += 1;
-            if header.has(flags::SPECIAL) && Kinds::<R>::destructor(header.kind) {
+            if header.has(flags::SPECIAL) && Kinds::<R>::destructor(header.kind) && !self.without(Sabotage::DetachDestroys) {
                 // R26.
                 self.destroy(r);
             }

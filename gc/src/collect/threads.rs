@@ -11,6 +11,7 @@
 //!
 //! May import: `object`, `memory`.
 
+use super::Sabotage;
 use super::Store;
 use crate::heap::Heap;
 use crate::object::{Counted, Ref, Runtime, flags};
@@ -105,7 +106,7 @@ impl<R: Runtime> Heap<R> {
         unsafe {
             let header = thread.header();
             // A young thread is LOGGED and scanned when it is promoted (R11).
-            if !header.has(flags::LOGGED) {
+            if !header.has(flags::LOGGED) && !self.without(Sabotage::Touch) {
                 header.set(flags::LOGGED);
                 self.col.touched.push(thread.addr(), &mut self.store);
             }
@@ -121,7 +122,8 @@ impl<R: Runtime> Heap<R> {
         unsafe {
             let stack = R::stack(thread);
             let top = stack.top;
-            for slot in top..stack.high {
+            let stale = if self.without(Sabotage::StaleSlots) { 0..0 } else { top..stack.high };
+            for slot in stale {
                 // R6: what stands above the top may be stale when the stack grows again.
                 stack.slots.add(slot).write(R::EMPTY_SLOT);
             }

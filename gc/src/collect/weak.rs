@@ -50,7 +50,7 @@ impl<R: Runtime> Heap<R> {
         // SAFETY: W2.
         let header = unsafe { target.header() };
         // R24: not in the second round.
-        let undecided = self.col.window && self.col.phase != Phase::MarkAgain;
+        let undecided = self.col.window && self.col.phase != Phase::MarkAgain && !self.without(Sabotage::WeakNil);
         header.has(flags::CORPSE | flags::DYING | flags::WEAK_DEAD)
             || undecided && !header.has(flags::YOUNG) && !self.is_marked(target)
     }

@@ -7,21 +7,21 @@
 //! ```text
 //!   cell:   fence (16) | the block's bytes | fence (16 to 31) | map: a bit for each byte that was written
 //! ```
-//! A block of zeros has no map: all of it counts as written. A freed cell is poisoned and waits in the quarantine, a queue of
+//! The fence in front names the block's record. A block of zeros has no map: all of it counts as written. A freed cell is poisoned and waits in the quarantine, a queue of
 //! bounded bytes, before its memory serves others. Its record outlives it, until the embedder says that nobody holds the id any more.
 //!
-//! * **K1** A record with a `start` has a cell of its own, laid out for its `size`; `by_address` holds exactly these records. `Live` ones
-//!   have a cell; `Freed` ones while they stand in the quarantine; `Vacant` ones have none.
+//! * **K1** A record with a `start` has a cell of its own, laid out for its `size`. `Live` ones have a cell; `Freed` ones while they stand in the
+//!   quarantine; `Vacant` ones have none.
 //! * **K2** An id is good for one block: the generation of a record changes when it becomes vacant.
 //! * **K3** Bytes go out to a reader only if they were written since the block was allocated.
 //!
-//! The unchecked functions know nothing of this file. Imports `explicit`, `memory`, `report`.
+//! The unchecked functions know nothing of this file. Imports `explicit`, `memory`, `records`, `report`.
 
 use super::Explicit;
+use super::records::{END, Life, Record, Records};
 use super::report::{Access, BlockId, BlockInfo, Offence, Report, Site};
 use crate::memory::{Memory, OutOfMemory};
 use bitvec::prelude::{BitSlice, Lsb0};
-use std::collections::{BTreeMap, VecDeque};
 use std::ptr::NonNull;
 
 /// The bytes of freed blocks that are kept from use, unless told otherwise.
@@ -30,6 +30,8 @@ pub const QUARANTINE_BYTES: usize = 256 << 10;
 const MAX_FOUND: usize = 64;
 const FENCE: usize = 16;
 const FENCE_BYTE: u8 = 0xfb;
+/// What makes an index look like the rest of the fence.
+const NAME: u32 = u32::from_ne_bytes([FENCE_BYTE; 4]);
 const POISON: u8 = 0xdb;
 const WORD: usize = usize::BITS as usize;
 
@@ -54,32 +56,13 @@ impl From<Report> for CheckedError {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Vacant,
-    Live,
-    Freed,
-}
-
-struct Record {
-    life: Life,
-    /// Somebody holds the id.
-    held: bool,
-    /// The block has a map (K3).
-    mapped: bool,
-    generation: u32,
-    allocated: Site,
-    freed: Site,
-    start: Option<NonNull<u8>>,
-    size: usize,
-}
-
 /// The records of all checked blocks of a heap.
 pub(crate) struct Checked {
-    records: Vec<Record>,
-    vacant: Vec<u32>,
-    by_address: BTreeMap<usize, u32>,
-    quarantine: VecDeque<u32>,
+    pub(super) records: Records,
+    /// The first vacant record.
+    vacant: u32,
+    /// The first and the last record of the quarantine.
+    quarantine: (u32, u32),
     quarantine_bytes: usize,
     quarantine_limit: usize,
     live_blocks: usize,
@@ -99,12 +82,19 @@ fn fence_behind(size: usize) -> usize {
     size.next_multiple_of(FENCE) + FENCE - size
 }
 
+/// The fence in front of the block whose record has this index.
+fn fence_before(index: u32) -> [u8; FENCE] {
+    let mut fence = [FENCE_BYTE; FENCE];
+    fence[..size_of::<u32>()].copy_from_slice(&(index ^ NAME).to_ne_bytes());
+    fence
+}
+
 /// # Safety
 /// The cell of a block of this size that begins at `start`, in nobody else's use.
-unsafe fn write_fences(start: NonNull<u8>, size: usize) {
+unsafe fn write_fences(start: NonNull<u8>, size: usize, index: u32) {
     // SAFETY: by the caller.
     unsafe {
-        start.sub(FENCE).write_bytes(FENCE_BYTE, FENCE);
+        start.sub(FENCE).cast().write(fence_before(index));
         start.add(size).write_bytes(FENCE_BYTE, fence_behind(size));
     }
 }
@@ -138,16 +128,6 @@ impl Record {
         // SAFETY: as above.
         self.map_place().map(|(words, len)| Map::from_slice_mut(unsafe { std::slice::from_raw_parts_mut(words, len) }))
     }
-    /// The two fences, and what offsets of the block they begin at.
-    fn fences(&self) -> [(i64, &[u8]); 2] {
-        let Some(start) = self.start else { return [(0, &[]); 2] };
-        // SAFETY: K1.
-        unsafe {
-            let before = std::slice::from_raw_parts(start.as_ptr().sub(FENCE), FENCE);
-            let behind = std::slice::from_raw_parts(start.as_ptr().add(self.size), fence_behind(self.size));
-            [(-(FENCE as i64), before), (self.size as i64, behind)]
-        }
-    }
     fn info(&self, index: u32) -> BlockInfo {
         BlockInfo {
             id: BlockId { index, generation: self.generation },
@@ -156,23 +136,29 @@ impl Record {
             freed: (self.life == Life::Freed).then_some(self.freed),
         }
     }
-    fn broken_fence(&self) -> Option<Offence> {
-        self.fences().into_iter().find_map(|(begin, fence)| {
-            let at = fence.iter().position(|&b| b != FENCE_BYTE)?;
-            Some(Offence::BrokenFence(begin + at as i64))
-        })
+    fn broken_fence(&self, index: u32) -> Option<Offence> {
+        let start = self.start?;
+        // SAFETY: K1.
+        let (before, behind) = unsafe {
+            let before = std::slice::from_raw_parts(start.as_ptr().sub(FENCE), FENCE);
+            (before, std::slice::from_raw_parts(start.as_ptr().add(self.size), fence_behind(self.size)))
+        };
+        let broken = before.iter().zip(fence_before(index)).position(|(&byte, written)| byte != written);
+        let at = broken.map(|at| at as i64 - FENCE as i64);
+        let at = at.or_else(|| Some(behind.iter().position(|&b| b != FENCE_BYTE)? as i64 + self.size as i64));
+        at.map(Offence::BrokenFence)
     }
-    fn mend_fences(&mut self) {
+    fn mend_fences(&mut self, index: u32) {
         if let Some(start) = self.start {
-            // SAFETY: K1; see `fences`.
-            unsafe { write_fences(start, self.size) };
+            // SAFETY: K1.
+            unsafe { write_fences(start, self.size, index) };
         }
     }
     /// What fences and poison tell.
-    fn damage(&self) -> Option<Offence> {
+    fn damage(&self, index: u32) -> Option<Offence> {
         let poisoned = if self.life == Life::Freed { self.bytes() } else { &[] };
         let written = || poisoned.iter().position(|&b| b != POISON).map(Offence::WrittenAfterFree);
-        self.broken_fence().or_else(written)
+        self.broken_fence(index).or_else(written)
     }
     fn cell_bytes(&self) -> usize {
         layout(self.size, self.mapped).map_or(0, |(_, total)| total)
@@ -182,10 +168,9 @@ impl Record {
 impl Checked {
     pub const fn new() -> Checked {
         Checked {
-            records: Vec::new(),
-            vacant: Vec::new(),
-            by_address: BTreeMap::new(),
-            quarantine: VecDeque::new(),
+            records: Records::new(),
+            vacant: END,
+            quarantine: (END, END),
             quarantine_bytes: 0,
             quarantine_limit: QUARANTINE_BYTES,
             live_blocks: 0,
@@ -227,7 +212,8 @@ impl Checked {
         // A record whose generations are used up is never used again (K2).
         if let Some(next) = record.generation.checked_add(1) {
             record.generation = next;
-            self.vacant.push(index);
+            record.next = self.vacant;
+            self.vacant = index;
         }
     }
 }
@@ -263,6 +249,7 @@ impl CheckedBlocks<'_> {
             freed: Site::UNKNOWN,
             start: Some(start),
             size,
+            next: END,
         };
         match self.enter(record) {
             Ok(id) => {
@@ -277,23 +264,19 @@ impl CheckedBlocks<'_> {
         }
     }
 
-    /// A cell of zeros with its fences. Returns the start of the block.
+    /// A cell of zeros, whose fences are not yet written. Returns the start of the block.
     fn new_cell(&mut self, size: usize, mapped: bool) -> Result<NonNull<u8>, OutOfMemory> {
         let (_, total) = layout(size, mapped).filter(|(_, total)| isize::try_from(*total).is_ok()).ok_or(OutOfMemory)?;
         let cell = loop {
             match self.explicit.calloc(self.memory, 1, total) {
                 Ok(cell) => break cell,
-                Err(error) if self.checked.quarantine.is_empty() => return Err(error),
+                Err(error) if self.checked.quarantine.0 == END => return Err(error),
                 // What is kept back is given up first.
                 Err(_) => self.shrink_quarantine(0),
             }
         };
         // SAFETY: the cell has `total` bytes, laid out as above.
-        unsafe {
-            let start = cell.add(FENCE);
-            write_fences(start, size);
-            Ok(start)
-        }
+        Ok(unsafe { cell.add(FENCE) })
     }
 
     fn free_cell(&mut self, start: NonNull<u8>) {
@@ -301,31 +284,27 @@ impl CheckedBlocks<'_> {
         unsafe { self.explicit.free(self.memory, start.sub(FENCE)) };
     }
 
+    /// Gives the record an index, which its fences name from now on.
     fn enter(&mut self, mut record: Record) -> Result<BlockId, OutOfMemory> {
         let checked = &mut *self.checked;
-        let index = match checked.vacant.pop() {
-            Some(index) => index,
-            None => {
-                let index = u32::try_from(checked.records.len()).map_err(|_| OutOfMemory)?;
-                // Room for the index in the other lists too: freeing never fails.
-                let count = checked.records.len() + 1;
-                checked.records.try_reserve(1).map_err(|_| OutOfMemory)?;
-                checked.vacant.try_reserve(count - checked.vacant.len()).map_err(|_| OutOfMemory)?;
-                checked.quarantine.try_reserve(count - checked.quarantine.len()).map_err(|_| OutOfMemory)?;
+        let index = match checked.vacant {
+            END => {
+                let index = u32::try_from(checked.records.len()).ok().filter(|&index| index != END).ok_or(OutOfMemory)?;
+                checked.records.push(self.memory, self.explicit, record)?;
+                index
+            }
+            index => {
+                let slot = &mut checked.records[index as usize];
+                checked.vacant = slot.next;
+                record.generation = slot.generation;
+                record.next = END;
+                *slot = record;
                 index
             }
         };
-        if let Some(start) = record.start {
-            checked.by_address.insert(start.as_ptr().addr(), index);
-        }
-        match checked.records.get_mut(index as usize) {
-            Some(slot) => {
-                record.generation = slot.generation;
-                *slot = record;
-            }
-            None => checked.records.push(record),
-        }
-        Ok(BlockId { index, generation: checked.records[index as usize].generation })
+        let record = &mut checked.records[index as usize];
+        record.mend_fences(index);
+        Ok(BlockId { index, generation: record.generation })
     }
 
     /// Makes a block `size` bytes long. It keeps its id and moves to another address, whatever its size; the old cell goes into
@@ -333,6 +312,8 @@ impl CheckedBlocks<'_> {
     pub fn realloc(&mut self, id: BlockId, size: usize, site: Site) -> Result<(), CheckedError> {
         let old = self.checked.live(id, Offence::UseAfterFree)?;
         let (old_start, old_size, mapped, allocated) = (old.start, old.size, old.mapped, old.allocated);
+        // Giving the old cell to another record mends its fences.
+        let damage = old.broken_fence(id.index);
         // A block of zeros that grows has bytes that were not written.
         let new_mapped = mapped || size > old_size;
         let start = self.new_cell(size, new_mapped)?;
@@ -345,6 +326,7 @@ impl CheckedBlocks<'_> {
             freed: site,
             start: old_start,
             size: old_size,
+            next: END,
         };
         let ghost = match self.enter(ghost) {
             Ok(ghost) => ghost.index,
@@ -353,16 +335,18 @@ impl CheckedBlocks<'_> {
                 return Err(error.into());
             }
         };
-        let (old, new) = two(&mut self.checked.records, ghost, id.index);
+        let (old, new) = self.checked.records.two(ghost, id.index);
         new.start = Some(start);
         new.size = size;
         new.mapped = new_mapped;
         let kept = size.min(old_size);
         new.bytes_mut()[..kept].copy_from_slice(&old.bytes()[..kept]);
         copy_map((old, 0), (new, 0), kept);
-        self.checked.by_address.insert(start.as_ptr().addr(), id.index);
+        new.mend_fences(id.index);
         self.checked.live_bytes = self.checked.live_bytes - old_size + size;
-        self.imprison(ghost).map_or(Ok(()), |report| Err(report.into()))
+        let report = damage.map(|offence| self.checked.report(ghost, offence));
+        self.imprison(ghost);
+        report.map_or(Ok(()), |report| Err(report.into()))
     }
 
     /// Frees a block. An error that tells of a broken fence comes after the block has been freed.
@@ -373,16 +357,31 @@ impl CheckedBlocks<'_> {
 
     /// Frees the block at an address, which may be any number.
     pub fn free_at(&mut self, addr: usize, site: Site) -> Result<(), Report> {
-        let Some((&start, &index)) = self.checked.by_address.range(..=addr).next_back() else {
+        let Some((index, offset)) = self.named_by(addr).map(|index| (index, 0)).or_else(|| self.containing(addr)) else {
             return Err(Report { offence: Offence::InvalidFree(0), block: None });
         };
-        let record = &self.checked.records[index as usize];
-        match (addr - start, record.life) {
+        match (offset, self.checked.records[index as usize].life) {
             (0, Life::Live) => self.end(index, site).map_or(Ok(()), Err),
             (0, _) => Err(self.checked.report(index, Offence::DoubleFree)),
-            (offset, _) if offset < record.size => Err(self.checked.report(index, Offence::InvalidFree(offset))),
-            _ => Err(Report { offence: Offence::InvalidFree(0), block: None }),
+            _ => Err(self.checked.report(index, Offence::InvalidFree(offset))),
         }
+    }
+
+    /// The record of the block that begins at `addr`, as its fence names it.
+    fn named_by(&self, addr: usize) -> Option<u32> {
+        let cell = self.explicit.lookup(self.memory, addr.checked_sub(FENCE)?).ok()?;
+        // SAFETY: an allocated cell, of at least 16 bytes; whatever stands there is only taken for a guess.
+        let index = unsafe { cell.cast::<u32>().read() } ^ NAME;
+        let start = self.checked.records.get(index as usize)?.start?;
+        (start.as_ptr().addr() == addr).then_some(index)
+    }
+
+    /// The block that an address is inside of, or whose fence no longer names it, found by a search.
+    fn containing(&self, addr: usize) -> Option<(u32, usize)> {
+        self.checked.records.iter().enumerate().find_map(|(index, record)| {
+            let offset = addr.checked_sub(record.start?.as_ptr().addr())?;
+            (offset == 0 || offset < record.size).then_some((index as u32, offset))
+        })
     }
 
     /// Nobody holds the id any more. If the block was never freed, that is a leak: it is reported, and freed.
@@ -413,7 +412,7 @@ impl CheckedBlocks<'_> {
     /// Puts the cell of a freed block into quarantine, and reports a broken fence.
     fn imprison(&mut self, index: u32) -> Option<Report> {
         let record = &mut self.checked.records[index as usize];
-        let (broken, bytes) = (record.broken_fence(), record.cell_bytes());
+        let (broken, bytes) = (record.broken_fence(index), record.cell_bytes());
         let report = broken.map(|offence| self.checked.report(index, offence));
         if bytes > self.checked.quarantine_limit {
             self.release(index);
@@ -422,8 +421,15 @@ impl CheckedBlocks<'_> {
         let record = &mut self.checked.records[index as usize];
         record.bytes_mut().fill(POISON);
         // Damage is reported once.
-        record.mend_fences();
-        self.checked.quarantine.push_back(index);
+        record.mend_fences(index);
+        record.next = END;
+        match &mut self.checked.quarantine {
+            (_, END) => self.checked.quarantine = (index, index),
+            (_, last) => {
+                let before = std::mem::replace(last, index);
+                self.checked.records[before as usize].next = index;
+            }
+        }
         self.checked.quarantine_bytes += bytes;
         self.shrink_quarantine(self.checked.quarantine_limit);
         report
@@ -431,10 +437,17 @@ impl CheckedBlocks<'_> {
 
     fn shrink_quarantine(&mut self, limit: usize) {
         while self.checked.quarantine_bytes > limit {
-            let Some(index) = self.checked.quarantine.pop_front() else { return };
+            let index = self.checked.quarantine.0;
+            if index == END {
+                return;
+            }
             let record = &self.checked.records[index as usize];
+            self.checked.quarantine.0 = record.next;
+            if record.next == END {
+                self.checked.quarantine.1 = END;
+            }
             self.checked.quarantine_bytes -= record.cell_bytes();
-            if let Some(offence) = record.damage() {
+            if let Some(offence) = record.damage(index) {
                 self.remember(self.checked.report(index, offence));
             }
             self.release(index);
@@ -446,7 +459,6 @@ impl CheckedBlocks<'_> {
         let record = &mut self.checked.records[index as usize];
         let held = record.held;
         if let Some(start) = record.start.take() {
-            self.checked.by_address.remove(&start.as_ptr().addr());
             self.free_cell(start);
         }
         if !held {
@@ -530,7 +542,7 @@ impl CheckedBlocks<'_> {
             // A block without a map can't tell what of the copy was written.
             self.read(from, from_offset, len)?;
         }
-        let (from, to) = two(&mut self.checked.records, from.index, to.index);
+        let (from, to) = self.checked.records.two(from.index, to.index);
         to.bytes_mut()[target.clone()].copy_from_slice(&from.bytes()[source.clone()]);
         copy_map((from, source.start), (to, target.start), len);
         Ok(())
@@ -585,26 +597,13 @@ impl CheckedBlocks<'_> {
         self.checked.found.iter().copied().for_each(&mut f);
         for (index, record) in self.checked.records.iter().enumerate() {
             let index = index as u32;
-            if let Some(offence) = record.damage() {
+            if let Some(offence) = record.damage(index) {
                 f(self.checked.report(index, offence));
             }
             if record.life == Life::Live {
                 f(self.checked.report(index, Offence::Leak));
             }
         }
-    }
-}
-
-/// Two different records.
-fn two(records: &mut [Record], a: u32, b: u32) -> (&Record, &mut Record) {
-    let (a, b) = (a as usize, b as usize);
-    assert_ne!(a, b);
-    if a < b {
-        let (low, high) = records.split_at_mut(b);
-        (&low[a], &mut high[0])
-    } else {
-        let (low, high) = records.split_at_mut(a);
-        (&high[0], &mut low[b])
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod checked;
 mod face;
+mod records;
 mod report;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,8 @@
 //! * **D1** All of `committed`, and nothing behind it, may have been touched (cards aside, a 512th).
 //! * **D2** A dedicated segment without a run is in the list of the dead, and all that it has committed is idle.
 //!
+//! * **D3** While the layout is pinned no dead segment is taken again, nor unmapped: its `live` bit says that the run is dead.
+//!
 //! Imports `pages`, `segment`, `os`.
 
 use super::os::OutOfMemory;
@@ -102,7 +104,7 @@ impl Pages {
 
     /// A dead segment with room enough, unlinked; the most recently freed of those that fit.
     fn reuse_dead(&mut self, bytes: usize, align: usize) -> Option<Segment> {
-        let mut id = self.dead_head;
+        let mut id = if self.pinned { NONE } else { self.dead_head };
         for _ in 0..REUSE_SCAN {
             if id == NONE {
                 return None;
@@ -157,24 +159,28 @@ impl Pages {
     /// Gives back about `max` bytes of dead segments that have been so since before `since_ms`, and unmaps the empty.
     pub fn purge_dead(&mut self, max: usize, since_ms: Option<u32>) -> usize {
         let mut freed = 0;
-        while self.dead_tail != NONE && freed < max {
-            let id = self.dead_tail;
+        let mut next = self.dead_tail;
+        while next != NONE && freed < max {
+            let id = next;
             let index = split(id).0;
             if since_ms.is_some_and(|since| self.table[index].stamp_ms > since) {
                 break;
             }
             let segment = self.segment_of_id(id);
             // SAFETY: the head of a mapped segment.
-            let committed = unsafe { (*segment.head()).committed };
+            let committed = unsafe {
+                next = (*segment.head()).own.prev;
+                (*segment.head()).committed
+            };
             let keep = committed.saturating_sub(max - freed) & !(PAGE - 1);
             let trimmed = self.trim(segment, keep);
             self.idle -= trimmed;
             freed += trimmed;
             let rest = committed - trimmed;
+            // Where single pages can't be given back, the whole can; D3.
             if self.pinned || (rest > 0 && trimmed > 0) {
-                break;
+                continue;
             }
-            // Where single pages can't be given back, the whole can.
             self.unlink_dead(segment, id);
             self.committed -= rest;
             freed += rest;

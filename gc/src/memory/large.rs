@@ -9,6 +9,8 @@
 //! * **L1** A run starts at a page and has at least three; its `live` and `mark` bits are those of its first granule.
 //! * **L2** The block descriptor of a page in a run says `Free`.
 //! * **L3** `card_words` words of the card bitmap are valid.
+//! * **L4** A collected run of which no card was ever dirty (`dirtied` is clear) holds no reference: what it held would have to be written, and
+//!   that makes a card dirty.
 //!
 //! Imports `pages`, `dedicated`, `segment`.
 
@@ -52,6 +54,7 @@ impl Pages {
                 page: page as u32,
                 pages: (bytes / PAGE) as u32,
                 card_words: 0,
+                dirtied: false,
                 next: NONE,
                 prev: NONE,
                 state: RunState::Mature,
@@ -208,7 +211,10 @@ impl Memory {
 
     /// Gives back the pages of a dead run, now or after limbo (M3).
     fn retire(&mut self, segment: Segment, page: usize) {
-        if !self.pages.pinned {
+        // SAFETY: the head of a mapped segment.
+        let dedicated = unsafe { (*segment.head()).room != 0 };
+        // A dedicated segment is not taken again while the layout is pinned (D3), but its pages may go.
+        if !self.pages.pinned || dedicated {
             return self.pages.give_back_run(segment, page);
         }
         // SAFETY: the head and descriptor of a run in use, in no list.
@@ -303,7 +309,35 @@ impl Memory {
             let (word, bit) = self.card_of(cell, slot);
             let old = *word;
             *word = old | bit;
-            old & bit == 0
+            let was_clean = old & bit == 0;
+            if was_clean {
+                self.set_dirtied(cell);
+            }
+            was_clean
+        }
+    }
+
+    /// The run may hold references from now on (L4).
+    ///
+    /// # Safety
+    /// `cell` is a collected run in use.
+    pub unsafe fn set_dirtied(&mut self, cell: NonNull<u8>) {
+        // SAFETY: by the caller.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            (*segment.run_desc(page)).dirtied = true;
+        }
+    }
+
+    /// Whether the run may hold references (L4).
+    ///
+    /// # Safety
+    /// `cell` is a collected run in use.
+    pub unsafe fn was_dirtied(&self, cell: NonNull<u8>) -> bool {
+        // SAFETY: by the caller.
+        unsafe {
+            let (segment, page) = place_of(cell);
+            (*segment.run_desc(page)).dirtied
         }
     }
 }

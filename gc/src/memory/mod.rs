@@ -465,6 +465,10 @@ impl Memory {
         }
         young
     }
+    /// Bytes of cells and explicit blocks that were allocated and not freed: what is in use without what is only at hand.
+    pub fn allocated_bytes(&self) -> usize {
+        self.used_bytes() - self.young_bytes() + self.young_allocated().1
+    }
     /// Bytes in use (M4).
     pub fn used_bytes(&self) -> usize {
         self.small_live + self.young_small + self.large_bytes + self.explicit_bytes

@@ -144,6 +144,8 @@ pub struct RunDesc {
     pub prev: u32,
     pub state: RunState,
     pub owner: Owner,
+    /// A card has been dirty: there may be references in it (L4).
+    pub dirtied: bool,
 }
 
 /// The head of a segment, in the pairs that its own metadata does not need.

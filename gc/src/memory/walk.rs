@@ -23,6 +23,8 @@ pub(crate) struct BlockView {
     pub owner: Owner,
     /// May hold young cells.
     pub young: bool,
+    /// A run of which no card was ever dirty (L4 of `large`).
+    pub undirtied: bool,
     pub base: NonNull<u8>,
     /// Bytes of a cell; for a run, bytes of its pages.
     pub cell_size: usize,
@@ -151,17 +153,17 @@ impl Memory {
         let number = split(id as u32).1;
         let large = number >= BLOCKS;
         // SAFETY: the descriptor of a block or run in use.
-        let (young, cell_size, capacity) = unsafe {
+        let (young, undirtied, cell_size, capacity) = unsafe {
             if large {
                 let desc = self.pages.run_desc(id as u32);
-                ((*desc).state == RunState::Young, (*desc).pages as usize * PAGE, 1)
+                ((*desc).state == RunState::Young, !(*desc).dirtied, (*desc).pages as usize * PAGE, 1)
             } else {
                 let desc = extent.segment.block_desc(number);
                 let young = owner == Owner::Collected && matches!((*desc).state, State::Current | State::Spent);
-                (young, (*desc).cell as usize * GRANULE, (*desc).capacity as usize)
+                (young, false, (*desc).cell as usize * GRANULE, (*desc).capacity as usize)
             }
         };
-        Some(BlockView { owner, young, base: extent.base, cell_size, capacity, live, mark })
+        Some(BlockView { owner, young, undirtied, base: extent.base, cell_size, capacity, live, mark })
     }
 
     /// The live collected cells of a block or run.

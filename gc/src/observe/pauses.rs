@@ -4,6 +4,7 @@
 //!   overlap, so their sum is at most the whole.
 //! * **P2** A histogram is made when its first value arrives: a heap that never paused owns none.
 //! * **P3** Recording never fails: a value above the range counts as the greatest one, the true maximum is kept beside it.
+//! * **P4** A histogram covers milliseconds at first and grows when a longer pause comes: most heaps never see one.
 
 use hdrhistogram::Histogram;
 use std::time::Instant;
@@ -58,6 +59,10 @@ pub struct Summary {
 
 /// A minute: longer values are recorded as this (P3).
 const RANGE_NS: u64 = 60_000_000_000;
+/// What a new histogram covers (P4).
+const FIRST_RANGE_NS: u64 = 4_000_000;
+/// Shorter differences are not told apart.
+const RESOLUTION_NS: u64 = 32;
 const SIGNIFICANT_DIGITS: u8 = 2;
 
 struct Record {
@@ -128,7 +133,8 @@ impl Pauses {
     #[cold]
     fn first(&mut self, cause: Cause, ns: u64) {
         // The bounds are constants that the constructor accepts; should it ever refuse them, nothing is recorded (P3).
-        if let Ok(histogram) = Histogram::new_with_bounds(1, RANGE_NS, SIGNIFICANT_DIGITS) {
+        if let Ok(mut histogram) = Histogram::new_with_bounds(RESOLUTION_NS, FIRST_RANGE_NS, SIGNIFICANT_DIGITS) {
+            histogram.auto(true);
             let mut record = Box::new(Record { histogram, max_ns: 0, total_ns: 0 });
             record.add(ns);
             self.records[cause as usize] = Some(record);
@@ -168,7 +174,8 @@ impl Pauses {
 impl Record {
     #[inline]
     fn add(&mut self, ns: u64) {
-        self.histogram.saturating_record(ns.max(1));
+        // In range, and the histogram grows: it can't be refused (P3).
+        let _ = self.histogram.record(ns.clamp(1, RANGE_NS));
         self.max_ns = self.max_ns.max(ns);
         self.total_ns = self.total_ns.saturating_add(ns);
     }

@@ -3,7 +3,7 @@
 use super::shadow::FRAME;
 use super::toy::{self, Slot, Toy};
 use neap_gc::Ref;
-use neap_gc::heap::{Config, Heap, OutOfMemory, RootSource, poll};
+use neap_gc::heap::{Config, Drive, Heap, OutOfMemory, Phase, RootSource, Sabotage, poll};
 use neap_gc::observe::Cause;
 use std::sync::atomic::Ordering;
 
@@ -21,7 +21,7 @@ impl RootSource for Roots {
     }
 }
 
-struct Host {
+pub struct Host {
     heap: Heap<Toy>,
     roots: Roots,
     made: u64,
@@ -54,7 +54,7 @@ impl Host {
                 toy::word::<usize>(cell, i).write(0);
             }
             toy::word::<u64>(cell, 1).write(self.made);
-            if kind == toy::ARRAY {
+            if (toy::ARRAY..=toy::ALL_WEAK).contains(&kind) {
                 toy::word::<usize>(cell, 2).write(len);
             }
             self.made += 1;
@@ -100,24 +100,30 @@ impl Host {
     }
 }
 
-#[test]
-fn garbage_of_both_kinds_stays_within_the_limit() {
-    const RINGS: usize = 64;
-    const LEN: usize = 500;
-    let mut host = Host::new(RINGS, Config { limit_bytes: 24 << 20, ..Config::default() });
+const RINGS: usize = 64;
+const LEN: usize = 500;
+
+/// 64 rings at a time, 4000 in all: 96 MB in a heap of 24. Half of them are cut open, and die by counting.
+pub fn rings_within_the_limit(sabotage: Sabotage) -> Result<Host, OutOfMemory> {
+    let mut host = Host::new(RINGS, Config { limit_bytes: 24 << 20, sabotage, ..Config::default() });
     let mut random = super::program::Random::new(7);
     for round in 0..4000u64 {
-        // 48 bytes each, 96 MB in all; half of the rings are cut open first, and die by counting.
         let i = random.below(RINGS);
         if let Some(old) = host.roots.globals[i]
             && round % 2 == 0
         {
             host.store(old, 0, None);
         }
-        let ring = host.ring(LEN).expect("room, since the garbage goes");
+        let ring = host.ring(LEN)?;
         host.roots.globals[i] = Some(ring);
         host.safepoint();
     }
+    Ok(host)
+}
+
+#[test]
+fn garbage_of_both_kinds_stays_within_the_limit() {
+    let mut host = rings_within_the_limit(Sabotage::None).expect("room, since the garbage goes");
     let rings: Vec<Ref> = host.roots.globals.iter().flatten().copied().collect();
     for ring in &rings {
         let (mut at, mut len) = (*ring, 0);
@@ -223,16 +229,77 @@ fn finalizers_come_last_set_first() {
 }
 
 #[test]
-fn a_long_list_dies_without_recursion() {
-    let mut host = Host::new(1, Config::default());
+fn at_the_end_every_finalizer_is_handed_over() {
+    // The end comes anywhere in a cycle, while some of the objects are in use, some in dead cycles, some dead by counting and some of both weakly held.
+    const OBJECTS: usize = 24;
+    let mut phases = Vec::new();
+    for steps in 0..260 {
+        let mut host = Host::new(OBJECTS + 1, Config::default());
+        let weak = host.new_object(toy::WEAK, OBJECTS).expect("room");
+        host.roots.globals[OBJECTS] = Some(weak);
+        for i in 0..OBJECTS {
+            let object = host.new_object(toy::PLAIN, 0).expect("room");
+            if i % 4 != 0 {
+                host.store(object, 0, Some(object));
+            }
+            host.roots.globals[i] = Some(object);
+            // SAFETY: it stands in a global, the holder in another.
+            unsafe {
+                host.heap.set_finalizer(object);
+                if i % 2 == 0 {
+                    host.heap.weak_hold(object);
+                    toy::pairs(weak)[i].1 = Some(object);
+                }
+            }
+        }
+        host.collect();
+        for i in (0..OBJECTS).filter(|i| i % 3 != 0) {
+            host.roots.globals[i] = None;
+        }
+        for step in 0..steps {
+            let drive = match step {
+                0 => Drive::EpochEndAndStart,
+                _ if step % 9 == 0 => Drive::EpochEnd(2),
+                _ if step % 9 == 1 => Drive::Release(3),
+                _ => Drive::Phase(1),
+            };
+            // SAFETY: nothing is held but what stands in the globals.
+            unsafe { host.heap.drive(&host.roots, drive) };
+        }
+        phases.push(host.heap.phase());
+        host.heap.queue_all_finalizers();
+        let mut all = finalized(&mut host);
+        all.sort_unstable();
+        let expected: Vec<u64> = (1..=OBJECTS as u64).collect();
+        assert_eq!(all, expected, "after {steps} steps, in phase {:?}", host.heap.phase());
+        host.roots.globals.fill(None);
+        host.collect();
+        host.collect();
+        assert_eq!((finalized(&mut host), host.objects(toy::PLAIN)), (vec![], 0));
+        host.heap.audit().expect("a sound heap");
+    }
+    // The phases that decide about finalizers were among them.
+    for phase in [Phase::Idle, Phase::Mark, Phase::CleanValues, Phase::ListFinalizable, Phase::MarkAgain, Phase::CleanKeys] {
+        assert!(phases.contains(&phase), "{phase:?}");
+    }
+}
+
+/// Makes a list of so many nodes, kept by the first global.
+fn keep_list(host: &mut Host, nodes: usize) {
     let mut list = None;
-    for _ in 0..300_000 {
+    for _ in 0..nodes {
         let next = host.new_object(toy::PLAIN, 0).expect("room");
         host.store(next, 0, list);
         list = Some(next);
         host.roots.globals[0] = list;
         host.safepoint();
     }
+}
+
+#[test]
+fn a_long_list_dies_without_recursion() {
+    let mut host = Host::new(1, Config::default());
+    keep_list(&mut host, 300_000);
     host.collect();
     assert_eq!(host.objects(toy::PLAIN), 300_000);
     host.roots.globals[0] = None;
@@ -240,28 +307,27 @@ fn a_long_list_dies_without_recursion() {
     assert_eq!(host.objects(toy::PLAIN), 0);
 }
 
-#[test]
-fn without_an_event_no_cycle_starts() {
-    let mut host = Host::new(2, Config::default());
-    let mut list = None;
-    for _ in 0..20_000 {
-        let next = host.new_object(toy::PLAIN, 0).expect("room");
-        host.store(next, 0, list);
-        list = Some(next);
-        host.roots.globals[0] = list;
-        host.safepoint();
-    }
+/// How often marking has started while a program makes garbage that dies young, or by a count that falls from 1 to 0.
+pub fn cycles_of_a_quiet_program(sabotage: Sabotage) -> u64 {
+    let mut host = Host::new(2, Config { sabotage, ..Config::default() });
+    keep_list(&mut host, 20_000);
     host.collect();
     let before = host.heap.counters();
-    // What dies here dies young, or by a count that falls from 1 to 0.
     for _ in 0..400_000 {
         let object = host.new_object(toy::PLAIN, 0).expect("room");
         host.roots.globals[1] = Some(object);
         host.safepoint();
     }
-    let after = host.heap.counters();
-    assert!(after.epochs > before.epochs + 10, "{after:?}");
-    assert_eq!(after.cycles, before.cycles);
+    let epochs = host.heap.counters().epochs;
+    assert!(epochs > before.epochs + 10, "{epochs}");
+    // A whole collection looks for cycles only if there was an event.
+    host.collect();
+    host.heap.counters().cycles - before.cycles
+}
+
+#[test]
+fn without_an_event_no_cycle_starts() {
+    assert_eq!(cycles_of_a_quiet_program(Sabotage::None), 0);
 }
 
 #[test]
@@ -281,4 +347,16 @@ fn every_stop_is_recorded() {
     let counters = host.heap.counters();
     assert!(pauses.summary(Cause::EpochEnd).count <= counters.epochs);
     assert!(counters.reclaimed_objects() > 150_000, "{counters:?}");
+}
+
+#[test]
+fn objects_as_large_as_a_budget_leave_room_for_slices() {
+    // 5 MB each, 500 MB in all; every safepoint ends an epoch, and the one before is freed by a slice.
+    let mut host = Host::new(1, Config { limit_bytes: 24 << 20, ..Config::default() });
+    for _ in 0..100 {
+        let array = host.new_object(toy::ARRAY, 650_000).expect("room, since the garbage goes");
+        host.roots.globals[0] = Some(array);
+        host.safepoint();
+    }
+    host.heap.audit().expect("a sound heap");
 }

@@ -499,8 +499,24 @@ impl World {
         self.at_safepoint();
         // SAFETY: all references are in roots, on stacks, or in cells.
         let did = unsafe { self.heap.drive(&self.roots, what) };
+        if matches!(what, Drive::EpochEnd(_) | Drive::EpochEndAndStart) {
+            self.nothing_above_the_top()?;
+        }
         self.compare()?;
         Ok(did)
+    }
+
+    /// R6: a scan has cleared what stood above the top of the running stack.
+    fn nothing_above_the_top(&self) -> Step {
+        let (cell, id) = self.current();
+        // SAFETY: the running thread lives, and its buffer has so many slots.
+        unsafe {
+            let (stack, capacity) = (Toy::stack(cell), *toy::capacity(cell));
+            match (stack.top..capacity).find(|&i| (*stack.slots.add(i)).is_some()) {
+                Some(slot) => violation(format!("slot {slot} of thread {id} holds a reference after the scan")),
+                None => Ok(()),
+            }
+        }
     }
 
     /// Compares everything that can be reached, and lets the auditor look.

@@ -1,7 +1,7 @@
 //! Binary chunks: a compiled function as bytes (`string.dump`), and back (`load`).
 //!
 //! ```text
-//! chunk    = signature function
+//! chunk    = header function
 //! function = source numbers code constants functions upvalues lines locals
 //! ```
 //! Numbers are written in groups of seven bits, lowest first; texts and lists after their length; words of code as they are.
@@ -18,9 +18,17 @@ use super::proto::{Const, LocalVar, Proto, UpvalDesc};
 use super::verify::verify;
 use std::rc::Rc;
 
-/// How every binary chunk begins: the mark of binary chunks and the version of Lua, then the name and the version of this format, which is neap's own,
-/// and bytes that suffer when the chunk is treated as text.
-pub const SIGNATURE: &[u8] = b"\x1bLua\x54Neap\x01\x19\x93\r\n\x1a\n";
+/// How every binary chunk begins. The first part is the header of Lua 5.4, which programs look at: the mark of binary chunks, the version, bytes that
+/// suffer when the chunk is treated as text, the sizes of an instruction, an integer and a float, and one of each of these. The second part is the name
+/// and the version of this format, which is neap's own. The reference implementation refuses it: it reads a length there, and seven bits of each of these
+/// bytes make a number that is too long.
+pub const HEADER: &[u8] = b"\x1bLua\x54\x00\x19\x93\r\n\x1a\n\x04\x08\x08\
+    \x78\x56\x00\x00\x00\x00\x00\x00\
+    \x00\x00\x00\x00\x00\x28\x77\x40\
+    Neap bytecode 2";
+
+/// The length of the mark of binary chunks.
+const MARK: usize = 4;
 
 /// How deep functions may be nested.
 const MAX_DEPTH: usize = 250;
@@ -36,20 +44,33 @@ mod tag {
 
 /// The bytes of a function. `strip`: without what only messages and the debug library need.
 pub fn dump(proto: &Proto, strip: bool) -> Vec<u8> {
-    let mut out = SIGNATURE.to_vec();
+    let mut out = HEADER.to_vec();
     Writer { out: &mut out, strip }.function(proto, None);
     out
 }
 
 /// The function in a binary chunk. An error says what is wrong.
 pub fn undump(chunk: &[u8]) -> Result<Proto, String> {
-    let Some(rest) = chunk.strip_prefix(SIGNATURE) else {
-        let known = SIGNATURE.len().min(chunk.len());
-        return Err(if chunk == &SIGNATURE[..known] { "truncated chunk" } else { "not a binary chunk" }.into());
+    let Some(rest) = chunk.strip_prefix(HEADER) else {
+        // What is too short to tell its kind counts as truncated, whatever it is.
+        let known = HEADER.len().min(chunk.len());
+        return Err(if chunk.len() < MARK || chunk == &HEADER[..known] { "truncated chunk" } else { "not a binary chunk" }.into());
     };
     let proto = Reader { rest }.function(None, 0)?;
     verify(&proto)?;
     Ok(proto)
+}
+
+/// The same; an error is the message for a chunk of this name.
+pub fn undump_named(chunk: &[u8], chunk_name: &[u8]) -> Result<Proto, Vec<u8>> {
+    undump(chunk).map_err(|problem| {
+        let name = match chunk_name {
+            [b'@' | b'=', name @ ..] => name,
+            [0x1b, ..] => b"binary string",
+            name => name,
+        };
+        [name, b": bad binary format (", problem.as_bytes(), b")"].concat()
+    })
 }
 
 /// C3.
@@ -349,12 +370,12 @@ mod tests {
     #[test]
     fn nesting_and_lengths_are_bounded() {
         // A function whose only list is of one function, and so on.
-        let mut deep = SIGNATURE.to_vec();
+        let mut deep = HEADER.to_vec();
         for _ in 0..100_000 {
             deep.extend_from_slice(&[0, 0, 0, 0, 0, 2, 0, 0, 1]);
         }
         assert_eq!(undump(&deep).err().as_deref(), Some("functions nested too deep"));
-        let mut long = [SIGNATURE, &[0, 0, 0, 0, 0, 2]].concat();
+        let mut long = [HEADER, &[0, 0, 0, 0, 0, 2]].concat();
         long.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
         assert_eq!(undump(&long).err().as_deref(), Some("truncated chunk"));
     }

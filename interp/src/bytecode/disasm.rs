@@ -5,17 +5,18 @@ use super::op::{Instr, Op};
 use super::proto::{Const, Proto};
 use std::fmt::{self, Write};
 
-/// The listing of a function. Functions within it follow it, in the order in which they begin.
+/// The listing of a function: its code, in which `>` marks where jumps lead to, then its constants, upvalues and local variables. Functions within it
+/// follow it, in the order in which they begin, each named by its way: `F0.2` is the third function of the first one.
 pub fn disassemble(proto: &Proto) -> String {
     let mut out = String::new();
     // Writing into a string cannot fail.
-    let _ = list(proto, &mut out);
+    let _ = list(proto, "main", &mut out);
     out
 }
 
-fn list(proto: &Proto, out: &mut String) -> fmt::Result {
-    let kind = if proto.line_defined == 0 { "main" } else { "function" };
-    writeln!(out, "{kind} <{}:{},{}>", proto.source.escape_ascii(), proto.line_defined, proto.last_line_defined)?;
+fn list(proto: &Proto, name: &str, out: &mut String) -> fmt::Result {
+    let source = proto.source.strip_prefix(b"@").or(proto.source.strip_prefix(b"=")).unwrap_or(&proto.source);
+    writeln!(out, "{name} <{}:{},{}>", source.escape_ascii(), proto.line_defined, proto.last_line_defined)?;
     writeln!(
         out,
         "{}{} params, {} registers, {} upvalues, {} locals, {} constants, {} functions",
@@ -27,21 +28,33 @@ fn list(proto: &Proto, out: &mut String) -> fmt::Result {
         proto.consts.len(),
         proto.protos.len()
     )?;
-    let mut pc = 0;
-    while pc < proto.code.len() {
+    let mut is_target = vec![false; proto.code.len()];
+    for (pc, op) in instructions(proto) {
+        let target = op.and_then(|op| target(pc, op, Instr(proto.code[pc])));
+        // In code that is not sound it may be anywhere.
+        if let Some(known) = target.and_then(|target| is_target.get_mut(target)) {
+            *known = true;
+        }
+    }
+    for (pc, op) in instructions(proto) {
         let instr = Instr(proto.code[pc]);
         let line = proto.lines.get(pc).copied().unwrap_or(0);
-        let Some(op) = Op::decode(instr.0) else {
-            writeln!(out, "{pc:6} [{line}] ?{:08x}", instr.0)?;
-            pc += 1;
-            continue;
-        };
+        let mark = if is_target[pc] { '>' } else { ' ' };
         let start = out.len();
-        write!(out, "{pc:6} [{line}] {:<10}", op.name())?;
-        operands(proto, pc, op, instr, out)?;
+        match op {
+            Some(op) => {
+                write!(out, "{mark}{pc:5} [{line}] {:<10}", op.name())?;
+                operands(proto, pc, op, instr, out)?;
+            }
+            None => write!(out, "{mark}{pc:5} [{line}] ?{:08x}", instr.0)?,
+        }
         out.truncate(start + out[start..].trim_end().len());
         out.push('\n');
-        pc += 1 + (op.aux() != Aux::None) as usize;
+    }
+    for index in 0..proto.consts.len() {
+        write!(out, "  constant")?;
+        constant(proto, index, out)?;
+        out.push('\n');
     }
     for (index, upval) in proto.upvals.iter().enumerate() {
         let name = upval.name.as_deref().unwrap_or(b"?").escape_ascii();
@@ -52,11 +65,36 @@ fn list(proto: &Proto, out: &mut String) -> fmt::Result {
         let boxed = if local.boxed { " (boxed)" } else { "" };
         writeln!(out, "  local {} R{}{boxed}: {}..{}", local.name.escape_ascii(), local.register, local.start_pc, local.end_pc)?;
     }
-    for inner in &proto.protos {
+    let way = name.strip_prefix("function ").map_or("F".to_owned(), |way| format!("{way}."));
+    for (index, inner) in proto.protos.iter().enumerate() {
         out.push('\n');
-        list(inner, out)?;
+        list(inner, &format!("function {way}{index}"), out)?;
     }
     Ok(())
+}
+
+/// The places of the instructions, and what they are; `None` where there is none.
+fn instructions(proto: &Proto) -> impl Iterator<Item = (usize, Option<Op>)> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let pc = next;
+        let op = Op::decode(*proto.code.get(pc)?);
+        next += 1 + op.is_some_and(|op| op.aux() != Aux::None) as usize;
+        Some((pc, op))
+    })
+}
+
+/// Where an instruction may jump to.
+fn target(pc: usize, op: Op, instr: Instr) -> Option<usize> {
+    let distance = instr.bx() as usize;
+    match op.layout() {
+        Layout::ABx(_, Wide::ForwardPast) => Some(pc + 2 + distance),
+        Layout::ABx(_, Wide::Forward) => Some(pc + 1 + distance),
+        // A `Loop` may only poll; the jump follows.
+        Layout::ABx(_, Wide::Back) if distance > 0 => Some((pc + 1).wrapping_sub(distance)),
+        Layout::Jump => Some((pc as i64 + 1 + instr.get_sj() as i64) as usize),
+        _ => None,
+    }
 }
 
 fn operands(proto: &Proto, pc: usize, op: Op, instr: Instr, out: &mut String) -> fmt::Result {
@@ -74,12 +112,13 @@ fn operands(proto: &Proto, pc: usize, op: Op, instr: Instr, out: &mut String) ->
                 Wide::Signed => write!(out, " {}", instr.sbx())?,
                 Wide::Const => constant(proto, distance, out)?,
                 Wide::Proto => write!(out, " F{distance}")?,
-                Wide::ForwardPast => write!(out, " -> {}", pc + 2 + distance)?,
-                Wide::Forward => write!(out, " -> {}", pc + 1 + distance)?,
-                Wide::Back => write!(out, " -> {}", (pc + 1).wrapping_sub(distance))?,
+                Wide::ForwardPast | Wide::Forward | Wide::Back => {}
             }
         }
-        Layout::Jump => write!(out, " -> {}", pc as i64 + 1 + instr.get_sj() as i64)?,
+        Layout::Jump => {}
+    }
+    if let Some(target) = target(pc, op, instr) {
+        write!(out, " -> {}", target as i64)?;
     }
     match op.aux() {
         Aux::None => Ok(()),

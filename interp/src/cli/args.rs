@@ -4,8 +4,9 @@
 //! By hand, not by a crate (`lexopt` was looked at): those accept what this grammar refuses, such as `-vi` and `-e=x`, and the table `arg`
 //! wants the place of the script among all words, which they do not tell.
 //!
-//! Pure: imports nothing.
+//! Pure.
 
+use super::check::Inspection;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -34,6 +35,8 @@ pub struct Options {
     pub help: bool,
     pub gc_stats: bool,
     pub heap_limit: Option<usize>,
+    /// The files that follow are only looked at.
+    pub inspection: Option<Inspection>,
 }
 
 impl Options {
@@ -69,6 +72,14 @@ impl Options {
                 }
                 b"-help" => options.help = true,
                 b"-gc-stats" => options.gc_stats = true,
+                b"-check" | b"-disasm" => {
+                    options.inspection = Some(if option == b"-check" { Inspection::Check } else { Inspection::Disassemble });
+                    next += 1;
+                    if next == words.len() {
+                        return Err(quoted(b"", word, b" needs argument"));
+                    }
+                    break;
+                }
                 b"-heap-limit" => {
                     next += 1;
                     let limit = words.get(next).ok_or_else(|| quoted(b"", word, b" needs argument"))?;
@@ -84,6 +95,11 @@ impl Options {
         options.script = if next < words.len() { next } else { 0 };
         options.words = words;
         Ok(options)
+    }
+
+    /// The files that are only looked at, and how.
+    pub fn inspected(&self) -> Option<(Inspection, &[Vec<u8>])> {
+        self.inspection.map(|inspection| (inspection, &self.words[self.script..]))
     }
 
     /// Whether `-e` was given.
@@ -154,12 +170,22 @@ mod tests {
             ("-e -x", "'-e' needs argument"),
             ("-l", "'-l' needs argument"),
             ("--heap-limit", "'--heap-limit' needs argument"),
+            ("--check", "'--check' needs argument"),
+            ("--disasm", "'--disasm' needs argument"),
             ("--heap-limit 1T", "'1T' is not a size (such as 64M)"),
             ("--heap-limit=0", "'0' is not a size (such as 64M)"),
             ("--heap-limit=99999999999G", "'99999999999G' is not a size (such as 64M)"),
         ] {
             assert_eq!(parse(line).unwrap_err(), message);
         }
+    }
+
+    #[test]
+    fn all_words_behind_an_inspection_are_files() {
+        let o = parse("-v --check a - -x").unwrap();
+        assert_eq!(o.inspected(), Some((Inspection::Check, &[b"a".to_vec(), b"-".to_vec(), b"-x".to_vec()][..])));
+        assert_eq!(parse("--disasm a").unwrap().inspected(), Some((Inspection::Disassemble, &[b"a".to_vec()][..])));
+        assert_eq!(parse("a --check").unwrap().inspected(), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! * [`args`]: the command line; [`config`]: the settings of the heap
 //! * [`session`]: chunks are loaded and run, errors reported
+//! * [`check`]: programs are looked at, not run
+//! * [`excerpt`]: the line that an error is about; [`colour`], [`text`]: what a terminal can show
 //! * [`signals`], [`stats`]
 //!
 //! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries and two system calls for signals.
@@ -12,15 +14,18 @@
 //! May import everything of the crate.
 
 mod args;
+mod check;
+pub(crate) mod colour;
 mod config;
+pub(crate) mod excerpt;
 mod session;
 mod signals;
-mod stats;
+pub(crate) mod stats;
+pub(crate) mod text;
 
 pub use args::{Options, Step};
 pub use session::{Session, Status};
 
-use crate::repl;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
@@ -39,13 +44,18 @@ Available options are:
   -W        turn warnings on
   --        stop handling options
   -         stop handling options and execute stdin
+  --check file ...  compile the files (- is stdin), without running them
+  --disasm file ... list the bytecode of the files, sources or binary chunks
   --gc-stats        at exit, tell what the collector did
   --heap-limit size limit the heap to 'size' bytes (with K, M or G)
   --help            show this text
 ";
 
-/// Runs the command `neap`.
-pub fn main(words: impl IntoIterator<Item = OsString>) -> ! {
+/// Talks to the user until the user leaves.
+pub type Interact = fn(&mut Session);
+
+/// Runs the command `neap`. The loop that talks to a user is the caller's: who only runs scripts does not touch its code.
+pub fn main(words: impl IntoIterator<Item = OsString>, interact: Interact) -> ! {
     signals::default_pipe();
     let mut words = words.into_iter().peekable();
     let name = words.peek().filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| NAME.into()).into_vec();
@@ -60,6 +70,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ! {
     if options.help {
         print(&usage(&name));
         std::process::exit(0)
+    }
+    if let Some((inspection, files)) = options.inspected() {
+        let fine = check::inspect(inspection, files, &name);
+        std::process::exit((!fine).into())
     }
     let variable = if options.ignore_environment { None } else { std::env::var_os(config::VARIABLE) };
     let config = match config::config(&options, &variable.unwrap_or_default().to_string_lossy()) {
@@ -82,13 +96,13 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ! {
     if options.gc_stats {
         session.vm.at_exit = Some(|vm| write_error(stats::text(vm).as_bytes()));
     }
-    let status = run(&mut session, &options);
+    let status = run(&mut session, &options, interact);
     session.vm.close();
     session.vm.exit(status.is_err().into())
 }
 
 /// Does what the options ask for, up to the first error.
-fn run(session: &mut Session, options: &Options) -> Status {
+fn run(session: &mut Session, options: &Options, interact: Interact) -> Status {
     session.set_arguments(&options.words, options.script)?;
     if !options.ignore_environment {
         run_init(session)?;
@@ -105,11 +119,11 @@ fn run(session: &mut Session, options: &Options) -> Status {
         session.run_script(if options.script_is_stdin() { None } else { Some(path) })?;
     }
     if options.interactive {
-        repl::interact(session);
+        interact(session);
     } else if options.script == 0 && !options.executes() && !options.version {
         if std::io::stdin().is_terminal() {
             print_version();
-            repl::interact(session);
+            interact(session);
         } else {
             // As in the reference, how this ends is not told by the exit code.
             let _ = session.run_file(None);
@@ -147,7 +161,7 @@ fn print(text: &[u8]) {
     let _ = out.write_all(text).and_then(|()| out.flush());
 }
 
-fn write_error(text: &[u8]) {
+pub(crate) fn write_error(text: &[u8]) {
     // As above.
     let _ = std::io::stderr().write_all(text);
 }

@@ -4,6 +4,7 @@
 //!
 //! May import the machine, the libraries, `signals`.
 
+use super::excerpt::{self, Place};
 use super::signals::Interruptible;
 use crate::stdlib;
 use crate::value::{Gc, Str, Value};
@@ -53,22 +54,49 @@ impl Session {
 
     /// Runs a chunk given as text.
     pub fn run_text(&mut self, text: &[u8], name: &[u8]) -> Status {
-        let result = self.vm.load(text, name).and_then(|chunk| self.call(Value::closure(chunk), &[]));
-        self.report(result.map(drop))
+        match self.vm.load(text, name) {
+            Ok(chunk) => {
+                let result = self.call(Value::closure(chunk), &[]);
+                self.report(result.map(drop))
+            }
+            Err(throw) => {
+                let status = self.report(Err(throw));
+                super::write_error(excerpt::for_errors(|colour| excerpt::of_program(text, colour)).as_bytes());
+                status
+            }
+        }
     }
 
     /// Runs a file, or the standard input, without arguments.
     pub fn run_file(&mut self, path: Option<&[u8]>) -> Status {
-        let result = self.load_file(path).and_then(|chunk| self.call(chunk, &[]));
-        self.report(result.map(drop))
+        self.load_and_run(path, |_| Ok(Vec::new()))
     }
 
     /// Runs the script with its arguments, as the table `arg` has them now.
     pub fn run_script(&mut self, path: Option<&[u8]>) -> Status {
-        let result = self.load_file(path).and_then(|chunk| {
-            let arguments = self.script_arguments()?;
+        self.load_and_run(path, Session::script_arguments)
+    }
+
+    fn load_and_run(&mut self, path: Option<&[u8]>, arguments: impl FnOnce(&mut Session) -> Result<Vec<Value>, Throw>) -> Status {
+        let chunk = match stdlib::load::load_file(&mut self.vm, path, b"bt", None) {
+            Ok(chunk) => Value::closure(chunk),
+            Err(throw) => {
+                let status = self.report(Err(throw));
+                // What is no program is read once more, for the place.
+                let show = |colour| {
+                    path.and_then(excerpt::file_text).map_or_else(String::new, |text| excerpt::of_program(&text, colour))
+                };
+                super::write_error(excerpt::for_errors(show).as_bytes());
+                return status;
+            }
+        };
+        let mark = self.vm.mark();
+        // To find the arguments may call a function.
+        let result = self.vm.push(chunk).and_then(|()| arguments(self)).and_then(|arguments| {
+            let chunk = self.vm.at(mark);
             self.call(chunk, &arguments)
         });
+        self.vm.pop_to(mark);
         self.report(result.map(drop))
     }
 
@@ -105,22 +133,32 @@ impl Session {
         self.vm.set_index(Value::table(globals), Value::str(name), value)
     }
 
-    fn load_file(&mut self, path: Option<&[u8]>) -> Result<Value, Throw> {
-        stdlib::load::load_file(&mut self.vm, path, b"bt", None).map(Value::closure)
-    }
-
     /// Calls a function so that errors get a traceback and Ctrl-C becomes an error. The results are valid until the next safepoint.
     pub fn call(&mut self, f: Value, args: &[Value]) -> Result<Vec<Value>, Throw> {
+        self.interruptible(|vm| vm.call_with_handler(f, args, message_handler))
+    }
+
+    /// Does something that may run chunks; Ctrl-C becomes an error in them.
+    pub fn interruptible<T>(&mut self, work: impl FnOnce(&mut Vm) -> T) -> T {
         let word = self.vm.heap.poll_word().clone();
         let _interruptible = Interruptible::begin(&word);
-        self.vm.call_with_handler(f, args, message_handler)
+        work(&mut self.vm)
     }
 
     /// Writes the message of an error, if it is one.
     pub fn report(&mut self, result: Result<(), Throw>) -> Status {
+        self.report_with(result, Place::text)
+    }
+
+    /// The same; `text` gives the text of the chunk that an error was raised in, for people to see the line.
+    pub fn report_with(&mut self, result: Result<(), Throw>, text: impl FnOnce(&Place) -> Option<Vec<u8>>) -> Status {
         let Err(throw) = result else { return Ok(()) };
         let message = self.message_of(throw);
         super::complain(self.name.as_deref(), &message);
+        if let Some(place) = excerpt::take() {
+            let show = |colour| text(&place).map_or_else(String::new, |text| excerpt::of_line(&text, place.line, colour));
+            super::write_error(excerpt::for_errors(show).as_bytes());
+        }
         Err(Reported(()))
     }
 
@@ -150,6 +188,7 @@ fn open_libraries(vm: &mut Vm, ignore_environment: bool) -> Result<(), Throw> {
 
 /// Turns an error value into the message that is reported: the text with a traceback, or what `__tostring` makes of it.
 fn message_handler(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    excerpt::forget();
     let error = vm.arg(args, 0);
     let message: Gc<Str> = match vm.coerce_to_str(error)? {
         Some(text) => text,
@@ -165,6 +204,7 @@ fn message_handler(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             vm.intern(format!("(error object is a {kind} value)").as_bytes())?
         }
     };
+    excerpt::note(vm, message.bytes());
     let thread = vm.current_thread();
     let text = vm.traceback(thread, Some(message.bytes()), 1);
     vm.ret_str(&text)

@@ -88,8 +88,14 @@ impl Emitter<'_, '_> {
                 self.numeric_for(first, values, body, do_line, stmt.line)?;
                 self.set_label(exit)?;
             }
-            StmtKind::GenericFor { first, count, values, body, exit, do_line } => {
-                self.generic_for(first, count as usize, values, body, exit, do_line, stmt.line)?;
+            StmtKind::GenericFor { first, count, values, body, exit, do_line, end_line } => {
+                let scope = self.open_scope();
+                // A break closes nothing by itself: it leads to the loop's own `Close`.
+                self.labels[exit.0 as usize].level = (self.free + 4) as u8;
+                self.generic_for(first, count as usize, values, body, do_line, stmt.line)?;
+                self.set_label(exit)?;
+                self.line = end_line;
+                self.close_scope(scope, false);
             }
             StmtKind::Return(values) => self.return_values(values, stmt.line)?,
             StmtKind::Goto(index) => self.goto(index, stmt.line)?,
@@ -315,24 +321,11 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn generic_for(
-        &mut self,
-        first: LocalId,
-        count: usize,
-        values: List,
-        body: List,
-        exit: LabelId,
-        do_line: u32,
-        line: u32,
-    ) -> Fallible<()> {
-        let scope = self.open_scope();
+    fn generic_for(&mut self, first: LocalId, count: usize, values: List, body: List, do_line: u32, line: u32) -> Fallible<()> {
         let base = self.free as u8;
         self.adjusted(values, 4)?;
         self.activate(first, 4);
         self.to_close.push(base + 3);
-        // A break closes nothing by itself: it leads to the loop's own `Close`.
-        self.labels[exit.0 as usize].level = base + 4;
         self.check_registers(count.max(ITERATOR_CALL))?;
         self.line = do_line;
         let prepare = self.pc();
@@ -363,8 +356,6 @@ impl Emitter<'_, '_> {
             self.abc(Op::TForCall, base, 0, count as u8);
             self.abx(Op::TForLoop, base, distance + 2);
         }
-        self.set_label(exit)?;
-        self.close_scope(scope, false);
         Ok(())
     }
 

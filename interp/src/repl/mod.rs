@@ -1,17 +1,35 @@
 //! The loop that reads, runs and prints. Where its lines come from is a matter of [`Lines`], so that tests and pipes can drive it as a terminal does.
 //!
-//! * **I1** Whatever is typed, the loop goes on; only the end of the input ends it.
-//! * **I2** A line is tried as an expression first, then as a statement; a statement that ends too early asks for more lines. The parser decides it.
+//! * [`terminal`]: a line editor, with [`highlight`], [`complete`]; [`plain`]: lines as they come
+//! * [`pretty`], [`layout`]: how values are shown on a screen
+//! * [`commands`]: what is typed to the REPL itself; [`inputs`]: what has been typed
 //!
-//! May import `cli` (the session), `compile`, the machine.
+//! * **I1** Whatever is typed, the loop goes on; only the end of the input, or a command, ends it.
+//! * **I2** A line is tried as an expression first, then as a statement; a statement that ends too early asks for more lines. The parser decides it.
+//! * **I3** Without a screen all is as in the reference's `lua -i`: prompts, `print` for results, messages. (`_` is set, and commands are there, all
+//!   the same.)
+//!
+//! May import `cli` (the session), `compile`, `syntax`, the machine.
 
+mod commands;
+mod complete;
+mod highlight;
+mod inputs;
+mod layout;
 mod plain;
+mod pretty;
 mod terminal;
 
 pub use plain::PlainLines;
+pub use pretty::Screen;
 
-use crate::cli::{Session, complain};
+use crate::cli::{Session, colour, complain, excerpt, write_error};
+use crate::compile::compile;
+use crate::syntax::{Class, SyntaxError, spans};
 use crate::value::Value;
+use commands::Next;
+use inputs::Inputs;
+use std::cell::{RefCell, RefMut};
 use std::io::IsTerminal;
 
 /// What came instead of a prompt's answer, or the answer.
@@ -27,41 +45,79 @@ pub enum Input {
 pub trait Lines {
     /// Shows a prompt and reads a line, without its newline.
     fn read(&mut self, prompt: &[u8]) -> Input;
-    /// Keeps an input, which may be of several lines, for later sessions.
+    /// Keeps an input for later sessions.
     fn remember(&mut self, input: &[u8]);
+    /// Whether each line read is an input as a whole, which may then be of several lines.
+    fn gives_whole_inputs(&self) -> bool {
+        false
+    }
+    /// The screen on which results are read, if it is one.
+    fn screen(&mut self) -> Option<Screen> {
+        None
+    }
 }
+
+/// The session, which the loop shares with the line editor: one has it at a time.
+pub type Shared<'s> = RefCell<&'s mut Session>;
 
 /// Talks to the user: on a terminal with line editing and history, else with what the standard input gives.
 pub fn interact(session: &mut Session) {
     let output = std::io::stdout();
-    if std::io::stdin().is_terminal() && output.is_terminal() {
-        match terminal::TerminalLines::new() {
-            Ok(mut lines) => return run(session, &mut lines),
+    let shared = RefCell::new(session);
+    if std::io::stdin().is_terminal() && output.is_terminal() && !colour::is_dumb() {
+        match terminal::TerminalLines::new(&shared) {
+            Ok(mut lines) => return converse(&shared, &mut lines),
             Err(error) => complain(None, format!("no line editing: {error}").as_bytes()),
         }
     }
-    let input = session.vm.lib.files.input_lines();
-    run(session, &mut PlainLines::new(input, output));
+    let screen = output.is_terminal().then(|| Screen { columns: Screen::COLUMNS, colour: colour::wanted(&output) });
+    let input = shared.borrow().vm.lib.files.input_lines();
+    converse(&shared, &mut PlainLines::new(input, output, screen));
 }
 
 /// The loop, until the lines end.
 pub fn run(session: &mut Session, lines: &mut dyn Lines) {
+    converse(&RefCell::new(session), lines);
+}
+
+fn converse(session: &Shared, lines: &mut dyn Lines) {
     // Nobody needs to be told which program they talk to.
-    let name = session.set_name(None);
+    let name = session.borrow_mut().set_name(None);
+    let mut conversation = Conversation { session, lines, inputs: Inputs::default() };
+    if conversation.lines.screen().is_some() {
+        conversation.print(b"Type .help for help.\n");
+    }
     loop {
-        match read_chunk(session, lines) {
-            Chunk::Ready(text) => evaluate(session, &text),
+        match conversation.read() {
+            Chunk::Program { typed, code } => conversation.evaluate(&typed, &code),
+            Chunk::Command(text) => match commands::run(&mut conversation, &text) {
+                Next::GoOn => {}
+                Next::Quit => break,
+            },
             Chunk::Cancelled => {}
-            Chunk::End => break,
+            Chunk::End => {
+                conversation.print(b"\n");
+                break;
+            }
         }
     }
-    session.vm.lib.files.print(b"\n");
-    session.set_name(name);
+    session.borrow_mut().set_name(name);
+}
+
+/// The state of the loop.
+struct Conversation<'r, 's> {
+    session: &'r Shared<'s>,
+    lines: &'r mut dyn Lines,
+    inputs: Inputs,
 }
 
 enum Chunk {
-    /// A text that compiles, or never will.
-    Ready(Vec<u8>),
+    /// What was typed, and the text for the compiler: it compiles, or never will.
+    Program {
+        typed: Vec<u8>,
+        code: Vec<u8>,
+    },
+    Command(Vec<u8>),
     Cancelled,
     End,
 }
@@ -69,71 +125,145 @@ enum Chunk {
 /// The name of what is typed.
 const CHUNK_NAME: &[u8] = b"=stdin";
 
-fn read_chunk(session: &mut Session, lines: &mut dyn Lines) -> Chunk {
-    let mut text = match read_line(session, lines, "_PROMPT", b"> ") {
-        Input::Line(line) => line,
-        Input::Cancelled => return Chunk::Cancelled,
-        Input::End => return Chunk::End,
-    };
-    let expression = match text.strip_prefix(b"=") {
-        Some(rest) => [b"return ", rest].concat(),
-        None => [b"return ", &text[..], b";"].concat(),
-    };
-    if crate::compile::compile(&expression, CHUNK_NAME).is_ok() {
-        lines.remember(&text);
-        return Chunk::Ready(expression);
+fn problem(code: &[u8]) -> Option<SyntaxError> {
+    compile(code, CHUNK_NAME).err()
+}
+
+/// The text for the compiler (I2).
+fn program(typed: &[u8]) -> Vec<u8> {
+    if let Some(rest) = typed.strip_prefix(b"=") {
+        return [b"return ", rest].concat();
     }
-    if text.starts_with(b"=") {
-        text = expression;
-    }
-    while crate::compile::compile(&text, CHUNK_NAME).is_err_and(|error| error.incomplete) {
-        match read_line(session, lines, "_PROMPT2", b">> ") {
-            Input::Line(line) => {
-                text.push(b'\n');
-                text.extend_from_slice(&line);
-            }
-            Input::Cancelled => return Chunk::Cancelled,
-            // Now it is an error.
-            Input::End => break,
+    let expression = [b"return ", typed, b";"].concat();
+    if problem(&expression).is_none() { expression } else { typed.to_vec() }
+}
+
+/// Whether an input in an editor is to go on: as an expression or as a statement it ends too early. Not for a string in quotes, which ends with its line.
+fn needs_more(typed: &[u8]) -> bool {
+    let typed = &typed[commands::program_at(typed)..];
+    let is_incomplete = |code: &[u8]| problem(code).is_some_and(|problem| problem.incomplete);
+    let in_quotes = || {
+        let last = spans(typed).last();
+        last.is_some_and(|last| last.open && last.class == Class::Str && typed[last.start] != b'[')
+    };
+    match typed.strip_prefix(b"=") {
+        _ if typed.trim_ascii().is_empty() => false,
+        Some(rest) => is_incomplete(&[b"return ", rest].concat()) && !in_quotes(),
+        None => {
+            problem(&program(typed)).is_some()
+                && (is_incomplete(typed) || is_incomplete(&[b"return ", typed].concat()))
+                && !in_quotes()
         }
     }
-    lines.remember(&text);
-    Chunk::Ready(text)
 }
 
-/// Reads a line with a prompt that a global variable may set.
-fn read_line(session: &mut Session, lines: &mut dyn Lines, variable: &str, default: &[u8]) -> Input {
-    let vm = &mut session.vm;
-    let globals = vm.globals();
-    let prompt = vm.get_field(globals, variable).and_then(|value| match value.is_nil() {
-        true => Ok(default.to_vec()),
-        false => vm.tostring(value).map(|text| text.bytes().to_vec()),
-    });
-    let prompt = prompt.unwrap_or_else(|throw| {
-        // I1: a prompt that can't be made is no reason to leave.
-        drop(session.report(Err(throw)));
-        default.to_vec()
-    });
-    // What a chunk has written comes before the prompt.
-    session.vm.lib.files.flush_all();
-    lines.read(&prompt)
-}
+impl Conversation<'_, '_> {
+    /// The session, for as long as nobody reads a line.
+    fn session(&self) -> RefMut<'_, Session> {
+        RefMut::map(self.session.borrow_mut(), |session| *session)
+    }
 
-/// Runs a chunk and prints its results.
-fn evaluate(session: &mut Session, text: &[u8]) {
-    let loaded = session.vm.load(text, CHUNK_NAME);
-    match loaded.and_then(|chunk| session.call(Value::closure(chunk), &[])) {
-        Ok(results) if results.is_empty() => {}
-        Ok(results) => print(session, &results),
-        Err(throw) => drop(session.report(Err(throw))),
+    /// Prints a text of the REPL's own.
+    fn print(&self, text: &[u8]) {
+        self.session().vm.lib.files.print(text);
+    }
+
+    fn read(&mut self) -> Chunk {
+        let mut typed = match self.read_line("_PROMPT", b"> ") {
+            Input::Line(line) => line,
+            Input::Cancelled => return Chunk::Cancelled,
+            Input::End => return Chunk::End,
+        };
+        let head = commands::program_at(&typed);
+        let mut code = program(&typed[head..]);
+        // An editor has asked for more itself.
+        let is_whole = self.lines.gives_whole_inputs();
+        while !is_whole && problem(&code).is_some_and(|problem| problem.incomplete) {
+            match self.read_line("_PROMPT2", b">> ") {
+                Input::Line(line) => {
+                    for text in [&mut typed, &mut code] {
+                        text.push(b'\n');
+                        text.extend_from_slice(&line);
+                    }
+                }
+                Input::Cancelled => return Chunk::Cancelled,
+                // Now it is an error.
+                Input::End => break,
+            }
+        }
+        self.lines.remember(&typed);
+        if commands::is_command(&typed) { Chunk::Command(typed) } else { Chunk::Program { typed, code } }
+    }
+
+    /// Reads a line with a prompt that a global variable may set.
+    fn read_line(&mut self, variable: &str, default: &[u8]) -> Input {
+        let prompt = self.prompt(variable).unwrap_or_else(|| default.to_vec());
+        // What a chunk has written comes before the prompt, and an editor draws that at the start of a line.
+        if self.lines.screen().is_some() {
+            self.session().vm.lib.files.end_line();
+        }
+        self.session().vm.lib.files.flush_all();
+        self.lines.read(&prompt)
+    }
+
+    fn prompt(&self, variable: &str) -> Option<Vec<u8>> {
+        self.session().interruptible(|vm| {
+            let globals = vm.globals();
+            let mark = vm.mark();
+            let prompt = vm.get_field(globals, variable).ok().filter(|prompt| !prompt.is_nil())?;
+            vm.push(prompt).ok()?;
+            let told = pretty::told_text(vm, mark);
+            vm.pop_to(mark);
+            // I1: a prompt that can't be made is no reason to leave.
+            told.inspect_err(|message| complain(None, message)).ok()
+        })
+    }
+
+    /// Runs a chunk and prints its results. An error is told.
+    fn evaluate(&mut self, typed: &[u8], code: &[u8]) {
+        let screen = self.lines.screen();
+        let mut session = RefMut::map(self.session.borrow_mut(), |session| *session);
+        let chunk = match session.vm.load(code, CHUNK_NAME) {
+            Ok(chunk) => chunk,
+            Err(throw) => {
+                // Reported it is.
+                let _ = session.report(Err(throw));
+                write_error(excerpt::for_errors(|colour| excerpt::of_program(code, colour)).as_bytes());
+                return;
+            }
+        };
+        self.inputs.add(typed, excerpt::ChunkId::of(chunk));
+        let result = session.call(Value::closure(chunk), &[]).and_then(|results| {
+            // The results are held by the stack from here on.
+            let mark = session.vm.mark();
+            session.vm.reserve(results.len())?;
+            results.iter().try_for_each(|&value| session.vm.push(value))?;
+            if let Some(&first) = results.first() {
+                let globals = session.vm.globals();
+                session.vm.set_field(globals, "_", first)?;
+                print(&mut session, mark, screen);
+            }
+            session.vm.pop_to(mark);
+            Ok(())
+        });
+        // Reported it is.
+        let _ = session.report_with(result, |place| self.inputs.text(place));
     }
 }
 
-/// Prints by the global `print`, whatever that is.
-fn print(session: &mut Session, values: &[Value]) {
+/// Prints the values on the stack from a place on: as a screen shows them best, or by the global `print`, whatever that is.
+fn print(session: &mut Session, first: usize, screen: Option<Screen>) {
+    if let Some(screen) = screen {
+        session.vm.lib.files.end_line();
+        let mut text = session.interruptible(|vm| pretty::show(vm, first, &pretty::Limits::SCREEN, screen));
+        text.push('\n');
+        session.vm.lib.files.print(text.as_bytes());
+        return;
+    }
     let vm = &mut session.vm;
     let globals = vm.globals();
-    let result = vm.get_field(globals, "print").and_then(|print| vm.call_protected(print, values));
+    let values: Vec<Value> = (first..vm.mark()).map(|place| vm.at(place)).collect();
+    let result = vm.get_field(globals, "print").and_then(|print| vm.call_protected(print, &values));
     if let Err(throw) = result {
         let message = session.message_of(throw);
         complain(None, &[b"error calling 'print' (", &message[..], b")"].concat());

@@ -1,16 +1,17 @@
 //! Lines from a pipe or a file, or from a terminal that can do nothing more.
 
-use super::{Input, Lines};
+use super::{Input, Lines, Screen};
 use std::io::Write;
 
 pub struct PlainLines<I, W> {
     input: I,
     output: W,
+    screen: Option<Screen>,
 }
 
 impl<I: Iterator<Item = Vec<u8>>, W: Write> PlainLines<I, W> {
-    pub fn new(input: I, output: W) -> Self {
-        PlainLines { input, output }
+    pub fn new(input: I, output: W, screen: Option<Screen>) -> Self {
+        PlainLines { input, output, screen }
     }
 }
 
@@ -22,4 +23,8 @@ impl<I: Iterator<Item = Vec<u8>>, W: Write> Lines for PlainLines<I, W> {
     }
 
     fn remember(&mut self, _input: &[u8]) {}
+
+    fn screen(&mut self) -> Option<Screen> {
+        self.screen
+    }
 }

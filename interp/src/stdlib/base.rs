@@ -81,7 +81,8 @@ fn assert(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn error(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let value = vm.arg(args, 0);
-    let level = vm.opt_int(args, 1, 1)?;
+    // A C int in the reference.
+    let level = vm.opt_int(args, 1, 1)? as i32;
     if let Some(message) = value.as_str()
         && let Ok(level @ 1..) = usize::try_from(level)
     {

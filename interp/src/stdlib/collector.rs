@@ -29,7 +29,7 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         return vm.ret1(Value::NIL);
     }
     let result = match option {
-        "count" => Value::float(vm.heap.used_bytes() as f64 / 1024.0),
+        "count" => Value::float(vm.heap.allocated_bytes() as f64 / 1024.0),
         "step" => {
             // The unit is 1 KiB of allocation; 0 asks for a basic step.
             const BASIC_STEP: usize = 16 * 1024;

@@ -261,30 +261,19 @@ fn getregistry(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     vm.ret1(Value::table(registry))
 }
 
-/// A userdata has one user value.
+/// No userdata has user values.
 fn getuservalue(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let n = vm.opt_int(args, 1, 1)?;
-    match vm.arg(args, 0).as_userdata() {
-        Some(userdata) if n == 1 => {
-            vm.push(userdata.user_value())?;
-            vm.push(Value::TRUE)?;
-            Ok(2)
-        }
-        _ => vm.ret1(Value::NIL),
-    }
+    vm.opt_int(args, 1, 1)?;
+    vm.ret1(Value::NIL)
 }
 
 fn setuservalue(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let n = vm.opt_int(args, 2, 1)?;
-    let Some(userdata) = vm.arg(args, 0).as_userdata() else { return Err(vm.arg_type_error(args, 0, "userdata")) };
-    let value = vm.check_any(args, 1)?;
-    if n != 1 {
-        return vm.ret1(Value::NIL);
+    vm.opt_int(args, 2, 1)?;
+    if vm.arg(args, 0).as_userdata().is_none() {
+        return Err(vm.arg_type_error(args, 0, "userdata"));
     }
-    match userdata.set_user_value(&mut vm.heap, value) {
-        Ok(()) => vm.ret1(Value::userdata(userdata)),
-        Err(_) => Err(vm.memory_error()),
-    }
+    vm.check_any(args, 1)?;
+    vm.ret1(Value::NIL)
 }
 
 fn sethook(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

@@ -38,11 +38,6 @@ impl Fault {
     }
 }
 
-/// Makes room for `more` bytes, or reports that there is none.
-pub fn reserve(out: &mut Vec<u8>, more: usize) -> Result<(), Fault> {
-    out.try_reserve(more).map_err(|_| Fault::Memory)
-}
-
 #[cfg(test)]
 impl Fault {
     /// The message, for comparisons in tests.

@@ -23,6 +23,9 @@ pub enum Buffering {
     Full(usize),
 }
 
+/// Takes the bytes that are read.
+pub type Put<'p> = &'p mut dyn FnMut(&[u8]) -> io::Result<()>;
+
 /// A file, a standard stream, or one end of a pipe.
 pub struct Stream {
     file: File,
@@ -36,12 +39,14 @@ pub struct Stream {
     /// Bytes not yet written.
     output: Vec<u8>,
     buffering: Buffering,
+    /// What was written last does not end a line.
+    within_line: bool,
 }
 
 impl Stream {
     pub fn new(file: File, writable: bool) -> Stream {
         let buffering = if file.is_terminal() { Buffering::Line } else { Buffering::Full(BUFFER) };
-        Stream { file, writable, child: None, input: Vec::new(), taken: 0, output: Vec::new(), buffering }
+        Stream { file, writable, child: None, input: Vec::new(), taken: 0, output: Vec::new(), buffering, within_line: false }
     }
 
     /// One end of a pipe, whose other end is a process's.
@@ -76,6 +81,7 @@ impl Stream {
             return Err(rustix::io::Errno::BADF.into());
         }
         self.unread()?;
+        self.within_line = bytes.last().map_or(self.within_line, |&last| last != b'\n');
         let (limit, line) = match self.buffering {
             Buffering::No => (0, false),
             Buffering::Line => (BUFFER, true),
@@ -89,6 +95,11 @@ impl Stream {
         }
         self.output.extend_from_slice(bytes);
         if line && bytes.contains(&b'\n') { self.flush() } else { Ok(()) }
+    }
+
+    /// Whether a line has been begun, and not ended, by what was written.
+    pub fn is_within_line(&self) -> bool {
+        self.within_line
     }
 
     pub fn flush(&mut self) -> io::Result<()> {
@@ -136,41 +147,36 @@ impl Stream {
         Ok(!self.fill()?)
     }
 
-    /// A line, at most `limit` bytes of it; `None` at the end of the file.
-    pub fn read_line(&mut self, keep_newline: bool, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    /// Hands over a line, piece by piece; `false` at the end of the file.
+    pub fn read_line(&mut self, keep_newline: bool, put: Put) -> io::Result<bool> {
         if !self.fill()? {
-            return Ok(None);
+            return Ok(false);
         }
-        let mut line = Vec::new();
         while self.fill()? {
             let ahead = &self.input[self.taken..];
             let newline = memchr::memchr(b'\n', ahead);
             let taken = newline.map_or(ahead.len(), |place| place + 1);
             let kept = if newline.is_some() && !keep_newline { taken - 1 } else { taken };
-            take(&mut line, &ahead[..kept], limit)?;
+            put(&ahead[..kept])?;
             self.taken += taken;
             if newline.is_some() {
                 break;
             }
         }
-        Ok(Some(line))
+        Ok(true)
     }
 
-    /// Up to `count` bytes; `None` if there is none at all.
-    pub fn read_bytes(&mut self, count: usize, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        let mut bytes = Vec::new();
-        while bytes.len() < count && self.fill()? {
+    /// Hands over up to `count` bytes, piece by piece; `false` if there is none at all.
+    pub fn read_bytes(&mut self, count: usize, put: Put) -> io::Result<bool> {
+        let mut done = 0;
+        while done < count && self.fill()? {
             let ahead = &self.input[self.taken..];
-            let taken = ahead.len().min(count - bytes.len());
-            take(&mut bytes, &ahead[..taken], limit)?;
+            let taken = ahead.len().min(count - done);
+            put(&ahead[..taken])?;
             self.taken += taken;
+            done += taken;
         }
-        Ok(if bytes.is_empty() { None } else { Some(bytes) })
-    }
-
-    /// All the rest.
-    pub fn read_all(&mut self, limit: usize) -> io::Result<Vec<u8>> {
-        Ok(self.read_bytes(usize::MAX, limit)?.unwrap_or_default())
+        Ok(done > 0)
     }
 
     /// The longest text that could begin a numeral; empty if it is too long for one.
@@ -255,14 +261,6 @@ impl Drop for Stream {
     }
 }
 
-fn take(out: &mut Vec<u8>, bytes: &[u8], limit: usize) -> io::Result<()> {
-    if out.len() + bytes.len() > limit || out.try_reserve(bytes.len()).is_err() {
-        return Err(ErrorKind::OutOfMemory.into());
-    }
-    out.extend_from_slice(bytes);
-    Ok(())
-}
-
 /// The message of an error of the system, without the number that Rust adds, and the number.
 pub fn error_text(error: &io::Error) -> (Vec<u8>, i64) {
     let code = error.raw_os_error().unwrap_or(0);
@@ -282,7 +280,21 @@ pub fn is_mode(mode: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const LIMIT: usize = 1 << 30;
+    /// What a reading function hands over, if it finds something.
+    fn got(read: impl FnOnce(Put) -> io::Result<bool>) -> io::Result<Option<Vec<u8>>> {
+        let mut got = Vec::new();
+        let found = read(&mut |bytes| {
+            got.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(found.then_some(got))
+    }
+    fn line(stream: &mut Stream, keep_newline: bool) -> Option<Vec<u8>> {
+        got(|put| stream.read_line(keep_newline, put)).expect("a line")
+    }
+    fn bytes(stream: &mut Stream, count: usize) -> Option<Vec<u8>> {
+        got(|put| stream.read_bytes(count, put)).expect("bytes")
+    }
 
     /// A file in the temporary folder that is removed at the end.
     struct Scratch(std::path::PathBuf);
@@ -310,17 +322,17 @@ mod tests {
     fn lines_bytes_and_the_rest() {
         let scratch = Scratch::new("lines", b"one\ntwo\n\nlast");
         let mut stream = scratch.open("r");
-        assert_eq!(stream.read_line(false, LIMIT).expect("a line").as_deref(), Some(&b"one"[..]));
-        assert_eq!(stream.read_line(true, LIMIT).expect("a line").as_deref(), Some(&b"two\n"[..]));
-        assert_eq!(stream.read_line(false, LIMIT).expect("a line").as_deref(), Some(&b""[..]));
-        assert_eq!(stream.read_bytes(2, LIMIT).expect("bytes").as_deref(), Some(&b"la"[..]));
+        assert_eq!(line(&mut stream, false).as_deref(), Some(&b"one"[..]));
+        assert_eq!(line(&mut stream, true).as_deref(), Some(&b"two\n"[..]));
+        assert_eq!(line(&mut stream, false).as_deref(), Some(&b""[..]));
+        assert_eq!(bytes(&mut stream, 2).as_deref(), Some(&b"la"[..]));
         assert!(!stream.at_end().expect("an answer"));
-        assert_eq!(stream.read_all(LIMIT).expect("the rest"), b"st");
+        assert_eq!(bytes(&mut stream, usize::MAX).as_deref(), Some(&b"st"[..]));
         assert!(stream.at_end().expect("an answer"));
-        assert_eq!(stream.read_line(false, LIMIT).expect("nothing"), None);
-        assert_eq!(stream.read_bytes(usize::MAX, LIMIT).expect("nothing"), None);
+        assert_eq!(line(&mut stream, false), None);
+        assert_eq!(bytes(&mut stream, usize::MAX), None);
         assert_eq!(stream.seek(SeekFrom::Start(0)).expect("a place"), 0);
-        assert!(stream.read_all(5).is_err());
+        assert!(stream.read_bytes(usize::MAX, &mut |_| Err(ErrorKind::OutOfMemory.into())).is_err());
     }
 
     #[test]
@@ -328,9 +340,9 @@ mod tests {
         let long = vec![b'x'; 3 * BUFFER + 7];
         let scratch = Scratch::new("long", &[&long[..], b"\n", &long[..]].concat());
         let mut stream = scratch.open("rb");
-        assert_eq!(stream.read_line(false, LIMIT).expect("a line"), Some(long.clone()));
+        assert_eq!(line(&mut stream, false), Some(long.clone()));
         assert_eq!(stream.seek(SeekFrom::Current(0)).expect("a place"), long.len() as u64 + 1);
-        assert_eq!(stream.read_line(false, LIMIT).expect("a line"), Some(long));
+        assert_eq!(line(&mut stream, false), Some(long));
     }
 
     #[test]
@@ -340,11 +352,11 @@ mod tests {
         for expected in ["12", "-0x1F.8p+2", ".5e3", ""] {
             assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
         }
-        assert_eq!(stream.read_bytes(1, LIMIT).expect("a byte").as_deref(), Some(&b"z"[..]));
+        assert_eq!(bytes(&mut stream, 1).as_deref(), Some(&b"z"[..]));
         for expected in ["0x", ""] {
             assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
         }
-        stream.read_bytes(1, LIMIT).expect("the g");
+        bytes(&mut stream, 1);
         for expected in ["1e+", "+", "-3"] {
             assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
         }
@@ -356,9 +368,9 @@ mod tests {
     fn reading_and_writing_take_turns() {
         let scratch = Scratch::new("turns", b"0123456789");
         let mut stream = scratch.open("r+");
-        assert_eq!(stream.read_bytes(2, LIMIT).expect("bytes").as_deref(), Some(&b"01"[..]));
+        assert_eq!(bytes(&mut stream, 2).as_deref(), Some(&b"01"[..]));
         stream.write(b"ab").expect("written");
-        assert_eq!(stream.read_bytes(2, LIMIT).expect("bytes").as_deref(), Some(&b"45"[..]));
+        assert_eq!(bytes(&mut stream, 2).as_deref(), Some(&b"45"[..]));
         assert_eq!(stream.seek(SeekFrom::Current(0)).expect("a place"), 6);
         stream.write(b"c").expect("written");
         assert_eq!(stream.close().expect("closed"), None);
@@ -399,7 +411,7 @@ mod tests {
         }
         // Reading what is open for writing only is an error of the system.
         let scratch = Scratch::new("write-only", b"x");
-        assert!(scratch.open("a").read_all(LIMIT).is_err());
+        assert!(got(|put| scratch.open("a").read_bytes(1, put)).is_err());
         // So is the other way round, though nothing has gone out yet.
         assert_eq!(error_text(&scratch.open("r").write(b"x").expect_err("an error")).1, 9);
     }

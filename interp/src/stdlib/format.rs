@@ -201,6 +201,11 @@ impl Layout {
         self.string(out, &[byte]);
     }
 
+    /// How much of a string `%s` keeps, if it needs no padding.
+    pub fn unpadded(&self, length: usize) -> Option<usize> {
+        Some(self.precision.map_or(length, |precision| precision.min(length))).filter(|&kept| kept >= self.width)
+    }
+
     /// `%s`, with modifiers
     pub fn string(&self, out: &mut Vec<u8>, text: &[u8]) {
         let start = out.len();
@@ -368,21 +373,20 @@ pub fn push_general(out: &mut Vec<u8>, value: f64) {
     Layout { precision: Some(14), ..Layout::default() }.float(out, b'g', value);
 }
 
-/// `%q` of a string.
-pub fn quote_string(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    for (i, &byte) in text.iter().enumerate() {
+/// `%q` of a piece of a string, without the quotes around; `next` is the byte behind it.
+pub fn quote_piece(out: &mut Vec<u8>, piece: &[u8], next: Option<u8>) {
+    for (i, &byte) in piece.iter().enumerate() {
         match byte {
             b'"' | b'\\' | b'\n' => out.extend_from_slice(&[b'\\', byte]),
             _ if byte.is_ascii_control() => {
                 // Three digits where a digit follows, which would be read as part of the escape.
-                let width = if text.get(i + 1).is_some_and(u8::is_ascii_digit) { 3 } else { 0 };
+                let next = piece.get(i + 1).copied().or(next);
+                let width = if next.is_some_and(|next| next.is_ascii_digit()) { 3 } else { 0 };
                 write!(out, "\\{byte:0width$}").expect("a Vec takes every write");
             }
             _ => out.push(byte),
         }
     }
-    out.push(b'"');
 }
 
 /// `%q` of an integer: a numeral that is read back as this integer.
@@ -555,8 +559,11 @@ mod tests {
     #[test]
     fn quoting() {
         let mut out = Vec::new();
-        quote_string(&mut out, b"a\"\\\n\r\x001\x7f\xff\0");
-        assert_eq!(out, b"\"a\\\"\\\\\\\n\\13\\0001\\127\xff\\0\"");
+        quote_piece(&mut out, b"a\"\\\n\r\x001\x7f\xff\0", None);
+        assert_eq!(out, b"a\\\"\\\\\\\n\\13\\0001\\127\xff\\0");
+        let mut out = Vec::new();
+        quote_piece(&mut out, b"\0", Some(b'7'));
+        assert_eq!(out, b"\\000");
         let mut out = Vec::new();
         quote_integer(&mut out, i64::MIN);
         quote_float(&mut out, 0.1);

@@ -4,11 +4,11 @@
 //!   files, which are flushed when the program ends by `os.exit`.
 //! * **I2** No stream is borrowed while Lua runs.
 
-use super::file::{Buffering, Stream, is_mode};
+use super::file::{Buffering, Put, Stream, is_mode};
 use super::format::{push_general, push_integer};
 use super::os::{file_result, path, process_result, shell};
 use super::support::{self, Functions, text, until_zero};
-use crate::value::{Gc, Native, Str, Userdata, Value};
+use crate::value::{Gc, Native, Userdata, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::cell::RefCell;
 use std::fs::File;
@@ -93,6 +93,15 @@ impl Files {
         }
     }
 
+    /// Begins a new line of the standard output, if a script has not ended its last one.
+    #[cfg(feature = "cli")]
+    pub fn end_line(&self) {
+        let is_within_line = self.standard[1].borrow().as_ref().is_some_and(Stream::is_within_line);
+        if is_within_line {
+            self.print(b"\n");
+        }
+    }
+
     /// Writes out what all open files hold back.
     pub fn flush_all(&self) {
         for stream in self.others.iter().filter_map(Weak::upgrade).chain(self.standard.iter().cloned()) {
@@ -104,16 +113,23 @@ impl Files {
     }
 
     /// Reads all that is left of the standard input.
-    pub fn read_input(&self, to: &mut Vec<u8>) -> io::Result<usize> {
-        *to = with(&self.standard[0], |stream| stream.read_all(Str::MAX_LEN))?;
-        Ok(to.len())
+    pub fn read_input(&self, put: Put) -> io::Result<bool> {
+        with(&self.standard[0], |stream| stream.read_bytes(usize::MAX, put))
     }
 
     /// Reads lines of the standard input, without their newlines, as a script would; nothing at its end.
     #[cfg(feature = "cli")]
     pub fn input_lines(&self) -> impl Iterator<Item = Vec<u8>> + 'static {
         let input = self.standard[0].clone();
-        std::iter::from_fn(move || with(&input, |stream| stream.read_line(false, Str::MAX_LEN)).ok().flatten())
+        std::iter::from_fn(move || {
+            let mut line = Vec::new();
+            let mut put = |bytes: &[u8]| {
+                line.extend_from_slice(bytes);
+                Ok(())
+            };
+            let found = with(&input, |stream| stream.read_line(false, &mut put));
+            found.is_ok_and(|found| found).then_some(line)
+        })
     }
 
     fn enter(&mut self, stream: Stream) -> Shared {
@@ -128,13 +144,7 @@ impl Files {
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "io", FUNCTIONS)?;
-    let meta = support::registry_table(vm, HANDLE)?;
-    vm.register(meta, METAMETHODS)?;
-    let methods = vm.new_table(0, METHODS.len())?;
-    vm.register(methods, METHODS)?;
-    vm.set_field(meta, "__index", Value::table(methods))?;
-    let name = vm.new_str(HANDLE.as_bytes())?;
-    vm.set_field(meta, "__name", name)?;
+    support::handle_metatable(vm, HANDLE, METAMETHODS, METHODS)?;
     let registry = vm.registry();
     for (i, (name, default)) in [("stdin", Some(INPUT)), ("stdout", Some(OUTPUT)), ("stderr", None)].into_iter().enumerate() {
         let stream = vm.lib.files.standard[i].clone();
@@ -149,7 +159,7 @@ pub fn open(vm: &mut Vm) -> Result<(), Throw> {
 
 fn new_handle(vm: &mut Vm, handle: Handle) -> Result<Value, Throw> {
     let meta = support::registry_table(vm, HANDLE)?;
-    vm.new_userdata(Box::new(handle), Some(meta))
+    vm.new_userdata(handle, Some(meta))
 }
 
 fn new_file(vm: &mut Vm, stream: Stream, pipe: bool) -> Result<Value, Throw> {
@@ -396,23 +406,33 @@ fn format(vm: &mut Vm, args: Args, i: usize) -> Result<Format, Throw> {
 
 /// Pushes what a format reads; `false` and nil if there is nothing.
 fn read_one(vm: &mut Vm, stream: &Shared, format: Format) -> Result<io::Result<bool>, Throw> {
-    const LIMIT: usize = Str::MAX_LEN;
-    let result = with(stream, |stream| match format {
-        Format::Number => stream.read_numeral().map(Some),
-        Format::Line { keep_newline } => stream.read_line(keep_newline, LIMIT),
-        Format::All => stream.read_all(LIMIT).map(Some),
-        Format::Bytes(0) => stream.at_end().map(|end| if end { None } else { Some(Vec::new()) }),
-        Format::Bytes(count) => stream.read_bytes(count, LIMIT),
-    });
-    let value = match result {
-        Ok(Some(text)) if matches!(format, Format::Number) => crate::syntax::parse_number(&text).map_or(Value::NIL, Value::from),
-        Ok(Some(text)) => vm.new_str(&text)?,
-        Ok(None) => Value::NIL,
-        Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(vm.memory_error()),
-        Err(error) => return Ok(Err(error)),
-    };
-    vm.push(value)?;
-    Ok(Ok(!value.is_nil()))
+    let result = vm.with_text(|vm, text| {
+        let heap = &mut vm.heap;
+        let mut put = |bytes: &[u8]| text.append(heap, bytes).map_err(|_| ErrorKind::OutOfMemory.into());
+        let found = with(stream, |stream| match format {
+            Format::Number => stream.read_numeral().and_then(|numeral| put(&numeral).map(|()| true)),
+            Format::Line { keep_newline } => stream.read_line(keep_newline, &mut put),
+            Format::All => stream.read_bytes(usize::MAX, &mut put).map(|_| true),
+            Format::Bytes(0) => stream.at_end().map(|end| !end),
+            Format::Bytes(count) => stream.read_bytes(count, &mut put),
+        });
+        match found {
+            Ok(true) if matches!(format, Format::Number) => {
+                Ok(Ok(crate::syntax::parse_number(&text.near).map_or(Value::NIL, Value::from)))
+            }
+            Ok(true) => vm.text_value(text).map(Ok),
+            Ok(false) => Ok(Ok(Value::NIL)),
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(vm.memory_error()),
+            Err(error) => Ok(Err(error)),
+        }
+    })?;
+    match result {
+        Ok(value) => {
+            vm.push(value)?;
+            Ok(Ok(!value.is_nil()))
+        }
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 /// Reads by the formats in the arguments from `first` on.

@@ -1,16 +1,16 @@
 //! The functions that load chunks: `load`, `loadfile`, `dofile` (§6.1). May import `file`, `os`, `support`, the machine.
 
-use super::file::error_text;
+use super::file::{Stream, error_text};
 use super::os::path;
 use super::support::{opt_text, text, until_zero};
-use crate::bytecode::chunk::SIGNATURE;
-use crate::value::{Closure, Gc, Str, TAIL_CALL, Value};
+use crate::bytecode::chunk::HEADER;
+use crate::value::{Closure, Gc, TAIL_CALL, Text, Value};
 use crate::vm::{Args, Throw, Vm};
-use std::io::Read;
+use std::io::ErrorKind;
 
 /// Loads a chunk; with an environment, its first upvalue is that.
 fn load_chunk(vm: &mut Vm, source: &[u8], name: &[u8], allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
-    let binary = source.first() == SIGNATURE.first();
+    let binary = is_binary(source);
     let (kind, letter) = if binary { ("binary", b'b') } else { ("text", b't') };
     if !allowed.contains(&letter) {
         let allowed = String::from_utf8_lossy(until_zero(allowed));
@@ -55,55 +55,101 @@ pub fn load(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let name = opt_text(vm, args, 1, b"=(load)")?;
     vm.check_function(args, 0)?;
-    let result = read_pieces(vm, source).and_then(|chunk| load_chunk(vm, &chunk, name, allowed, environment));
+    let result = vm.with_text(|vm, chunk| {
+        read_pieces(vm, source, chunk)?;
+        let chunk = chunk.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
+        load_chunk(vm, chunk, name, allowed, environment)
+    });
     function_or_message(vm, result)
 }
 
 /// What a reader function gives, piece by piece.
-fn read_pieces(vm: &mut Vm, reader: Value) -> Result<Vec<u8>, Throw> {
-    let mut chunk = Vec::new();
+fn read_pieces(vm: &mut Vm, reader: Value, chunk: &mut Text) -> Result<(), Throw> {
     loop {
         let piece = vm.call1(reader, &[])?;
         let length = chunk.len();
         if piece.is_nil() {
-            return Ok(chunk);
+            return Ok(());
         }
-        if !super::support::append(&mut chunk, piece) {
+        if !super::support::append(vm, chunk, piece)? {
             return Err(vm.error("reader function must return a string"));
         }
         if chunk.len() == length {
-            return Ok(chunk);
-        }
-        if chunk.len() > Str::MAX_LEN {
-            return Err(vm.memory_error());
+            return Ok(());
         }
     }
 }
 
 /// Loads the chunk in a file, or in the standard input.
 pub fn load_file(vm: &mut Vm, name: Option<&[u8]>, allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
-    let mut chunk = Vec::new();
+    vm.with_text(|vm, text| load_content(vm, name, text, allowed, environment))
+}
+
+/// The same; `text` takes the content of the file.
+fn load_content(
+    vm: &mut Vm,
+    name: Option<&[u8]>,
+    text: &mut Text,
+    allowed: &[u8],
+    environment: Option<Value>,
+) -> Result<Gc<Closure>, Throw> {
+    let heap = &mut vm.heap;
+    let mut put = |bytes: &[u8]| text.append(heap, bytes).map_err(|_| ErrorKind::OutOfMemory.into());
     let result = match name {
-        Some(name) => std::fs::File::open(path(name)).map_err(|error| ("open", error)).and_then(|mut file| {
-            let result = file.read_to_end(&mut chunk);
-            result.map_err(|error| ("read", error))
-        }),
-        None => vm.lib.files.read_input(&mut chunk).map_err(|error| ("read", error)),
+        Some(name) => Stream::open(path(name), b"r")
+            .map_err(|error| ("open", error))
+            .and_then(|mut file| file.read_bytes(usize::MAX, &mut put).map_err(|error| ("read", error))),
+        None => vm.lib.files.read_input(&mut put).map_err(|error| ("read", error)),
     };
     let shown = name.map_or(&b"stdin"[..], until_zero);
     if let Err((what, error)) = result {
-        let (message, _) = error_text(&error);
-        return Err(vm.plain_error(&[b"cannot ", what.as_bytes(), b" ", shown, b": ", &message].concat()));
+        if error.kind() == ErrorKind::OutOfMemory {
+            return Err(vm.memory_error());
+        }
+        return Err(vm.plain_error(&failure(what, shown, &error)));
     }
     let chunk_name = [if name.is_some() { &b"@"[..] } else { b"=" }, shown].concat();
-    let mut chunk = crate::syntax::skip_shebang(&chunk);
+    let content = text.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
+    load_chunk(vm, chunk_in(content), &chunk_name, allowed, environment)
+}
+
+fn failure(what: &str, shown: &[u8], error: &std::io::Error) -> Vec<u8> {
+    let (message, _) = error_text(error);
+    [b"cannot ", what.as_bytes(), b" ", shown, b": ", &message].concat()
+}
+
+/// The chunk in the content of a file.
+fn chunk_in(content: &[u8]) -> &[u8] {
+    let chunk = crate::syntax::skip_shebang(content);
     // The end of a first line that was skipped keeps the lines of a text in order; a binary chunk begins behind it.
-    if let [b'\n', rest @ ..] = chunk
-        && rest.first() == SIGNATURE.first()
-    {
-        chunk = rest;
+    match chunk {
+        [b'\n', rest @ ..] if is_binary(rest) => rest,
+        chunk => chunk,
     }
-    load_chunk(vm, chunk, &chunk_name, allowed, environment)
+}
+
+/// Whether a chunk is a binary one.
+pub fn is_binary(chunk: &[u8]) -> bool {
+    chunk.first() == HEADER.first()
+}
+
+/// The name and the chunk of a file, or of the standard input, for whom has no machine. An error is the message.
+#[cfg(feature = "cli")]
+pub fn chunk_of(name: Option<&[u8]>) -> Result<(Vec<u8>, Vec<u8>), Vec<u8>> {
+    use std::io::Read;
+    let mut content = Vec::new();
+    let result = match name {
+        Some(name) => std::fs::File::open(path(name))
+            .map_err(|error| ("open", error))
+            .and_then(|mut file| file.read_to_end(&mut content).map_err(|error| ("read", error))),
+        None => std::io::stdin().read_to_end(&mut content).map_err(|error| ("read", error)),
+    };
+    let shown = name.map_or(&b"stdin"[..], until_zero);
+    if let Err((what, error)) = result {
+        return Err(failure(what, shown, &error));
+    }
+    let chunk_name = [if name.is_some() { &b"@"[..] } else { b"=" }, shown].concat();
+    Ok((chunk_name, chunk_in(&content).to_vec()))
 }
 
 fn file_argument<'a>(vm: &mut Vm, args: Args) -> Result<Option<&'a [u8]>, Throw> {

@@ -99,24 +99,28 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Appends the replacement text of `string.gsub` for the match `whole`.
-    pub fn expand(&self, replacement: &[u8], whole: &Range<usize>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Hands over the replacement text of `string.gsub` for the match `whole`, piece by piece.
+    pub fn expand(
+        &self,
+        replacement: &[u8],
+        whole: &Range<usize>,
+        mut put: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let mut rest = replacement;
         while let Some(place) = memchr(b'%', rest) {
-            out.extend_from_slice(&rest[..place]);
+            put(&rest[..place])?;
             match rest.get(place + 1) {
-                Some(b'%') => out.push(b'%'),
-                Some(b'0') => out.extend_from_slice(&self.subject[whole.clone()]),
+                Some(b'%') => put(b"%")?,
+                Some(b'0') => put(&self.subject[whole.clone()])?,
                 Some(digit @ b'1'..=b'9') => match self.capture(usize::from(digit - b'1'), whole)? {
-                    Capture::Text(range) => out.extend_from_slice(&self.subject[range]),
-                    Capture::Position(position) => super::format::push_integer(out, position as i64),
+                    Capture::Text(range) => put(&self.subject[range])?,
+                    Capture::Position(position) => put(itoa::Buffer::new().format(position).as_bytes())?,
                 },
                 _ => return Err(Fault::error("invalid use of '%' in replacement string")),
             }
             rest = &rest[place + 2..];
         }
-        out.extend_from_slice(rest);
-        Ok(())
+        put(rest)
     }
 
     /// I2.
@@ -443,7 +447,10 @@ mod tests {
             let mut matcher = Matcher::new(subject.as_bytes(), &compiled, &mut go_on);
             let whole = matcher.search(0)?.expect("a match");
             let mut out = Vec::new();
-            matcher.expand(replacement.as_bytes(), &whole, &mut out)?;
+            matcher.expand(replacement.as_bytes(), &whole, |bytes| {
+                out.extend_from_slice(bytes);
+                Ok(())
+            })?;
             Ok::<_, Fault>(String::from_utf8(out).expect("text"))
         };
         assert_eq!(replace("hello world", "(%w+) (%w+)", "%2 %1 %% %0"), Ok("world hello % hello world".into()));

@@ -1,5 +1,6 @@
-//! The mathematical functions (§6.7). May import `random`, `support`, the machine.
+//! The mathematical functions (§6.7). May import `random`, `math_compat`, `support`, the machine.
 
+use super::math_compat;
 use super::random::Random;
 use super::support::{self, Functions};
 use crate::value::{Value, float_to_int};
@@ -10,6 +11,7 @@ const FUNCTIONS: Functions = &[
     ("acos", |vm, args| float(vm, args, f64::acos)),
     ("asin", |vm, args| float(vm, args, f64::asin)),
     ("atan", atan),
+    ("atan2", atan),
     ("ceil", |vm, args| round(vm, args, f64::ceil)),
     ("cos", |vm, args| float(vm, args, f64::cos)),
     ("deg", |vm, args| float(vm, args, |x| x * (180.0 / std::f64::consts::PI))),
@@ -33,6 +35,7 @@ const FUNCTIONS: Functions = &[
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "math", FUNCTIONS)?;
+    vm.register(library, math_compat::FUNCTIONS)?;
     vm.set_field(library, "huge", Value::float(f64::INFINITY))?;
     vm.set_field(library, "maxinteger", Value::int(i64::MAX))?;
     vm.set_field(library, "mininteger", Value::int(i64::MIN))?;
@@ -79,7 +82,9 @@ fn fmod(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         }
         return vm.ret1(Value::int(x.wrapping_rem(y)));
     }
-    let (x, y) = (vm.check_num(args, 0)?, vm.check_num(args, 1)?);
+    // The reference, as it is usually compiled, looks at the second argument first.
+    let y = vm.check_num(args, 1)?;
+    let x = vm.check_num(args, 0)?;
     vm.ret1(Value::float(x % y))
 }
 

@@ -22,12 +22,13 @@
 use super::fault::Fault;
 use super::pack::{Item, Kind, Layout};
 use super::support::{self, Functions, raise, text};
-use crate::value::{Gc, Str, Table, Value};
+use crate::value::{Gc, Table, Value};
 use crate::vm::{Args, Throw, Vm};
 use neap_gc::OutOfMemory;
 use neap_gc::explicit::{Access, BlockId, BlockInfo, CheckedBlocks, CheckedError, Offence, Report, Site};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::ptr::NonNull;
 use std::rc::Rc;
 
 const FUNCTIONS: Functions = &[("blocks", blocks), ("calloc", calloc), ("malloc", malloc), ("stats", stats)];
@@ -107,13 +108,7 @@ fn enter_leak(leaks: &mut BTreeMap<Site, Leak>, block: BlockInfo) {
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     support::library(vm, "mem", FUNCTIONS)?;
-    let meta = support::registry_table(vm, HANDLE)?;
-    vm.register(meta, METAMETHODS)?;
-    let methods = vm.new_table(0, METHODS.len())?;
-    vm.register(methods, METHODS)?;
-    vm.set_field(meta, "__index", Value::table(methods))?;
-    let name = vm.new_str(HANDLE.as_bytes())?;
-    vm.set_field(meta, "__name", name)
+    support::handle_metatable(vm, HANDLE, METAMETHODS, METHODS).map(drop)
 }
 
 /// Takes back the memory of the blocks whose handles have died (I2).
@@ -236,7 +231,7 @@ fn new_block(
     // From here on the handle answers for the block: if it can't be made, the block goes with it, and is no leak of the program's.
     let block = Block { id, dropped: vm.lib.mem.dropped.clone() };
     let meta = support::registry_table(vm, HANDLE)?;
-    match vm.new_userdata(Box::new(block), Some(meta)) {
+    match vm.new_userdata(block, Some(meta)) {
         Ok(handle) => vm.ret1(handle),
         Err(throw) => {
             // The block lives, and its fences are whole.
@@ -300,39 +295,24 @@ fn write(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let id = check_block(vm, args, 0)?;
     let offset = vm.check_int(args, 1)?;
     let mut layout = Layout::new(text(vm, args, 2)?);
-    // Each item is checked before it is made, so that nothing longer than the block is.
-    let (mut out, mut next) = (Vec::new(), 2);
-    loop {
-        let at = offset.wrapping_add(out.len() as i64);
-        let Some(item) = layout.next(at as usize).map_err(|fault| format_fault(vm, fault))? else { break };
-        with(vm, |blocks| blocks.check(id, Access::Write, at, item.alignment + item.size))?;
-        out.resize(out.len() + item.alignment, 0);
-        if item.kind == Kind::Nothing {
-            continue;
-        }
-        if item.kind == Kind::Padding {
-            out.push(0);
-            continue;
-        }
-        next += 1;
-        let result = match item.kind {
-            Kind::Integer | Kind::Unsigned => item.put_integer(&mut out, vm.check_int(args, next)?, next + 1),
-            Kind::Float | Kind::Double => {
-                item.put_float(&mut out, vm.check_num(args, next)?);
-                Ok(())
+    let end = vm.with_text(|vm, out| {
+        // Each item is checked before it is made, so that nothing longer than the block is.
+        let mut next = 2;
+        loop {
+            let at = offset.wrapping_add(out.len() as i64);
+            let Some(item) = layout.next(at as usize).map_err(|fault| format_fault(vm, fault))? else { break };
+            with(vm, |blocks| blocks.check(id, Access::Write, at, item.alignment + item.size))?;
+            if matches!(item.kind, Kind::Counted | Kind::ZeroEnded) {
+                let text = text(vm, args, next + 1)?;
+                with(vm, |blocks| blocks.check(id, Access::Write, at, item.alignment + item.size + text.len()))?;
             }
-            _ => {
-                let text = text(vm, args, next)?;
-                if item.kind != Kind::Chars {
-                    with(vm, |blocks| blocks.check(id, Access::Write, at, item.alignment + item.size + text.len()))?;
-                }
-                item.put_string(&mut out, text, next + 1)
-            }
-        };
-        result.map_err(|fault| raise(vm, fault))?;
-    }
-    with(vm, |blocks| blocks.write(id, offset, &out))?;
-    vm.ret1(Value::int(offset + out.len() as i64))
+            super::string::pack_item(vm, args, &item, &mut next, out)?;
+        }
+        let bytes = out.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
+        with(vm, |blocks| blocks.write(id, offset, bytes))?;
+        Ok(offset + bytes.len() as i64)
+    })?;
+    vm.ret1(Value::int(end))
 }
 
 fn read(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -377,35 +357,23 @@ fn read_item(vm: &mut Vm, id: BlockId, at: &mut i64, item: Item) -> Result<Value
                 return Ok(Value::int(number));
             }
             let length = number as u64 as usize;
-            let copy = with(vm, |blocks| blocks.read(id, *at, length).map(copied))?;
-            *at += copy.as_ref().map_or(0, Vec::len) as i64;
-            copy
+            let bytes = with(vm, |blocks| blocks.read(id, *at, length).map(NonNull::from))?;
+            *at += bytes.len() as i64;
+            bytes
         }
         Kind::Chars => {
-            let copy = with(vm, |blocks| blocks.read(id, *at, item.size).map(copied))?;
-            *at += item.size as i64;
-            copy
+            let bytes = with(vm, |blocks| blocks.read(id, *at, item.size).map(NonNull::from))?;
+            *at += bytes.len() as i64;
+            bytes
         }
         _ => {
-            let copy = with(vm, |blocks| blocks.read_until_zero(id, *at).map(copied))?;
-            *at += copy.as_ref().map_or(0, Vec::len) as i64 + 1;
-            copy
+            let bytes = with(vm, |blocks| blocks.read_until_zero(id, *at).map(NonNull::from))?;
+            *at += bytes.len() as i64 + 1;
+            bytes
         }
     };
-    match bytes {
-        Some(bytes) => vm.new_str(&bytes),
-        None => Err(vm.memory_error()),
-    }
-}
-
-/// A copy outside the heap, which can't lend bytes and make a string at once.
-fn copied(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut copy = Vec::new();
-    if bytes.len() > Str::MAX_LEN || copy.try_reserve_exact(bytes.len()).is_err() {
-        return None;
-    }
-    copy.extend_from_slice(bytes);
-    Some(copy)
+    // SAFETY: bytes of a live block, which the making of a string neither moves nor frees nor writes to.
+    vm.new_str(unsafe { bytes.as_ref() })
 }
 
 fn check_count(vm: &mut Vm, args: Args, i: usize, default: i64) -> Result<usize, Throw> {

@@ -21,10 +21,12 @@ mod debug;
 mod io;
 pub(crate) mod load;
 mod math;
+mod math_compat;
 pub(crate) mod mem;
 mod os;
 mod package;
 mod string;
+mod string_arith;
 mod string_format;
 mod string_pattern;
 mod support;
@@ -43,8 +45,8 @@ pub struct LibState {
     mem: mem::State,
     /// The names of the types, by tag; pinned.
     type_names: [Value; 16],
-    /// Room for a text that is being made.
-    buffer: Vec<u8>,
+    /// Room for the beginning of a text that is being made.
+    pub(crate) buffer: Vec<u8>,
 }
 
 impl LibState {

@@ -9,7 +9,7 @@ use crate::vm::{Args, Throw, Vm};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -80,7 +80,8 @@ pub fn process_result(vm: &mut Vm, result: io::Result<ExitStatus>) -> Result<u32
 /// The command line of the shell.
 pub fn shell(command: &[u8]) -> Command {
     let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(OsStr::from_bytes(until_zero(command)));
+    // Its name shows in its messages.
+    shell.arg0("sh").arg("-c").arg(OsStr::from_bytes(until_zero(command)));
     shell
 }
 

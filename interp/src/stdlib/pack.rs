@@ -186,35 +186,29 @@ impl Item {
         }
     }
 
-    /// Writes a string in one of the three forms.
-    pub fn put_string(&self, out: &mut Vec<u8>, text: &[u8], argument: usize) -> Result<(), Fault> {
+    /// Writes what stands before a string in one of the three forms; gives the number of zeros behind it.
+    pub fn begin_string(&self, out: &mut Vec<u8>, text: &[u8], argument: usize) -> Result<usize, Fault> {
         match self.kind {
             Kind::Chars => {
                 if text.len() > self.size {
                     return Err(Fault::argument(argument, "string longer than given size"));
                 }
-                super::fault::reserve(out, self.size)?;
-                out.extend_from_slice(text);
-                out.resize(out.len() + self.size - text.len(), 0);
+                Ok(self.size - text.len())
             }
             Kind::Counted => {
                 if self.size < SIZE && text.len() >> (self.size * 8) != 0 {
                     return Err(Fault::argument(argument, "string length does not fit in given size"));
                 }
-                super::fault::reserve(out, self.size + text.len())?;
                 self.put(out, &(text.len() as u128).to_le_bytes()[..self.size]);
-                out.extend_from_slice(text);
+                Ok(0)
             }
             _ => {
                 if text.contains(&0) {
                     return Err(Fault::argument(argument, "string contains zeros"));
                 }
-                super::fault::reserve(out, text.len() + 1)?;
-                out.extend_from_slice(text);
-                out.push(0);
+                Ok(1)
             }
         }
-        Ok(())
     }
 
     /// Bytes in the order of the item; they come with the lowest first.
@@ -372,7 +366,9 @@ mod tests {
     fn strings() {
         let put = |format: &str, text: &[u8]| {
             let mut out = Vec::new();
-            one(format).put_string(&mut out, text, 2).map_err(|fault| fault.message())?;
+            let zeros = one(format).begin_string(&mut out, text, 2).map_err(|fault| fault.message())?;
+            out.extend_from_slice(text);
+            out.resize(out.len() + zeros, 0);
             Ok::<_, String>(out)
         };
         assert_eq!(put("c5", b"abc"), Ok(b"abc\0\0".to_vec()));

@@ -228,10 +228,9 @@ fn find_loader(vm: &mut Vm, name: &[u8], key: Value) -> Result<(), Throw> {
         if found.is_function() {
             return Ok(());
         }
-        let length = tried.len();
-        tried.extend_from_slice(b"\n\t");
-        if !support::append(&mut tried, found) {
-            tried.truncate(length);
+        if found.is_str() || found.is_number() {
+            tried.extend_from_slice(b"\n\t");
+            tried.extend_from_slice(vm.tostring(found)?.bytes());
         }
         vm.pop_to(mark);
     }

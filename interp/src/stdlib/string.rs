@@ -1,8 +1,8 @@
 //! The string library (§6.4): the functions without patterns and formats. May import the algorithms, `support`, the machine.
 
 use super::support::{self, Functions, end, raise, start, text};
-use super::{pack, string_format, string_pattern};
-use crate::value::{Gc, Str, Tag, Value};
+use super::{pack, string_arith, string_format, string_pattern};
+use crate::value::{Gc, Str, Tag, Text, Value};
 use crate::vm::{Args, Throw, Vm};
 
 const FUNCTIONS: Functions = &[
@@ -27,8 +27,9 @@ const FUNCTIONS: Functions = &[
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "string", FUNCTIONS)?;
-    let meta = vm.new_table(0, 1)?;
+    let meta = vm.new_table(0, 16)?;
     vm.set_field(meta, "__index", Value::table(library))?;
+    string_arith::open(vm, meta)?;
     vm.set_type_metatable(Tag::STR, Some(meta));
     Ok(())
 }
@@ -71,18 +72,25 @@ fn len(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn lower(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let text = text(vm, args, 0)?;
-    vm.ret_str(&text.to_ascii_lowercase())
+    changed(vm, text, <[u8]>::make_ascii_lowercase)
 }
 
 fn upper(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let text = text(vm, args, 0)?;
-    vm.ret_str(&text.to_ascii_uppercase())
+    changed(vm, text, <[u8]>::make_ascii_uppercase)
 }
 
 fn reverse(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let mut bytes = text(vm, args, 0)?.to_vec();
-    bytes.reverse();
-    vm.ret_str(&bytes)
+    let text = text(vm, args, 0)?;
+    changed(vm, text, <[u8]>::reverse)
+}
+
+/// Pushes the text with a change of its bytes.
+fn changed(vm: &mut Vm, text: &[u8], change: fn(&mut [u8])) -> Result<u32, Throw> {
+    match Gc::<Str>::changed(&mut vm.heap, text, change) {
+        Ok(string) => vm.ret1(Value::str(string)),
+        Err(_) => Err(vm.memory_error()),
+    }
 }
 
 fn sub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -111,51 +119,55 @@ fn rep(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let Some(length) = usize::try_from(length).ok().filter(|&length| length + separator.len() <= pack::MAX_SIZE) else {
         return Err(vm.error("resulting string too large"));
     };
-    // The result begins with any number of units with their separators behind them.
-    let mut block = [unit, separator].concat();
-    if block.len() < BLOCK {
-        block = block.repeat(BLOCK / block.len().max(1));
-    }
-    let pieces = length.div_ceil(block.len().max(1));
-    let result = Gc::<Str>::join(&mut vm.heap, length, std::iter::repeat_n(&block[..], pieces));
+    let result = if unit.len() + separator.len() < BLOCK {
+        // The result begins with any number of units with their separators behind them.
+        let block = [unit, separator].concat();
+        let block = block.repeat(BLOCK / block.len().max(1));
+        let pieces = length.div_ceil(block.len().max(1));
+        Gc::<Str>::join(&mut vm.heap, length, std::iter::repeat_n(&block[..], pieces))
+    } else {
+        // It ends with a unit: the last separator does not fit any more.
+        let pieces = std::iter::repeat_n([unit, separator], count as usize).flatten();
+        Gc::<Str>::join(&mut vm.heap, length, pieces)
+    };
     let result = result.map_err(|_| vm.memory_error())?;
     vm.ret1(Value::str(result))
 }
 
 fn pack_values(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let mut layout = pack::Layout::new(text(vm, args, 0)?);
-    let mut out = Vec::new();
-    let mut next = 0;
-    while let Some(item) = layout.next(out.len()).map_err(|fault| raise(vm, fault))? {
-        out.resize(out.len() + item.alignment, 0);
-        let result = match item.kind {
-            pack::Kind::Nothing => continue,
-            pack::Kind::Padding => {
-                out.push(0);
-                continue;
-            }
-            pack::Kind::Integer | pack::Kind::Unsigned => {
-                next += 1;
-                let value = vm.check_int(args, next)?;
-                item.put_integer(&mut out, value, next + 1)
-            }
-            pack::Kind::Float | pack::Kind::Double => {
-                next += 1;
-                item.put_float(&mut out, vm.check_num(args, next)?);
-                Ok(())
-            }
-            pack::Kind::Chars | pack::Kind::Counted | pack::Kind::ZeroEnded => {
-                next += 1;
-                let text = text(vm, args, next)?;
-                if out.len() + item.size + text.len() > Str::MAX_LEN {
-                    return Err(vm.error("resulting string too large"));
-                }
-                item.put_string(&mut out, text, next + 1)
-            }
-        };
-        result.map_err(|fault| raise(vm, fault))?;
+    vm.ret_text(|vm, out| {
+        let mut next = 0;
+        while let Some(item) = layout.next(out.len()).map_err(|fault| raise(vm, fault))? {
+            pack_item(vm, args, &item, &mut next, out)?;
+        }
+        Ok(())
+    })
+}
+
+/// Appends an item, with what aligns it. `next` is the argument last taken.
+pub(super) fn pack_item(vm: &mut Vm, args: Args, item: &pack::Item, next: &mut usize, out: &mut Text) -> Result<(), Throw> {
+    vm.append_zeros(out, item.alignment)?;
+    match item.kind {
+        pack::Kind::Nothing => return Ok(()),
+        pack::Kind::Padding => return vm.append_zeros(out, 1),
+        _ => *next += 1,
     }
-    vm.ret_str(&out)
+    match item.kind {
+        pack::Kind::Nothing | pack::Kind::Padding => {}
+        pack::Kind::Integer | pack::Kind::Unsigned => {
+            let value = vm.check_int(args, *next)?;
+            item.put_integer(&mut out.near, value, *next + 1).map_err(|fault| raise(vm, fault))?;
+        }
+        pack::Kind::Float | pack::Kind::Double => item.put_float(&mut out.near, vm.check_num(args, *next)?),
+        pack::Kind::Chars | pack::Kind::Counted | pack::Kind::ZeroEnded => {
+            let text = text(vm, args, *next)?;
+            let zeros = item.begin_string(&mut out.near, text, *next + 1).map_err(|fault| raise(vm, fault))?;
+            vm.append(out, text)?;
+            vm.append_zeros(out, zeros)?;
+        }
+    }
+    vm.settle(out)
 }
 
 fn packsize(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

@@ -1,27 +1,23 @@
 //! `string.format`: the arguments for the engine in `format`.
 
-use super::format::{Spec, quote_float, quote_integer, quote_string};
+use super::format::{Spec, quote_float, quote_integer, quote_piece};
 use super::support::{raise, text};
-use crate::value::Value;
+use crate::value::{Text, Value};
 use crate::vm::{Args, Throw, Vm};
 
 pub fn format(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let format = text(vm, args, 0)?;
-    let mut out = std::mem::take(&mut vm.lib.buffer);
-    out.clear();
-    let result = write(vm, args, format, &mut out).and_then(|()| vm.ret_str(&out));
-    vm.lib.buffer = out;
-    result
+    vm.ret_text(|vm, out| write(vm, args, format, out))
 }
 
-fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Vec<u8>) -> Result<(), Throw> {
+fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Text) -> Result<(), Throw> {
     let mut at = 0;
     let mut next = 0;
     while let Some(place) = memchr::memchr(b'%', &format[at..]) {
-        out.extend_from_slice(&format[at..at + place]);
+        vm.append(out, &format[at..at + place])?;
         at += place + 1;
         if format.get(at) == Some(&b'%') {
-            out.push(b'%');
+            vm.append(out, b"%")?;
             at += 1;
             continue;
         }
@@ -31,45 +27,51 @@ fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Vec<u8>) -> Result<()
         }
         let spec = Spec::read(format, &mut at).map_err(|fault| raise(vm, fault))?;
         item(vm, args, next, spec, out)?;
+        vm.settle(out)?;
     }
-    out.extend_from_slice(&format[at..]);
-    Ok(())
+    vm.append(out, &format[at..])
 }
 
-fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Vec<u8>) -> Result<(), Throw> {
+fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result<(), Throw> {
     match spec.conversion {
         b'd' | b'i' | b'u' | b'o' | b'x' | b'X' => {
             let value = vm.check_int(args, i)?;
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
-            layout.integer(out, spec.conversion, value);
+            layout.integer(&mut out.near, spec.conversion, value);
         }
-        b'a' | b'A' | b'e' | b'E' | b'f' | b'g' | b'G' => {
+        b'a' | b'A' => {
+            let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
+            layout.float(&mut out.near, spec.conversion, vm.check_num(args, i)?);
+        }
+        b'e' | b'E' | b'f' | b'g' | b'G' => {
             let value = vm.check_num(args, i)?;
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
-            layout.float(out, spec.conversion, value);
+            layout.float(&mut out.near, spec.conversion, value);
         }
         b'c' => {
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
-            layout.character(out, vm.check_int(args, i)? as u8);
+            layout.character(&mut out.near, vm.check_int(args, i)? as u8);
         }
         b's' => {
             let value = vm.arg(args, i);
             let string = vm.tostring(value)?;
             if spec.is_plain() {
-                out.extend_from_slice(string.bytes());
-                return Ok(());
+                return vm.append(out, string.bytes());
             }
             if string.bytes().contains(&0) {
                 return Err(vm.arg_error(i, "string contains zeros"));
             }
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
-            layout.string(out, string.bytes());
+            match layout.unpadded(string.len()) {
+                Some(kept) => vm.append(out, &string.bytes()[..kept])?,
+                None => layout.string(&mut out.near, string.bytes()),
+            }
         }
         b'p' => {
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
             let value = vm.arg(args, i);
             let address = address(vm, value)?;
-            layout.pointer(out, address);
+            layout.pointer(&mut out.near, address);
         }
         b'q' => {
             if !spec.is_plain() {
@@ -77,20 +79,32 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Vec<u8>) -> Res
             }
             let value = vm.arg(args, i);
             if let Some(string) = value.as_str() {
-                quote_string(out, string.bytes());
+                quote_string(vm, out, string.bytes())?;
             } else if let Some(integer) = value.as_int() {
-                quote_integer(out, integer);
+                quote_integer(&mut out.near, integer);
             } else if let Some(float) = value.as_float() {
-                quote_float(out, float);
+                quote_float(&mut out.near, float);
             } else if value.is_nil() || value.type_name() == "boolean" {
                 let string = vm.tostring(value)?;
-                out.extend_from_slice(string.bytes());
+                vm.append(out, string.bytes())?;
             } else {
                 return Err(vm.arg_error(i, "value has no literal form"));
             }
         }
         _ => return Err(raise(vm, spec.invalid())),
     }
+    Ok(())
+}
+
+fn quote_string(vm: &mut Vm, out: &mut Text, mut text: &[u8]) -> Result<(), Throw> {
+    out.near.push(b'"');
+    while !text.is_empty() {
+        let (piece, rest) = text.split_at(text.len().min(Text::NEAR));
+        quote_piece(&mut out.near, piece, rest.first().copied());
+        vm.settle(out)?;
+        text = rest;
+    }
+    out.near.push(b'"');
     Ok(())
 }
 

@@ -2,10 +2,11 @@
 //!
 //! * **I1** A matcher reads the bytes of a string that stands in an argument's slot, or in an upvalue of the running function.
 
+use super::fault::Fault;
 use super::matcher::{Capture, Matcher};
 use super::pattern::{Pattern, find_plain, has_specials};
 use super::support::{self, append, go_on, raise, start, text};
-use crate::value::Value;
+use crate::value::{Text, Value};
 use crate::vm::{Args, Throw, Vm};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -97,7 +98,7 @@ pub fn gmatch(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let source = text(vm, args, 1)?;
     let from = start(vm.opt_int(args, 2, 1)?, subject.len());
     let iteration = Iteration { pattern: Pattern::unanchored(source), at: from.min(subject.len() + 1), last: None };
-    let upvalues = [vm.new_userdata(Box::new(iteration), None)?, vm.arg(args, 0)];
+    let upvalues = [vm.new_userdata(iteration, None)?, vm.arg(args, 0)];
     let function = vm.new_native("for iterator", gmatch_next, &upvalues)?;
     vm.ret1(function)
 }
@@ -127,36 +128,35 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let pattern = Pattern::new(source);
     let mut go_on = go_on(vm);
     let mut matcher = Matcher::new(subject, &pattern, &mut go_on);
-    let mut out = Vec::new();
-    let (mut copied, mut from) = (0, 0);
-    let mut last = None;
     let mut count = 0;
-    let mut changed = false;
-    while count < limit && from <= subject.len() {
-        let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { break };
-        if Some(whole.end) != last {
-            count += 1;
-            out.extend_from_slice(&subject[copied..whole.start]);
-            // The argument is read anew: a call may have moved the stack, but not what stands in the slot.
-            let replacement = vm.arg(args, 2);
-            changed |= replace(vm, &matcher, subject, &whole, &kind, replacement, &mut out)?;
-            (copied, from) = (whole.end, whole.end);
-            last = Some(whole.end);
-        } else {
-            from = whole.start + 1;
+    let result = vm.with_text(|vm, out| {
+        let (mut copied, mut from) = (0, 0);
+        let mut last = None;
+        let mut changed = false;
+        while count < limit && from <= subject.len() {
+            let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { break };
+            if Some(whole.end) != last {
+                count += 1;
+                vm.append(out, &subject[copied..whole.start])?;
+                // The argument is read anew: a call may have moved the stack, but not what stands in the slot.
+                let replacement = vm.arg(args, 2);
+                changed |= replace(vm, &matcher, subject, &whole, &kind, replacement, out)?;
+                (copied, from) = (whole.end, whole.end);
+                last = Some(whole.end);
+            } else {
+                from = whole.start + 1;
+            }
+            if pattern.is_anchored() {
+                break;
+            }
         }
-        if pattern.is_anchored() {
-            break;
+        if !changed {
+            return Ok(vm.arg(args, 0));
         }
-    }
-    if !changed {
-        let unchanged = vm.arg(args, 0);
-        vm.push(unchanged)?;
-    } else {
-        out.extend_from_slice(&subject[copied..]);
-        let string = vm.new_str(&out)?;
-        vm.push(string)?;
-    }
+        vm.append(out, &subject[copied..])?;
+        vm.text_value(out)
+    })?;
+    vm.push(result)?;
     vm.push(Value::int(count))?;
     Ok(2)
 }
@@ -175,10 +175,14 @@ fn replace(
     whole: &Range<usize>,
     kind: &Replacement,
     replacement: Value,
-    out: &mut Vec<u8>,
+    out: &mut Text,
 ) -> Result<bool, Throw> {
     let value = match kind {
-        Replacement::Text(text) => return matcher.expand(text, whole, out).map(|()| true).map_err(|fault| raise(vm, fault)),
+        Replacement::Text(text) => {
+            let heap = &mut vm.heap;
+            let result = matcher.expand(text, whole, |bytes| out.append(heap, bytes).map_err(|_| Fault::Memory));
+            return result.map(|()| true).map_err(|fault| raise(vm, fault));
+        }
         Replacement::Table => {
             let key = capture(vm, matcher, subject, whole, 0)?;
             vm.index(replacement, key)?
@@ -192,10 +196,10 @@ fn replace(
         }
     };
     if value.is_falsy() {
-        out.extend_from_slice(&subject[whole.clone()]);
+        vm.append(out, &subject[whole.clone()])?;
         return Ok(false);
     }
-    if append(out, value) {
+    if append(vm, out, value)? {
         return Ok(true);
     }
     Err(vm.error(format!("invalid replacement value (a {})", value.type_name())))

@@ -7,7 +7,7 @@
 
 use super::fault::Fault;
 use super::format;
-use crate::value::{Gc, NativeFn, Table, Value};
+use crate::value::{Gc, NativeFn, Table, Text, Value};
 use crate::vm::{Args, Throw, Vm, limits};
 use neap_gc::heap::poll;
 use std::sync::atomic::Ordering;
@@ -85,17 +85,21 @@ pub fn reserve(vm: &mut Vm, count: usize, message: &str) -> Result<(), Throw> {
 }
 
 /// Appends the text of a string or a number; `false` for any other value.
-pub fn append(out: &mut Vec<u8>, value: Value) -> bool {
+#[inline]
+pub fn append(vm: &mut Vm, out: &mut Text, value: Value) -> Result<bool, Throw> {
     if let Some(string) = value.as_str() {
-        out.extend_from_slice(string.bytes());
-    } else if let Some(integer) = value.as_int() {
-        format::push_integer(out, integer);
-    } else if let Some(float) = value.as_float() {
-        format::push_float(out, float);
-    } else {
-        return false;
+        vm.append(out, string.bytes())?;
+        return Ok(true);
     }
-    true
+    if let Some(integer) = value.as_int() {
+        format::push_integer(&mut out.near, integer);
+    } else if let Some(float) = value.as_float() {
+        format::push_float(&mut out.near, float);
+    } else {
+        return Ok(false);
+    }
+    vm.settle(out)?;
+    Ok(true)
 }
 
 /// Where a position of a string function points, counted from 0: negative positions count from the end, and what lies before the
@@ -130,6 +134,18 @@ pub fn library(vm: &mut Vm, name: &str, functions: Functions) -> Result<Gc<Table
     let loaded = registry_table(vm, "_LOADED")?;
     vm.set_field(loaded, name, Value::table(library))?;
     Ok(library)
+}
+
+/// Fills the metatable of a kind of handles: its name in the registry, its metamethods, and behind `__index` its methods.
+pub fn handle_metatable(vm: &mut Vm, name: &str, metamethods: Functions, methods: Functions) -> Result<Gc<Table>, Throw> {
+    let meta = registry_table(vm, name)?;
+    vm.register(meta, metamethods)?;
+    let index = vm.new_table(0, methods.len())?;
+    vm.register(index, methods)?;
+    vm.set_field(meta, "__index", Value::table(index))?;
+    let name = vm.new_str(name.as_bytes())?;
+    vm.set_field(meta, "__name", name)?;
+    Ok(meta)
 }
 
 /// A table of the registry, which is made if it is not there.

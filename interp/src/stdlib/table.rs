@@ -4,7 +4,7 @@
 
 use super::sort::{Sortable, sort};
 use super::support::{self, Functions, Rounds, append};
-use crate::value::{Str, Tag, Value};
+use crate::value::{Tag, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::cmp::Ordering;
 
@@ -77,25 +77,23 @@ fn concat(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let separator = support::opt_text(vm, args, 1, b"")?;
     let first = vm.opt_int(args, 2, 1)?;
     let last = vm.opt_int(args, 3, length)?;
-    let mut out = Vec::new();
-    let mut rounds = Rounds::default();
-    let mut i = first;
-    while i <= last {
-        let value = get(vm, table, i)?;
-        if !append(&mut out, value) {
-            return Err(vm.error(format!("invalid value ({}) at index {i} in table for 'concat'", value.type_name())));
+    vm.ret_text(|vm, out| {
+        let mut rounds = Rounds::default();
+        let mut i = first;
+        while i <= last {
+            let value = get(vm, table, i)?;
+            if !append(vm, out, value)? {
+                return Err(vm.error(format!("invalid value ({}) at index {i} in table for 'concat'", value.type_name())));
+            }
+            if i == last {
+                break;
+            }
+            vm.append(out, separator)?;
+            i += 1;
+            rounds.next(vm)?;
         }
-        if i == last {
-            break;
-        }
-        out.extend_from_slice(separator);
-        if out.len() > Str::MAX_LEN {
-            return Err(vm.error("resulting string too large"));
-        }
-        i += 1;
-        rounds.next(vm)?;
-    }
-    vm.ret_str(&out)
+        Ok(())
+    })
 }
 
 fn insert(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -216,13 +214,33 @@ fn sort_plain(vm: &mut Vm, table: Value, length: usize) -> Result<bool, Throw> {
     let Some(plain) = table.as_table().filter(|plain| plain.meta().is_none() && plain.array_len() >= length) else {
         return Ok(false);
     };
-    let mut values = Vec::new();
-    if values.try_reserve_exact(length).is_err() {
-        return Ok(false);
+    // Without room for a copy, the elements are sorted where they are.
+    let Ok(block) = vm.heap.malloc(length * size_of::<Value>()) else { return Ok(false) };
+    // SAFETY: a new block with room for the values, which are written before the slice is made.
+    let values = unsafe {
+        let values = block.cast::<Value>();
+        for i in 0..length {
+            values.add(i).write(plain.get_int(&mut vm.heap, i as i64 + 1));
+        }
+        std::slice::from_raw_parts_mut(values.as_ptr(), length)
+    };
+    let sorted = sort_values(values);
+    let mut result = Ok(sorted);
+    if sorted {
+        for (at, value) in values.iter().enumerate() {
+            if plain.set_slot(&mut vm.heap, at, *value).is_err() {
+                result = Err(vm.memory_error());
+                break;
+            }
+        }
     }
-    for i in 1..=length {
-        values.push(plain.get_int(&mut vm.heap, i as i64));
-    }
+    // SAFETY: the block is not used any more.
+    unsafe { vm.heap.free(block) };
+    result
+}
+
+/// Sorts numbers of one kind, or strings. `false` if the values are something else.
+fn sort_values(values: &mut [Value]) -> bool {
     let is = |tag: Tag| values.iter().all(|value| value.tag() == tag);
     if is(Tag::INT) {
         values.sort_unstable_by_key(|value| value.raw_int());
@@ -231,12 +249,9 @@ fn sort_plain(vm: &mut Vm, table: Value, length: usize) -> Result<bool, Throw> {
     } else if is(Tag::STR) {
         values.sort_unstable_by_key(|value| value.as_str().map(|string| string.bytes()));
     } else {
-        return Ok(false);
+        return false;
     }
-    for (at, value) in values.into_iter().enumerate() {
-        plain.set_slot(&mut vm.heap, at, value).map_err(|_| vm.memory_error())?;
-    }
-    Ok(true)
+    true
 }
 
 /// The elements of a table, in the order of a function or of `<`.

@@ -176,7 +176,7 @@ pub enum StmtKind {
         exit: LabelId,
         do_line: u32,
     },
-    /// `first` is the first of four hidden variables and `count` declared ones.
+    /// `first` is the first of four hidden variables and `count` declared ones. What was iterated over is closed at the `end`.
     GenericFor {
         first: LocalId,
         count: u32,
@@ -184,6 +184,7 @@ pub enum StmtKind {
         body: List,
         exit: LabelId,
         do_line: u32,
+        end_line: u32,
     },
     Return(List),
     /// An index into the function's `gotos`.

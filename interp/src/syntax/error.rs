@@ -7,6 +7,8 @@ pub struct SyntaxError {
     pub message: Vec<u8>,
     /// The line that the message names; 0 if it names none.
     pub line: u32,
+    /// The place in the source of what is to blame, in bytes, if it is known.
+    pub place: Option<usize>,
     /// Whether the text ended too early: more input could complete it.
     pub incomplete: bool,
 }
@@ -21,7 +23,13 @@ impl SyntaxError {
             message.extend_from_slice(b" near ");
             message.extend_from_slice(near);
         }
-        Box::new(SyntaxError { message, line, incomplete: near == Some(b"<eof>") })
+        Box::new(SyntaxError { message, line, place: None, incomplete: near == Some(b"<eof>") })
+    }
+
+    /// The same, with the place of what is to blame.
+    pub(crate) fn at(mut self: Box<Self>, place: usize) -> Box<SyntaxError> {
+        self.place = Some(place);
+        self
     }
 }
 

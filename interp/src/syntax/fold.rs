@@ -3,7 +3,8 @@
 use super::ast::{BinaryOp, ExprKind, UnaryOp};
 
 /// The value of `left op right`, if both are numbers and it may be computed now. Not folded: divisions by zero, NaN
-/// (its bits are not determined), and bitwise operations on floats without an integer value (an error when run).
+/// (its bits are not determined), bitwise operations on floats without an integer value (an error when run), and what gives a float zero: the
+/// reference leaves that to the running program, whose messages name a `<const>` variable only if it is one then.
 pub fn binary(op: BinaryOp, left: ExprKind, right: ExprKind) -> Option<ExprKind> {
     use BinaryOp::*;
     if let BAnd | BOr | BXor | Shl | Shr = op {
@@ -46,14 +47,14 @@ pub fn binary(op: BinaryOp, left: ExprKind, right: ExprKind) -> Option<ExprKind>
         Pow => power(a, b),
         _ => return None,
     };
-    (!value.is_nan()).then_some(ExprKind::Float(value))
+    (!value.is_nan() && value != 0.0).then_some(ExprKind::Float(value))
 }
 
 /// The value of `op operand`, if it may be computed now.
 pub fn unary(op: UnaryOp, operand: ExprKind) -> Option<ExprKind> {
     match (op, operand) {
         (UnaryOp::Neg, ExprKind::Int(a)) => Some(ExprKind::Int(a.wrapping_neg())),
-        (UnaryOp::Neg, ExprKind::Float(a)) => Some(ExprKind::Float(-a)),
+        (UnaryOp::Neg, ExprKind::Float(a)) if a != 0.0 => Some(ExprKind::Float(-a)),
         (UnaryOp::BNot, _) => Some(ExprKind::Int(!to_int(operand)?)),
         (UnaryOp::Not, _) => Some(ExprKind::Bool(!truth(operand)?)),
         _ => None,

@@ -101,23 +101,7 @@ impl<'s> Lexer<'s> {
     /// Takes everything that could belong to a numeral, so that `3x` is one malformed number, not a number and a name.
     fn read_numeral(&mut self, start: usize) -> Fallible<(Token, Value)> {
         let text = &self.inner.source()[start..];
-        let mut len = self.inner.slice().len();
-        let mut exponent = b'e';
-        if text[len - 1] == b'0' && matches!(text.get(len), Some(b'x' | b'X')) {
-            exponent = b'p';
-            len += 1;
-        }
-        while let Some(&b) = text.get(len) {
-            if b.to_ascii_lowercase() == exponent {
-                len += 1;
-                len += matches!(text.get(len), Some(b'+' | b'-')) as usize;
-            } else if b.is_ascii_hexdigit() || b == b'.' {
-                len += 1;
-            } else {
-                len += (b.is_ascii_alphabetic() || b == b'_') as usize;
-                break;
-            }
-        }
+        let len = numeral_len(text, self.inner.slice().len());
         let numeral = &text[..len];
         self.advance(start + len - self.inner.span().end);
         match parse_number(numeral) {
@@ -127,9 +111,15 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// An error at the line reached. `near` is the token to blame as the message shows it.
+    /// An error at the line reached. `near` is the token to blame as the message shows it: the one being read.
     pub fn error(&self, what: impl AsRef<[u8]>, near: Option<&[u8]>) -> Box<SyntaxError> {
-        SyntaxError::new(self.chunk_name, self.line, what.as_ref(), near)
+        let error = SyntaxError::new(self.chunk_name, self.line, what.as_ref(), near);
+        if near.is_some() { error.at(self.inner.span().start) } else { error }
+    }
+
+    /// The place of the end of the last token.
+    pub(super) fn place(&self) -> usize {
+        self.inner.span().end
     }
 
     /// A token as messages show it after "near".
@@ -149,6 +139,27 @@ impl<'s> Lexer<'s> {
             _ => quote(raw),
         }
     }
+}
+
+/// The length of the numeral that a text begins with, whose first digit is the last of `len` bytes.
+pub(super) fn numeral_len(text: &[u8], mut len: usize) -> usize {
+    let mut exponent = b'e';
+    if text[len - 1] == b'0' && matches!(text.get(len), Some(b'x' | b'X')) {
+        exponent = b'p';
+        len += 1;
+    }
+    while let Some(&b) = text.get(len) {
+        if b.to_ascii_lowercase() == exponent {
+            len += 1;
+            len += matches!(text.get(len), Some(b'+' | b'-')) as usize;
+        } else if b.is_ascii_hexdigit() || b == b'.' {
+            len += 1;
+        } else {
+            len += (b.is_ascii_alphabetic() || b == b'_') as usize;
+            break;
+        }
+    }
+    len
 }
 
 /// In quotes, up to the first zero byte: messages are made by C's rules.

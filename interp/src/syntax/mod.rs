@@ -18,6 +18,7 @@ mod lexer;
 mod number;
 mod parser;
 mod scope;
+mod spans;
 mod string;
 mod strings;
 mod token;
@@ -25,10 +26,22 @@ mod token;
 pub use error::{SyntaxError, chunk_id};
 pub use number::{Number, parse_number};
 pub use parser::{MAX_LEVELS, parse};
+pub use spans::{Class, Span, spans};
 pub use string::encode_utf8;
 pub use strings::{StrId, Strings};
 
 pub(crate) use error::Fallible;
+
+/// The reserved words, sorted.
+pub fn keywords() -> impl Iterator<Item = &'static str> {
+    token::KEYWORDS.iter().map(|word| word.text())
+}
+
+/// Whether a text can stand as a name in a program.
+pub fn is_name(text: &[u8]) -> bool {
+    let first = text.first().is_some_and(|&b| b == b'_' || b.is_ascii_alphabetic());
+    first && text.iter().all(|&b| b == b'_' || b.is_ascii_alphanumeric()) && !keywords().any(|word| word.as_bytes() == text)
+}
 
 /// Passes over what may precede the source in a file: a byte order mark, and a first line that starts with `#`.
 /// The newline of that line stays, so that line numbers stay right.

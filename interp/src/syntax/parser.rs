@@ -137,7 +137,9 @@ impl Parser<'_> {
     // Errors.
 
     pub(super) fn syntax_error(&self, what: impl AsRef<[u8]>) -> Box<SyntaxError> {
-        self.lexer.error(what, Some(&self.lexer.show(&self.token)))
+        let near = self.lexer.show(&self.token);
+        // The reference has no token for a zero byte.
+        self.lexer.error(what, (near != b"'<\\0>'").then_some(&near)).at(self.token.start)
     }
 
     fn expected(&self, token: Token) -> Box<SyntaxError> {
@@ -183,7 +185,7 @@ impl Parser<'_> {
     pub(super) fn enter_level(&mut self) -> Fallible<()> {
         self.levels += 1;
         if self.levels > MAX_LEVELS {
-            return Err(Box::new(SyntaxError { message: b"C stack overflow".to_vec(), line: 0, incomplete: false }));
+            return Err(Box::new(SyntaxError { message: b"C stack overflow".to_vec(), line: 0, place: None, incomplete: false }));
         }
         Ok(())
     }
@@ -441,16 +443,15 @@ impl Parser<'_> {
         self.next()?;
         let name = self.name()?;
         let (kind, loop_line) = match self.token.token {
-            Token::Assign => (self.numeric_for(name, exit)?, line),
-            Token::Comma | Token::In => self.generic_for(name, exit)?,
+            Token::Assign => (self.numeric_for(name, exit, line)?, line),
+            Token::Comma | Token::In => self.generic_for(name, exit, line)?,
             _ => return Err(self.syntax_error("'=' or 'in' expected")),
         };
         self.pending_stmts.push(Stmt { kind, line: loop_line });
-        self.expect_match(Token::End, Token::For, line)?;
         self.close_block()
     }
 
-    fn numeric_for(&mut self, name: StrId, exit: LabelId) -> Fallible<StmtKind> {
+    fn numeric_for(&mut self, name: StrId, exit: LabelId, for_line: u32) -> Fallible<StmtKind> {
         for _ in 0..3 {
             self.declare(self.names.for_state, Attrib::Regular)?;
         }
@@ -468,11 +469,11 @@ impl Parser<'_> {
         }
         let values = self.finish_list(mark);
         let first = self.scope().activate(3);
-        let (body, do_line) = self.for_body(1)?;
+        let (body, do_line) = self.for_body(1, for_line)?;
         Ok(StmtKind::NumericFor { first, values, body, exit, do_line })
     }
 
-    fn generic_for(&mut self, name: StrId, exit: LabelId) -> Fallible<(StmtKind, u32)> {
+    fn generic_for(&mut self, name: StrId, exit: LabelId, for_line: u32) -> Fallible<(StmtKind, u32)> {
         for _ in 0..4 {
             self.declare(self.names.for_state, Attrib::Regular)?;
         }
@@ -487,18 +488,20 @@ impl Parser<'_> {
         let line = self.lexer.line;
         let values = self.expr_list()?;
         let first = self.scope().activate(4);
-        let (body, do_line) = self.for_body(count)?;
-        Ok((StmtKind::GenericFor { first, count: count as u32, values, body, exit, do_line }, line))
+        let (body, do_line) = self.for_body(count, for_line)?;
+        let end_line = self.last_line;
+        Ok((StmtKind::GenericFor { first, count: count as u32, values, body, exit, do_line, end_line }, line))
     }
 
-    /// `do` and the body, in a scope of `count` declared variables; gives the line of `do` too.
-    fn for_body(&mut self, count: usize) -> Fallible<(List, u32)> {
+    /// `do`, the body, in a scope of `count` declared variables, and `end`; gives the line of `do` too.
+    fn for_body(&mut self, count: usize, for_line: u32) -> Fallible<(List, u32)> {
         self.expect(Token::Do)?;
         let do_line = self.last_line;
         self.open_block();
         self.scope().activate(count);
         let body = self.block()?;
         self.close_block()?;
+        self.expect_match(Token::End, Token::For, for_line)?;
         Ok((body, do_line))
     }
 

@@ -114,7 +114,7 @@ impl Lexer<'_> {
     /// The message shows the string decoded so far, and the escape up to the byte that is wrong.
     fn escape_error(&self, text: &[u8], start: usize, at: usize, what: &str) -> Box<super::SyntaxError> {
         let near = [&self.buffer, &text[start..text.len().min(at + 1)]].concat();
-        self.error(what, Some(&quote(&near)))
+        self.error(what, Some(&quote(&near))).at(self.place() + start)
     }
 
     /// Reads a long string or comment, whose opening bracket has been read, up to its closing bracket; a string goes

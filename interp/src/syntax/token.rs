@@ -144,6 +144,15 @@ pub enum Token {
     Blank,
 }
 
+/// The reserved words.
+pub const KEYWORDS: [Token; 22] = {
+    use Token::*;
+    [
+        And, Break, Do, Else, Elseif, End, False, For, Function, Goto, If, In, Local, Nil, Not, Or, Repeat, Return, Then, True,
+        Until, While,
+    ]
+};
+
 impl Token {
     /// The text of a token that has only one, or how messages call its class.
     pub fn text(self) -> &'static str {

@@ -1,9 +1,9 @@
-//! Functions: prototypes linked into the heap, closures, the boxes of captured variables, native functions.
+//! Functions: closures, the boxes of captured variables, native functions.
 
 use super::Value;
 use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
-use crate::bytecode::{LocalVar, UpvalDesc};
+use super::proto::ProtoCell;
 use crate::vm::{Args, Throw, Vm};
 use neap_gc::{Header, Heap, OutOfMemory};
 use std::cell::Cell;
@@ -41,96 +41,6 @@ impl Gc<UpBox> {
         }
         self.value.set(value);
         Ok(())
-    }
-}
-
-/// What a linked prototype keeps outside its cell: read-only, but for the slot hints in the code.
-pub struct ProtoBody {
-    pub code: Box<[Cell<u32>]>,
-    pub upvals: Box<[UpvalDesc]>,
-    pub lines: Box<[u32]>,
-    pub locals: Box<[LocalVar]>,
-    pub line_defined: u32,
-    pub last_line_defined: u32,
-    pub source: std::rc::Rc<[u8]>,
-}
-
-/// A linked prototype; its constants and then its inner prototypes follow in the cell, never change after birth, and stay readable when the
-/// destructor has run: a dead cell is still asked for its references (R25).
-#[repr(C)]
-pub struct ProtoCell {
-    header: Header,
-    pub code: *const Cell<u32>,
-    pub consts: *const Value,
-    pub max_stack: u8,
-    pub num_params: u8,
-    pub is_vararg: bool,
-    pub num_upvals: u8,
-    num_consts: u32,
-    num_protos: u32,
-    body: Box<ProtoBody>,
-}
-
-impl ProtoCell {
-    pub(super) const fn cell_size(consts: usize, protos: usize) -> usize {
-        size_of::<ProtoCell>() + consts * size_of::<Value>() + protos * size_of::<Gc<ProtoCell>>()
-    }
-    pub(super) fn size(&self) -> usize {
-        ProtoCell::cell_size(self.num_consts as usize, self.num_protos as usize)
-    }
-    #[inline(always)]
-    pub fn consts(&self) -> &[Value] {
-        // SAFETY: `new` has written them behind the head.
-        unsafe { std::slice::from_raw_parts(self.consts, self.num_consts as usize) }
-    }
-    #[inline(always)]
-    pub fn protos(&self) -> &[Gc<ProtoCell>] {
-        // SAFETY: `new` has written them behind the constants.
-        unsafe { std::slice::from_raw_parts(self.consts.add(self.num_consts as usize).cast(), self.num_protos as usize) }
-    }
-
-    pub fn body(&self) -> &ProtoBody {
-        &self.body
-    }
-    /// The index of the word at `pc`.
-    pub fn pc_index(&self, pc: *const Cell<u32>) -> usize {
-        (pc as usize - self.code as usize) / 4
-    }
-    /// The source line of a word of the code; 0 if unknown.
-    pub fn line_at(&self, index: usize) -> u32 {
-        self.body.lines.get(index).copied().unwrap_or(0)
-    }
-}
-
-impl Gc<ProtoCell> {
-    pub fn new(
-        heap: &mut Heap<LuaRuntime>,
-        body: ProtoBody,
-        consts: &[Value],
-        protos: &[Gc<ProtoCell>],
-        max_stack: u8,
-        num_params: u8,
-        is_vararg: bool,
-    ) -> Result<Self, OutOfMemory> {
-        let body = Box::new(body);
-        // SAFETY: a kind of the table; all fields and what follows them are initialised below. The boxed code stays where it is.
-        unsafe {
-            let cell = heap.alloc(kind::PROTO, ProtoCell::cell_size(consts.len(), protos.len()))?;
-            let p = cell.as_ptr().cast::<ProtoCell>();
-            let values = p.add(1).cast::<Value>();
-            values.copy_from_nonoverlapping(consts.as_ptr(), consts.len());
-            values.add(consts.len()).cast::<Gc<ProtoCell>>().copy_from_nonoverlapping(protos.as_ptr(), protos.len());
-            (&raw mut (*p).code).write(body.code.as_ptr());
-            (&raw mut (*p).consts).write(values);
-            (&raw mut (*p).num_consts).write(consts.len() as u32);
-            (&raw mut (*p).num_protos).write(protos.len() as u32);
-            (&raw mut (*p).max_stack).write(max_stack);
-            (&raw mut (*p).num_params).write(num_params);
-            (&raw mut (*p).is_vararg).write(is_vararg);
-            (&raw mut (*p).num_upvals).write(body.upvals.len() as u8);
-            (&raw mut (*p).body).write(body);
-            Ok(Gc::from_ref(cell))
-        }
     }
 }
 
@@ -217,6 +127,16 @@ pub enum Special {
     /// `next` and the step of `ipairs`, for the fast path of loops.
     Next,
     IpairsStep,
+    /// A metamethod of strings, which arithmetic carries out without a call; upvalue 0 is the operator.
+    StringArith,
+}
+
+impl Special {
+    /// Whether the function is called like any other.
+    #[inline(always)]
+    pub fn is_plain(self) -> bool {
+        matches!(self, Special::None | Special::Next | Special::IpairsStep | Special::StringArith)
+    }
 }
 
 /// A native function cell; its upvalues follow. `aux` of the header is their number.

@@ -1,7 +1,8 @@
 //! How the collector reads Lua's cells: the table of kinds and [`LuaRuntime`].
 
-use super::function::{Closure, Native, ProtoCell, UpBox};
+use super::function::{Closure, Native, UpBox};
 use super::gc::Gc;
+use super::proto::ProtoCell;
 use super::string::{Str, StringTable};
 use super::table::{ArrayPart, NodePart, Table};
 use super::thread::Thread;
@@ -67,7 +68,7 @@ unsafe impl Runtime for LuaRuntime {
         plain("closure", Shape::Plain, false),
         plain("native function", Shape::Plain, false),
         plain("upvalue", Shape::Plain, false),
-        plain("prototype", Shape::Plain, true),
+        plain("prototype", Shape::Plain, false),
         plain("userdata", Shape::Plain, true),
         plain("thread", Shape::Thread, true),
     ];
@@ -122,13 +123,13 @@ unsafe impl Runtime for LuaRuntime {
                     let p = at::<ProtoCell>(cell);
                     p.consts().iter().for_each(|&k| visit_value(k, visit));
                     p.protos().iter().for_each(|p| visit(p.as_ref()));
+                    visit(p.source.as_ref());
                 }
                 kind::USERDATA => {
                     let u = at::<Userdata>(cell);
                     if let Some(m) = u.meta() {
                         visit(m.as_ref());
                     }
-                    visit_value(u.user_value(), visit);
                 }
                 // A thread holds nothing outside its stack: the chain of resumers is a matter of the roots.
                 _ => {}
@@ -244,16 +245,15 @@ unsafe impl Runtime for LuaRuntime {
         // SAFETY: (whole function) the cell is of a kind with a destructor, initialised, and destroyed once.
         unsafe {
             match cell.kind() {
-                kind::PROTO => std::ptr::drop_in_place(cell.as_ptr().cast::<ProtoCell>()),
-                kind::USERDATA => std::ptr::drop_in_place(cell.as_ptr().cast::<Userdata>()),
+                kind::USERDATA => {
+                    if let Some(block) = at::<Userdata>(cell).destroy() {
+                        release(block);
+                    }
+                }
                 kind::THREAD => {
                     let state = Gc::<Thread>::from_ref(cell).state();
-                    for block in [state.stack.slots.cast::<u8>(), state.frames.cast::<u8>()] {
-                        if let Some(block) = NonNull::new(block) {
-                            release(block);
-                        }
-                    }
-                    std::ptr::drop_in_place(&mut state.tbc);
+                    let blocks = [NonNull::new(state.stack.slots.cast()), NonNull::new(state.frames.cast()), state.tbc.block()];
+                    blocks.into_iter().flatten().for_each(release);
                     std::ptr::drop_in_place(&mut state.hook);
                 }
                 _ => {}

@@ -12,17 +12,21 @@ mod function;
 mod gc;
 mod kinds;
 mod number;
+mod proto;
 mod string;
 mod table;
+mod text;
 mod thread;
 mod userdata;
 
-pub use function::{Closure, Native, NativeFn, ProtoBody, ProtoCell, Special, TAIL_CALL, THREE_RESULTS, UpBox};
+pub use function::{Closure, Native, NativeFn, Special, TAIL_CALL, THREE_RESULTS, UpBox};
 pub use gc::Gc;
 pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
+pub use proto::{Local, ProtoCell, Upvalue};
 pub use string::{Str, StringTable};
 pub use table::{Node, SetError, Table};
+pub use text::Text;
 pub use thread::{Frame, Hook, Status, Thread, frame_flags};
 pub use userdata::Userdata;
 

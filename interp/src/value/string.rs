@@ -94,6 +94,14 @@ impl Gc<Str> {
         Ok(s)
     }
 
+    /// A new, uninterned string: a copy of the bytes, with a change.
+    pub fn changed(heap: &mut Heap<LuaRuntime>, bytes: &[u8], change: impl FnOnce(&mut [u8])) -> Result<Gc<Str>, OutOfMemory> {
+        let s = Gc::<Str>::new(heap, bytes)?;
+        // SAFETY: the bytes of a new string, which nobody else has seen.
+        change(unsafe { std::slice::from_raw_parts_mut(s.as_ptr().cast::<u8>().add(Str::DATA), bytes.len()) });
+        Ok(s)
+    }
+
     /// The bytes; valid while the string is (V1), whatever lifetime the caller gives it.
     #[inline(always)]
     pub fn bytes<'a>(self) -> &'a [u8] {

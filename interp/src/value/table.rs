@@ -84,6 +84,8 @@ pub(super) struct NodePart {
 }
 
 const PART_HEAD: usize = 16;
+/// From here on an array part grows to one slot less than a power of two: with its head it fills its cell, or its pages.
+const SNUG: usize = 64;
 
 impl ArrayPart {
     pub(super) fn cell_size(len: usize) -> usize {
@@ -605,7 +607,8 @@ impl Gc<Table> {
         let len = self.array_len();
         if !self.has_nodes() && !self.is_weak() && key.as_int() == Some(len as i64 + 1) {
             // The usual append.
-            self.resize_array(heap, (len * 2).max(4))?;
+            let double = if len < SNUG { (len * 2).max(4) } else { (len + 2).next_power_of_two() - 1 };
+            self.resize_array(heap, double)?;
             self.set_slot(heap, len, value)?;
             return Ok(());
         }
@@ -660,6 +663,9 @@ impl Gc<Table> {
                     in_array = below;
                 }
             }
+        }
+        if array > SNUG && extra.as_int() != Some(array as i64) && self.get_int(heap, array as i64).is_nil() {
+            array -= 1;
         }
         self.resize(heap, array, total - in_array)
     }

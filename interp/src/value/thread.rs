@@ -6,6 +6,7 @@ use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
 use neap_gc::{Header, Heap, OutOfMemory, Stack};
 use std::cell::{Cell, UnsafeCell};
+use std::ptr::NonNull;
 
 /// Flags of a frame. A frame without flags is a Lua function called by a Lua function, and returns on the fast path.
 pub mod frame_flags {
@@ -37,7 +38,9 @@ pub mod frame_flags {
     pub const DETACHED: u16 = 1 << 13;
     /// Called in the place of `pairs`: gives exactly three results.
     pub const THREE: u16 = 1 << 14;
-    /// Closes a variable of another coroutine: no message handler of this one hears of its errors.
+    /// A metamethod `__lt` called for `<=`: the instruction gets the negation of its result. (What `META` is not `THREE`.)
+    pub const NEGATED: u16 = THREE;
+    /// Closes a variable at the end of the state: no message handler below hears of its errors.
     pub const UNHEARD: u16 = 1 << 15;
 }
 
@@ -88,6 +91,55 @@ pub enum Status {
     Dead,
 }
 
+/// A growing list of slots, in an explicit block of the heap.
+pub struct Slots {
+    block: *mut u32,
+    len: u32,
+    capacity: u32,
+}
+
+impl Slots {
+    const FIRST: u32 = 4;
+
+    const fn new() -> Slots {
+        Slots { block: std::ptr::null_mut(), len: 0, capacity: 0 }
+    }
+
+    pub fn push(&mut self, heap: &mut Heap<LuaRuntime>, slot: u32) -> Result<(), OutOfMemory> {
+        if self.len == self.capacity {
+            let capacity = (self.capacity * 2).max(Slots::FIRST);
+            let size = |slots: u32| slots as usize * size_of::<u32>();
+            let block = match self.block() {
+                // SAFETY: the list's own block.
+                Some(block) => unsafe { heap.realloc(block, size(self.capacity), size(capacity))? },
+                None => heap.malloc(size(capacity))?,
+            };
+            (self.block, self.capacity) = (block.as_ptr().cast(), capacity);
+        }
+        // SAFETY: `len < capacity`.
+        unsafe { self.block.add(self.len as usize).write(slot) };
+        self.len += 1;
+        Ok(())
+    }
+
+    pub fn last(&self) -> Option<u32> {
+        let last = self.len.checked_sub(1)?;
+        // SAFETY: the first `len` are written.
+        Some(unsafe { self.block.add(last as usize).read() })
+    }
+
+    pub fn pop(&mut self) -> Option<u32> {
+        let last = self.last()?;
+        self.len -= 1;
+        Some(last)
+    }
+
+    /// For the destructor of the thread.
+    pub(super) fn block(&self) -> Option<NonNull<u8>> {
+        NonNull::new(self.block.cast())
+    }
+}
+
 /// What a thread keeps beside its cell's fixed head. Only the interpreter and the collector touch it, never at the same time.
 pub struct ThreadState {
     /// The collector's record; `slots` is an explicit block of `capacity` values.
@@ -98,11 +150,12 @@ pub struct ThreadState {
     pub frame_count: usize,
     pub frame_capacity: usize,
     /// Slots of pending to-be-closed variables, ascending.
-    pub tbc: Vec<u32>,
+    pub tbc: Slots,
     /// Depth of host recursion that may not be left by a yield.
     pub unyieldable: u32,
-    /// Protected calls in progress.
+    /// Protected calls in progress, and metamethods: frames with the flag `META`.
     pub protected: u32,
+    pub metamethods: u32,
     /// The thread that resumed this one.
     pub resumer: Option<Gc<Thread>>,
     /// `execute` depth in which the thread was resumed.
@@ -176,9 +229,10 @@ impl Gc<Thread> {
                 frames: frames.as_ptr().cast(),
                 frame_count: 0,
                 frame_capacity: Self::FIRST_FRAMES,
-                tbc: Vec::new(),
+                tbc: Slots::new(),
                 unyieldable: 0,
                 protected: 0,
+                metamethods: 0,
                 resumer: None,
                 failed: false,
                 hook: None,

@@ -1,40 +1,84 @@
-//! Full userdata: a Rust value with a metatable and one user value.
+//! Full userdata: a Rust value with a metatable. (User values, of which the reference's libraries have none, are not needed: what belongs to a userdata stands
+//! in its Rust value.)
 
-use super::Value;
 use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
 use super::table::Table;
 use neap_gc::{Header, Heap, OutOfMemory};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// A Rust value in an explicit block of the heap, for as long as it is in a userdata.
+pub struct Payload(NonNull<dyn Any>);
+
+impl Payload {
+    fn new<T: Any>(heap: &mut Heap<LuaRuntime>, data: T) -> Result<Payload, OutOfMemory> {
+        const { assert!(align_of::<T>() <= 16) };
+        let block = heap.malloc(size_of::<T>())?.cast::<T>();
+        // SAFETY: a new block of that size, at a multiple of 16.
+        unsafe { block.write(data) };
+        Ok(Payload(block))
+    }
+
+    /// Drops the value. Its block is then to be freed.
+    fn drop_value(self) -> NonNull<u8> {
+        // SAFETY: `new` has written the value, and nobody else can reach it.
+        unsafe { self.0.drop_in_place() };
+        self.0.cast()
+    }
+}
+
+impl Deref for Payload {
+    type Target = dyn Any;
+    fn deref(&self) -> &dyn Any {
+        // SAFETY: `new` has written the value; it lives until `drop_value` takes the payload.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl DerefMut for Payload {
+    fn deref_mut(&mut self) -> &mut dyn Any {
+        // SAFETY: as above; the payload is its only name.
+        unsafe { self.0.as_mut() }
+    }
+}
 
 /// A userdata cell. The destructor drops the Rust value.
 #[repr(C)]
 pub struct Userdata {
     header: Header,
     meta: Cell<Option<Gc<Table>>>,
-    user: Cell<Value>,
-    /// The Rust value; `None` once closed by the destructor.
-    pub data: RefCell<Option<Box<dyn Any>>>,
+    /// The Rust value; `None` once the destructor has run.
+    pub data: RefCell<Option<Payload>>,
 }
 
 impl Userdata {
     pub fn meta(&self) -> Option<Gc<Table>> {
         self.meta.get()
     }
-    pub fn user_value(&self) -> Value {
-        self.user.get()
+
+    /// The destructor: drops the Rust value, and says which block it stood in.
+    pub(super) fn destroy(&self) -> Option<NonNull<u8>> {
+        self.data.take().map(Payload::drop_value)
     }
 }
 
 impl Gc<Userdata> {
-    pub fn new(heap: &mut Heap<LuaRuntime>, data: Box<dyn Any>, meta: Option<Gc<Table>>) -> Result<Gc<Userdata>, OutOfMemory> {
-        // SAFETY: a kind of the table; all fields are initialised below.
+    pub fn new<T: Any>(heap: &mut Heap<LuaRuntime>, data: T, meta: Option<Gc<Table>>) -> Result<Gc<Userdata>, OutOfMemory> {
+        let data = Payload::new(heap, data)?;
+        // SAFETY: a kind of the table; all fields are initialised below. A block that has just been made is freed.
         unsafe {
-            let cell = heap.alloc(kind::USERDATA, size_of::<Userdata>())?;
+            let cell = match heap.alloc(kind::USERDATA, size_of::<Userdata>()) {
+                Ok(cell) => cell,
+                Err(error) => {
+                    heap.free(data.drop_value());
+                    return Err(error);
+                }
+            };
             let u = cell.as_ptr().cast::<Userdata>();
             (&raw mut (*u).meta).write(Cell::new(meta));
-            (&raw mut (*u).user).write(Cell::new(Value::NIL));
             (&raw mut (*u).data).write(RefCell::new(Some(data)));
             Ok(Gc::from_ref(cell))
         }
@@ -44,13 +88,6 @@ impl Gc<Userdata> {
         // SAFETY: V1; the barrier comes before the write (V2).
         unsafe { heap.barrier(self.as_ref(), 0)? };
         self.meta.set(meta);
-        Ok(())
-    }
-
-    pub fn set_user_value(self, heap: &mut Heap<LuaRuntime>, value: Value) -> Result<(), OutOfMemory> {
-        // SAFETY: as above.
-        unsafe { heap.barrier(self.as_ref(), 0)? };
-        self.user.set(value);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Arithmetic and order: the rules of integers and floats, coercion from strings, the slow paths of the operators.
 
 use super::{Event, Flow, Throw, Vm};
-use crate::value::{Tag, Value, float_to_int};
+use crate::value::{Special, Tag, Value, float_to_int, frame_flags};
 use std::cmp::Ordering;
 
 /// The arithmetic and bitwise operators.
@@ -24,7 +24,7 @@ pub enum Arith {
 }
 
 impl Arith {
-    pub(super) fn event(self) -> Event {
+    pub fn event(self) -> Event {
         match self {
             Arith::Add => Event::Add,
             Arith::Sub => Event::Sub,
@@ -148,6 +148,12 @@ pub(crate) fn coerce_number(v: Value) -> Option<Value> {
     }
 }
 
+/// The operation on numbers and on strings that read as numbers; `None`: an operand is neither.
+pub(crate) fn string_arith(op: Arith, x: Value, y: Value) -> Option<Result<Value, &'static str>> {
+    let (x, y) = (coerce_number(x)?, coerce_number(y)?);
+    Some(on_numbers(op, x, y))
+}
+
 /// `x < y` of numbers or strings; `None`: neither.
 #[inline]
 pub(crate) fn compare_lt(x: Value, y: Value) -> Option<bool> {
@@ -194,61 +200,60 @@ fn int_float_order(i: i64, f: f64) -> Option<Ordering> {
 }
 
 impl Vm {
-    /// The operation without metamethods; `None`: an operand is not a number.
-    fn plain_arith(&mut self, op: Arith, x: Value, y: Value) -> Option<Result<Value, Throw>> {
-        // Strings are converted for arithmetic only.
-        if op.is_bitwise() && !(x.is_number() && y.is_number()) {
-            return None;
-        }
-        let (Some(a), Some(b)) = (coerce_number(x), coerce_number(y)) else { return None };
-        Some(match on_numbers(op, a, b) {
+    /// The operation on two numbers.
+    fn plain_arith(&mut self, op: Arith, x: Value, y: Value) -> Result<Value, Throw> {
+        match on_numbers(op, x, y) {
             Ok(v) => Ok(v),
             Err(_) if op.is_bitwise() => {
                 let culprit = if exact_int(x).is_none() { x } else { y };
                 Err(self.representation_error(culprit))
             }
             Err(message) => Err(self.runtime_error(message.as_bytes())),
-        })
+        }
+    }
+
+    /// What the handler of an operation would give, if that is the string library's own for this operator, no hook wants to hear of its call, and
+    /// nothing goes wrong.
+    #[inline]
+    fn quick_arith(&self, handler: Value, op: Arith, x: Value, y: Value) -> Option<Value> {
+        let native = handler.as_native().filter(|f| f.special == Special::StringArith && !self.hooked)?;
+        if native.upval(0).as_int() != Some(op as i64) {
+            return None;
+        }
+        string_arith(op, x, y)?.ok()
     }
 
     /// `R[dest] = x op y`, for the instruction in progress, where the fast path does not apply.
     #[inline(never)]
     pub(crate) fn op_arith(&mut self, op: Arith, dest: usize, x: Value, y: Value) -> Result<Flow, Throw> {
         if x.is_number() && y.is_number() {
-            match self.plain_arith(op, x, y) {
-                Some(v) => {
-                    let v = v?;
-                    self.set_slot(dest, v);
-                    return Ok(Flow::Next);
-                }
-                None => unreachable!("numbers"),
-            }
+            let v = self.plain_arith(op, x, y)?;
+            self.set_slot(dest, v);
+            return Ok(Flow::Next);
         }
         let handler = self.binary_handler(op.event(), x, y);
-        if !handler.is_nil() {
-            return self.call_meta(handler, &[x, y]);
+        if handler.is_nil() {
+            return Err(self.arith_error(op, x, y));
         }
-        match self.plain_arith(op, x, y) {
-            Some(v) => {
-                let v = v?;
-                self.set_slot(dest, v);
-                Ok(Flow::Next)
-            }
-            None => Err(self.arith_error(op, x, y)),
+        if let Some(v) = self.quick_arith(handler, op, x, y) {
+            self.set_slot(dest, v);
+            return Ok(Flow::Next);
         }
+        self.call_meta(handler, &[x, y])
     }
 
     /// `x op y`, for native functions.
     pub fn arith(&mut self, op: Arith, x: Value, y: Value) -> Result<Value, Throw> {
-        if !(x.is_number() && y.is_number()) {
-            let handler = self.binary_handler(op.event(), x, y);
-            if !handler.is_nil() {
-                return self.call1(handler, &[x, y]);
-            }
+        if x.is_number() && y.is_number() {
+            return self.plain_arith(op, x, y);
         }
-        match self.plain_arith(op, x, y) {
-            Some(v) => v,
-            None => Err(self.arith_error(op, x, y)),
+        let handler = self.binary_handler(op.event(), x, y);
+        if handler.is_nil() {
+            return Err(self.arith_error(op, x, y));
+        }
+        match self.quick_arith(handler, op, x, y) {
+            Some(v) => Ok(v),
+            None => self.call1(handler, &[x, y]),
         }
     }
 
@@ -256,9 +261,12 @@ impl Vm {
     #[inline(never)]
     pub(crate) fn op_order(&mut self, event: Event, x: Value, y: Value) -> Result<Flow, Throw> {
         let handler = self.binary_handler(event, x, y);
-        if handler.is_nil() {
-            return Err(self.order_error(x, y));
+        if !handler.is_nil() {
+            return self.call_meta(handler, &[x, y]);
         }
-        self.call_meta(handler, &[x, y])
+        let Some(less) = self.reverse_handler(event, x, y) else { return Err(self.order_error(x, y)) };
+        let frame = self.frame();
+        let func = frame.base as usize + frame.closure().proto.max_stack as usize;
+        self.call_meta_at(func, less, &[y, x], frame_flags::NEGATED)
     }
 }

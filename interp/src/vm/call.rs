@@ -86,6 +86,9 @@ impl Vm {
         wanted: i16,
         flags: u16,
     ) -> Result<Flow, Throw> {
+        if self.hooked {
+            return self.enter_native_traced(native, func, nargs, wanted, flags);
+        }
         self.push_native(func, nargs, wanted, flags)?;
         self.run_native(native, func, nargs)
     }
@@ -112,7 +115,7 @@ impl Vm {
     pub(super) fn run_native(&mut self, native: Gc<Native>, func: usize, nargs: usize) -> Result<Flow, Throw> {
         let args = super::Args { base: func as u32 + 1, count: nargs as u32 };
         match native.special {
-            Special::None | Special::Next | Special::IpairsStep => {
+            Special::None | Special::Next | Special::IpairsStep | Special::StringArith => {
                 let n = (native.function)(self, args)?;
                 self.end_native(n)
             }
@@ -157,9 +160,18 @@ impl Vm {
     pub(crate) fn deliver(&mut self, mut first: usize, mut n: usize) -> Result<Flow, Throw> {
         let mut ended = false;
         loop {
-            let f = self.pop_frame();
-            if f.has(frame_flags::PCALL | frame_flags::XPCALL) {
-                self.thread.state().protected -= 1;
+            let mut f = *self.frame();
+            if f.has(frame_flags::PCALL | frame_flags::XPCALL | frame_flags::RESUME | frame_flags::YIELD) {
+                f = self.end_special(first, n)?;
+            }
+            self.take_away(&f);
+            if f.has(frame_flags::META) {
+                self.thread.state().metamethods -= 1;
+                let mut result = if n > 0 { self.slot(first) } else { Value::NIL };
+                if f.has(frame_flags::NEGATED) {
+                    result = Value::bool(!result.is_truthy());
+                }
+                return self.finish_instruction(result, f.func as usize);
             }
             if f.has(frame_flags::THREE) {
                 self.check_stack(first + 3)?;
@@ -167,10 +179,6 @@ impl Vm {
                     self.set_slot(first + i, Value::NIL);
                 }
                 n = 3;
-            }
-            if f.has(frame_flags::META) {
-                let result = if n > 0 { self.slot(first) } else { Value::NIL };
-                return self.finish_instruction(result, f.func as usize);
             }
             let dest = f.func as usize;
             let count = if f.wanted < 0 { n } else { f.wanted as usize };
@@ -203,8 +211,16 @@ impl Vm {
             if flags & frame_flags::CLOSING != 0 {
                 return self.continue_closing();
             } else if flags & frame_flags::PCALL != 0 {
-                self.set_slot(func, Value::TRUE);
-                (first, n) = (func, count + 1);
+                first = self.result_place(func);
+                if first > func {
+                    self.check_stack(dest + count + 1)?;
+                    for i in (dest..dest + count).rev() {
+                        let v = self.slot(i);
+                        self.set_slot(i + 1, v);
+                    }
+                }
+                self.set_slot(first, Value::TRUE);
+                n = count + 1;
             } else if flags & frame_flags::XPCALL != 0 {
                 self.set_slot(func + 1, Value::TRUE);
                 (first, n) = (func + 1, count + 1);
@@ -214,20 +230,62 @@ impl Vm {
         }
     }
 
+    /// Where the results of a function begin that stands in slot `func` and changes the chain of frames: in its place, unless a hook may want to see it.
+    #[inline(always)]
+    pub(super) fn result_place(&self, func: usize) -> usize {
+        func + usize::from(self.hooked)
+    }
+
+    /// A native function that has changed the chain of frames is about to return. From here on it is one like any other: an error in the hook is not for it
+    /// to catch.
+    #[inline(never)]
+    fn end_special(&mut self, first: usize, n: usize) -> Result<Frame, Throw> {
+        let f = self.frame();
+        if f.has(frame_flags::PCALL | frame_flags::XPCALL) {
+            self.thread.state().protected -= 1;
+        }
+        f.flags &= !(frame_flags::PCALL
+            | frame_flags::XPCALL
+            | frame_flags::CLOSING
+            | frame_flags::RESUME
+            | frame_flags::WRAP
+            | frame_flags::YIELD);
+        self.trace_return(first, n)?;
+        Ok(*self.frame())
+    }
+
     /// Calls a metamethod for the instruction in progress of the innermost (Lua) frame; its result completes the instruction.
     pub(crate) fn call_meta(&mut self, f: Value, args: &[Value]) -> Result<Flow, Throw> {
         let frame = self.frame();
         let func = frame.base as usize + frame.closure().proto.max_stack as usize;
-        self.call_meta_at(func, f, args)
+        self.call_meta_at(func, f, args, 0)
     }
 
-    pub(crate) fn call_meta_at(&mut self, func: usize, f: Value, args: &[Value]) -> Result<Flow, Throw> {
+    /// The same from slot `func` on, with more flags for the frame.
+    pub(crate) fn call_meta_at(&mut self, func: usize, f: Value, args: &[Value], flags: u16) -> Result<Flow, Throw> {
         self.check_stack(func + 1 + args.len() + limits::NATIVE_SLOTS)?;
         self.set_slot(func, f);
         for (i, &v) in args.iter().enumerate() {
             self.set_slot(func + 1 + i, v);
         }
-        self.precall(func, args.len(), 1, frame_flags::META)
+        self.precall_meta(func, args.len(), 1, flags)
+    }
+
+    /// Calls a metamethod in slot `func`. They take no stack of the host, but a recursion of nothing else would take all of this one's, and the memory of
+    /// what it makes on the way.
+    pub(super) fn precall_meta(&mut self, func: usize, nargs: usize, wanted: i16, flags: u16) -> Result<Flow, Throw> {
+        let state = self.thread.state();
+        if state.metamethods >= limits::HOST_DEPTH {
+            self.check_depth(state.metamethods)?;
+        }
+        state.metamethods += 1;
+        let (thread, frames) = (self.thread, self.frame_count);
+        let result = self.precall(func, nargs, wanted, frame_flags::META | flags);
+        if result.is_err() && self.frame_count == frames && self.thread == thread {
+            // It has got no frame.
+            thread.state().metamethods -= 1;
+        }
+        result
     }
 
     /// A metamethod has returned: completes the instruction of the innermost frame. `func`: where its function stood.
@@ -318,11 +376,17 @@ impl Vm {
     }
 
     fn enter_host(&mut self) -> Result<(), Throw> {
-        if self.depth >= limits::HOST_DEPTH + if self.in_handler { limits::HANDLER_DEPTH } else { 0 } {
-            return Err(self.overflow_error(b"C stack overflow"));
-        }
+        self.check_depth(self.depth)?;
         self.depth += 1;
         self.thread.state().unyieldable += 1;
+        Ok(())
+    }
+
+    /// Whether calls of a kind may nest deeper.
+    pub(super) fn check_depth(&mut self, depth: u32) -> Result<(), Throw> {
+        if depth >= limits::HOST_DEPTH + if self.in_handler { limits::HANDLER_DEPTH } else { 0 } {
+            return Err(self.overflow_error(b"C stack overflow"));
+        }
         Ok(())
     }
 

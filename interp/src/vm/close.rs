@@ -2,14 +2,15 @@
 //!
 //! * **I1** Closing ends, however finalizers behave: what they create gets no finalizer, and nothing is collected any more.
 
-use super::{Event, Vm};
-use crate::value::Value;
+use super::Vm;
+use crate::value::{Value, frame_flags};
 
 impl Vm {
-    /// Closes the pending variables of the main thread, innermost first, then calls every finalizer, the last one set first. Errors become the error
-    /// of the variables closed later, or warnings.
+    /// Closes the pending variables of the main thread, then calls every finalizer: those that the collector has queued, then the others, the last one set
+    /// first. Errors are the error of the variables closed later, or warnings.
     pub fn close(&mut self) {
-        self.close_main_thread();
+        // The methods are called at the present top, whatever runs there: the frames below stay as they are, since nothing returns into them.
+        self.close_variables(self.roots.main, 0, frame_flags::UNHEARD, Value::NIL);
         self.closing = true;
         self.heap.set_running(false);
         // Not between finalizers either: each is called from here, in order.
@@ -17,24 +18,6 @@ impl Vm {
         self.heap.queue_all_finalizers();
         while let Some(object) = self.heap.next_finalizer() {
             self.finalize(crate::value::value_of_cell(object));
-        }
-    }
-
-    /// The methods are called at the present top, whatever runs there: the frames below stay as they are, since nothing returns into them.
-    fn close_main_thread(&mut self) {
-        let state = self.roots.main.state();
-        let mut error = Value::NIL;
-        while let Some(slot) = state.tbc.pop() {
-            // SAFETY: slots below the capacity are always initialised.
-            let value = unsafe { *state.stack.slots.add(slot as usize) }.unboxed();
-            let method = self.metamethod(value, Event::Close);
-            // Kept alive: the call is a safepoint.
-            self.roots.pinned.push(error);
-            let result = self.call_protected(method, &[value, error]);
-            error = self.roots.pinned.pop().unwrap_or(Value::NIL);
-            if result.is_err() {
-                error = self.take_error();
-            }
         }
     }
 

@@ -21,7 +21,7 @@ impl Vm {
                 let f = self.frame();
                 let func = f.base as usize + f.closure().proto.max_stack as usize;
                 self.set_slot(a + total - 1, Value::int(n as i64));
-                return self.call_meta_at(func, handler, &[x, y]);
+                return self.call_meta_at(func, handler, &[x, y], 0);
             }
             let mut first = n - 2;
             while first > 0 && is_text(self.slot(a + first - 1)) {
@@ -57,16 +57,18 @@ impl Vm {
             }
             return self.join_pieces(len, pieces.into_iter().take(n));
         }
-        let mut bytes = Vec::new();
-        for i in 0..n {
-            let v = self.slot(first + i);
-            match v.as_str() {
-                Some(s) if bytes.try_reserve(s.len()).is_err() => return Err(self.memory_error()),
-                Some(s) => bytes.extend_from_slice(s.bytes()),
-                None => bytes.extend_from_slice(number_text(v, &mut NumberBuffer::new())),
+        self.with_text(|vm, text| {
+            for i in 0..n {
+                let v = vm.slot(first + i);
+                let mut buffer = NumberBuffer::new();
+                let piece = v.as_str().map_or_else(|| number_text(v, &mut buffer), |s| s.bytes());
+                if text.len() + piece.len() > Str::MAX_LEN {
+                    return Err(vm.runtime_error(b"string length overflow"));
+                }
+                vm.append(text, piece)?;
             }
-        }
-        self.join_pieces(bytes.len(), [&bytes[..]].into_iter())
+            text.string(&mut vm.heap).map_err(|_| vm.memory_error())
+        })
     }
 
     fn join_pieces<'a>(&mut self, len: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Result<Gc<Str>, Throw> {

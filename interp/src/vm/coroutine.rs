@@ -1,6 +1,6 @@
 //! Coroutines: a thread takes over from another in the same loop, without recursion in the host.
 
-use super::{Event, Flow, Throw, Vm, limits};
+use super::{Flow, Throw, Vm, limits};
 use crate::value::{Gc, Native, Status, Str, Tag, Thread, Value, frame_flags};
 
 impl Vm {
@@ -33,6 +33,9 @@ impl Vm {
     fn resume(&mut self, co: Gc<Thread>, first: usize, n: usize) -> Result<Flow, Throw> {
         let problem: Option<&[u8]> = match co.status.get() {
             Status::Suspended if self.roots.chain.len() >= limits::HOST_DEPTH as usize => Some(b"C stack overflow"),
+            Status::Suspended if co.state().stack.top + n + 2 * limits::NATIVE_SLOTS > limits::STACK_SLOTS => {
+                Some(b"too many arguments to resume")
+            }
             Status::Suspended => None,
             Status::Dead => Some(b"cannot resume dead coroutine"),
             _ => Some(b"cannot resume non-suspended coroutine"),
@@ -83,10 +86,10 @@ impl Vm {
             return Err(throw);
         }
         let error = self.take_error();
-        let func = f.func as usize;
-        self.set_slot(func, Value::FALSE);
-        self.set_slot(func + 1, error);
-        self.deliver(func, 2)
+        let first = self.result_place(f.func as usize);
+        self.set_slot(first, Value::FALSE);
+        self.set_slot(first + 1, error);
+        self.deliver(first, 2)
     }
 
     /// An error that passes a wrap function gets the position of its caller, if it is a string.
@@ -131,19 +134,31 @@ impl Vm {
         resumer.status.set(Status::Running);
         let f = *self.frame();
         debug_assert!(f.has(frame_flags::RESUME));
-        let func = f.func as usize;
+        let first = self.result_place(f.func as usize);
         let skip = if f.has(frame_flags::WRAP) { 0 } else { 1 };
-        self.check_stack(func + skip + n + limits::NATIVE_SLOTS)?;
+        if first + skip + n + limits::NATIVE_SLOTS > limits::STACK_SLOTS {
+            let throw = self.plain_error(b"too many results to resume");
+            if skip == 0 {
+                self.prefix_error();
+                return Err(throw);
+            }
+            let error = self.take_error();
+            self.set_slot(first, Value::FALSE);
+            self.set_slot(first + 1, error);
+            self.top = first + 2;
+            return Ok((first, 2));
+        }
+        self.check_stack(first + skip + n + limits::NATIVE_SLOTS)?;
         if skip == 1 {
-            self.set_slot(func, Value::TRUE);
+            self.set_slot(first, Value::TRUE);
         }
         for i in 0..n {
             // SAFETY: the coroutine's stack stays where it is: the collector does not run in between.
             let v = unsafe { *values.add(from + i) };
-            self.set_slot(func + skip + i, v);
+            self.set_slot(first + skip + i, v);
         }
-        self.top = func + skip + n;
-        Ok((func, n + skip))
+        self.top = first + skip + n;
+        Ok((first, n + skip))
     }
 
     /// The coroutine's function has returned `n` values, in slots from `first` on.
@@ -191,45 +206,44 @@ impl Vm {
         }
     }
 
-    /// Closes the pending variables of a coroutine that does not run; returns the error they end with (`error` if none of them fails).
-    fn close_variables_of(&mut self, co: Gc<Thread>, mut error: Value) -> Value {
-        while let Some(slot) = co.state().tbc.pop() {
-            // SAFETY: pending slots are slots of the coroutine's stack.
-            let value = unsafe { *co.state().stack.slots.add(slot as usize) }.unboxed();
-            let close = self.metamethod(value, Event::Close);
-            self.roots.pinned.push(error);
-            let result = self.call_values_as(frame_flags::UNHEARD, close, &[value, error], 0);
-            error = self.roots.pinned.pop().unwrap_or(Value::NIL);
-            if result.is_err() {
-                error = self.take_error();
-            }
-        }
+    /// Closes the pending variables of a coroutine that does not run, and with them the coroutine, on whose stack the closing methods run: for
+    /// them it is the running one, which can't yield. Returns the error they end with (`error` if none of them fails).
+    fn close_variables_of(&mut self, co: Gc<Thread>, error: Value) -> Value {
+        let closer = self.thread;
+        closer.status.set(Status::Normal);
+        co.status.set(Status::Running);
+        self.save_thread(self.top);
+        // The functions whose variables they are do not run any more.
+        co.state().frame_count = 0;
+        // SAFETY: R11: its stack is about to change.
+        unsafe { self.heap.touch_thread(co.as_ref()) };
+        self.roots.chain.push(co);
+        self.load_thread(co);
+        let error = self.close_variables(co, 0, 0, error);
+        self.save_thread(0);
+        let state = co.state();
+        state.failed = false;
+        state.protected = 0;
+        state.metamethods = 0;
+        state.stack.low = 0;
+        self.roots.chain.pop();
+        co.status.set(Status::Dead);
+        // SAFETY: R7: the closer runs again; its top was saved.
+        unsafe { self.heap.touch_thread(closer.as_ref()) };
+        self.load_thread(closer);
+        closer.status.set(Status::Running);
         error
     }
 
     /// `coroutine.close`: the error with which it ended, or nil.
     pub fn close_coroutine(&mut self, co: Gc<Thread>) -> Value {
-        // SAFETY: R11: its stack is about to change from outside.
-        unsafe { self.heap.touch_thread(co.as_ref()) };
         let state = co.state();
         let mut error = Value::NIL;
         if state.failed {
             // SAFETY: the error is the last live slot.
             error = unsafe { *state.stack.slots.add(state.stack.top - 1) };
         }
-        // While its variables are closed it counts as running: it can be neither resumed nor closed again.
-        co.status.set(Status::Running);
-        let error = self.close_variables_of(co, error);
-        // SAFETY: as above.
-        unsafe { self.heap.touch_thread(co.as_ref()) };
-        let state = co.state();
-        co.status.set(Status::Dead);
-        state.failed = false;
-        state.frame_count = 0;
-        state.protected = 0;
-        state.stack.top = 0;
-        state.stack.low = 0;
-        error
+        self.close_variables_of(co, error)
     }
 
     pub fn thread_status(&self, t: Gc<Thread>) -> &'static str {

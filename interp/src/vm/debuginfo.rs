@@ -34,7 +34,7 @@ const ENV: &[u8] = b"_ENV";
 
 impl ProtoCell {
     fn instr(&self, pc: usize) -> Option<Instr> {
-        self.body().code.get(pc).map(|word| Instr(word.get()))
+        self.words().get(pc).map(|word| Instr(word.get()))
     }
 
     /// Whether an instruction still belongs to the entry of the function: the parameters are put in place. It is on no line.
@@ -44,18 +44,18 @@ impl ProtoCell {
 
     /// The word after an instruction.
     fn aux(&self, pc: usize) -> usize {
-        self.body().code.get(pc + 1).map_or(0, |word| word.get()) as usize
+        self.words().get(pc + 1).map_or(0, |word| word.get()) as usize
     }
 
-    /// The local variable that a register holds at an instruction.
-    pub(super) fn local_at(&self, register: usize, pc: usize) -> Option<&crate::bytecode::LocalVar> {
-        let locals = self.body().locals.iter();
+    /// The name of the local variable that a register holds at an instruction.
+    pub(super) fn local_at(&self, register: usize, pc: usize) -> Option<&[u8]> {
+        let locals = self.locals().iter();
         let mut active = locals.filter(|v| v.start_pc as usize <= pc && pc < v.end_pc as usize);
-        active.find(|v| v.register as usize == register)
+        active.find(|v| v.register as usize == register).map(|v| self.local_name(v))
     }
 
     pub(super) fn upvalue_name(&self, index: usize) -> &[u8] {
-        self.body().upvals.get(index).and_then(|u| u.name.as_deref()).unwrap_or(UNKNOWN)
+        self.upval_name(index).unwrap_or(UNKNOWN)
     }
 
     fn constant_name(&self, index: usize) -> Option<&[u8]> {
@@ -103,8 +103,8 @@ impl ProtoCell {
     /// Where the value of a register comes from: a variable or a constant, or else the instruction that made it.
     fn origin(&self, mut pc: usize, mut register: usize) -> Result<Name<'_>, Option<usize>> {
         loop {
-            if let Some(local) = self.local_at(register, pc) {
-                return Ok(Name::new("local", &local.name));
+            if let Some(name) = self.local_at(register, pc) {
+                return Ok(Name::new("local", name));
             }
             pc = self.setter(pc, register).ok_or(None)?;
             let Some(i) = self.instr(pc) else { return Err(None) };

@@ -85,7 +85,7 @@ impl Vm {
     pub fn position(&self, level: usize) -> Vec<u8> {
         let at = self.activation(self.thread, level);
         let Some((proto, pc)) = at.and_then(|at| self.instruction_at(at)) else { return Vec::new() };
-        let mut out = crate::syntax::chunk_id(&proto.body().source);
+        let mut out = crate::syntax::chunk_id(proto.source.bytes());
         match proto.line_at(pc) {
             // A stripped function: only its own errors have a position, of sorts.
             0 if level > 0 => return Vec::new(),

@@ -26,7 +26,7 @@ impl Vm {
     fn execute_here(&mut self) -> Result<(), Throw> {
         loop {
             self.switching = false;
-            self.tracing = self.is_hooked();
+            self.tracing = self.hooked;
             let result = if self.tracing { self.run::<true>() } else { self.run::<false>() };
             let flow = match result {
                 Err(throw) => self.recover(throw)?,
@@ -122,6 +122,9 @@ impl Vm {
                 let (x, y) = ($x, $y);
                 if x.is_int() && y.is_int() {
                     r!($i.a()) = Value::int($int(x.raw_int(), y.raw_int()));
+                } else if x.is_float() && y.is_float() {
+                    // Apart from the mixed case, whose conversions would stand in the way.
+                    r!($i.a()) = Value::float($float(x.raw_float(), y.raw_float()));
                 } else if let (Some(a), Some(b)) = (x.number(), y.number()) {
                     r!($i.a()) = Value::float($float(a, b));
                 } else {
@@ -145,7 +148,9 @@ impl Vm {
         macro_rules! float_op {
             ($i:expr, $x:expr, $y:expr, $float:expr, $op:expr) => {{
                 let (x, y) = ($x, $y);
-                if let (Some(a), Some(b)) = (x.number(), y.number()) {
+                if x.is_float() && y.is_float() {
+                    r!($i.a()) = Value::float($float(x.raw_float(), y.raw_float()));
+                } else if let (Some(a), Some(b)) = (x.number(), y.number()) {
                     r!($i.a()) = Value::float($float(a, b));
                 } else {
                     slow!(self.op_arith($op, slot_of!($i.a()), x, y), 0);
@@ -489,11 +494,7 @@ impl Vm {
                                 reload!();
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
-                            None => match if TRACED {
-                                self.precall_traced(func, nargs, wanted)?
-                            } else {
-                                self.precall(func, nargs, wanted, 0)?
-                            } {
+                            None => match self.precall(func, nargs, wanted, 0)? {
                                 Flow::Exit => return Ok(()),
                                 _ => reload!(),
                             },
@@ -512,16 +513,16 @@ impl Vm {
                                     *self.stack.add(dest + n) = *self.stack.add(func + n);
                                 }
                                 self.frame_count -= 1;
-                                self.enter_lua(f, dest, nargs, old.wanted, old.flags | frame_flags::TAIL)?;
+                                if let Err(throw) = self.enter_lua(f, dest, nargs, old.wanted, old.flags | frame_flags::TAIL) {
+                                    // No stack: the frame is still what it was.
+                                    self.frame_count += 1;
+                                    return Err(throw);
+                                }
                                 reload!();
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
                             // A native function is called as usual; the `Return` that follows passes its results on.
-                            None => match if TRACED {
-                                self.precall_traced(func, nargs, -1)?
-                            } else {
-                                self.precall(func, nargs, -1, 0)?
-                            } {
+                            None => match self.precall(func, nargs, -1, 0)? {
                                 Flow::Exit => return Ok(()),
                                 _ => reload!(),
                             },
@@ -642,7 +643,7 @@ impl Vm {
                         *ra.add(6) = *ra.add(2);
                         save!();
                         let (func, wanted) = (slot_of!(i.a()) + 4, i.c() as i16);
-                        match if TRACED { self.precall_traced(func, 2, wanted)? } else { self.precall(func, 2, wanted, 0)? } {
+                        match self.precall(func, 2, wanted, 0)? {
                             Flow::Exit => return Ok(()),
                             _ => reload!(),
                         }
@@ -674,7 +675,7 @@ impl Vm {
                     Op::Closure => {
                         let parent = closure(frame);
                         let proto = *parent.proto.protos().get_unchecked(i.bx() as usize);
-                        let descriptions = &proto.body().upvals;
+                        let descriptions = proto.upvals();
                         let f = mem!(Gc::<Closure>::new(&mut self.heap, proto, |n| {
                             let d = descriptions.get_unchecked(n);
                             if d.from_register {
@@ -845,13 +846,11 @@ impl Vm {
                     Some(l) if l.is_int() => l.raw_int(),
                     Some(f) => {
                         let f = f.raw_float();
-                        if f.is_nan() {
-                            return Ok(true);
-                        }
                         // Clipped towards the loop's direction.
                         match float_to_int(if s < 0 { f.ceil() } else { f.floor() }) {
                             Some(l) => l,
-                            None if f > 0.0 && s < 0 || f < 0.0 && s > 0 => return Ok(true),
+                            // A NaN counts as less than any integer.
+                            None if if f > 0.0 { s < 0 } else { s > 0 } => return Ok(true),
                             None => {
                                 if f > 0.0 {
                                     i64::MAX
@@ -884,7 +883,8 @@ impl Vm {
         if s == 0.0 {
             return Err(self.runtime_error(b"'for' step is zero"));
         }
-        if if s > 0.0 { l < i } else { i < l } || l.is_nan() || i.is_nan() {
+        // A NaN compares with nothing: then the loop runs once.
+        if if s > 0.0 { l < i } else { i < l } {
             return Ok(true);
         }
         self.set_slot(a, Value::float(i));
@@ -899,7 +899,7 @@ impl Vm {
     /// Whether a to-be-closed variable is pending at or above a slot.
     #[inline]
     pub(super) fn has_pending(&self, from: usize) -> bool {
-        self.thread.state().tbc.last().is_some_and(|&s| s as usize >= from)
+        self.thread.state().tbc.last().is_some_and(|s| s as usize >= from)
     }
 
     /// Marks a variable as to be closed.
@@ -911,7 +911,9 @@ impl Vm {
         if self.metamethod(value, Event::Close).is_nil() {
             return Err(self.unclosable_error(slot));
         }
-        self.thread.state().tbc.push(slot as u32);
+        if self.thread.state().tbc.push(&mut self.heap, slot as u32).is_err() {
+            return Err(self.memory_error());
+        }
         Ok(())
     }
 
@@ -922,7 +924,7 @@ impl Vm {
         let value = self.slot(slot).unboxed();
         let close = self.metamethod(value, Event::Close);
         match above {
-            Some(at) => self.call_meta_at(at, close, &[value, Value::NIL]),
+            Some(at) => self.call_meta_at(at, close, &[value, Value::NIL], 0),
             None => self.call_meta(close, &[value, Value::NIL]),
         }
     }

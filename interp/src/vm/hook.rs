@@ -8,13 +8,12 @@
 //! * **K2** A hook is called between two instructions: the frame's `pc` is at the next one. The registers of the frame, and the values in flight
 //!   above them, lie below the frame of the hook.
 //! * **K3** The function stands in the registry, in the table `_HOOKKEY`, by thread; its keys are weak.
-//!
-//! Not raised: events of native functions that are called by native functions, returns of those that change the chain of frames (`pcall`,
-//! `resume`, `yield`).
+//! * **K4** A native function that is replaced by the one it names ([`TAIL_CALL`]) has returned before that is called.
+//! * **K5** Finalizers have no hooks.
 
 use super::{Args, Flow, Throw, Vm};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Gc, Hook, Native, Special, TAIL_CALL, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, Hook, Native, TAIL_CALL, THREE_RESULTS, Table, Thread, Value, frame_flags};
 use std::sync::atomic::Ordering;
 
 /// The bit of the poll word that is set while there may be hooks.
@@ -38,6 +37,7 @@ impl Vm {
         } else {
             self.poll.fetch_and(!HOOK, Ordering::Relaxed);
         }
+        self.note_hook();
         Ok(())
     }
 
@@ -61,23 +61,23 @@ impl Vm {
         Ok(table)
     }
 
-    /// Whether what runs now is to be traced (K1).
-    #[inline]
-    pub(super) fn is_hooked(&self) -> bool {
-        self.thread.state().hook.as_ref().is_some_and(|hook| !hook.busy)
+    /// The running thread is another one, or its hook has changed.
+    #[inline(always)]
+    pub(super) fn note_hook(&mut self) {
+        self.hooked = self.thread.state().hook.as_ref().is_some_and(|hook| !hook.busy);
     }
 
     /// Whether a loop that traces, or does not, has to make place for the other form.
     #[cold]
     pub(super) fn must_switch(&mut self, traced: bool) -> bool {
-        self.switching = self.is_hooked() != traced;
+        self.switching = self.hooked != traced;
         self.switching
     }
 
     /// A frame was taken up anew, perhaps of another thread: leaves the loop if it runs in the wrong form.
     #[inline(always)]
     pub(super) fn with_tracing(&mut self, flow: Flow) -> Flow {
-        if flow != Flow::Reload || self.is_hooked() == self.tracing {
+        if flow != Flow::Reload || self.hooked == self.tracing {
             return flow;
         }
         self.switching = true;
@@ -89,9 +89,7 @@ impl Vm {
     pub(super) fn run_set_hook(&mut self, native: Gc<Native>, args: Args) -> Result<Flow, Throw> {
         let n = (native.function)(self, args)? as usize;
         let first = self.top - n;
-        if self.hook_wants(|hook| hook.on_return) {
-            self.call_hook("return", None, self.top, (first - self.frame().base as usize + 1, n))?;
-        }
+        self.trace_return(first, n)?;
         let flow = self.deliver(first, n)?;
         Ok(self.with_tracing(flow))
     }
@@ -100,23 +98,39 @@ impl Vm {
         self.thread.state().hook.as_deref().is_some_and(|hook| !hook.busy && event(hook))
     }
 
-    /// Calls a value for an instruction that is traced.
+    /// `enter_native` where a hook may want to know.
     #[cold]
-    pub(super) fn precall_traced(&mut self, func: usize, nargs: usize, wanted: i16) -> Result<Flow, Throw> {
-        let Some(native) = self.slot(func).as_native() else { return self.precall(func, nargs, wanted, 0) };
-        self.push_native(func, nargs, wanted, 0)?;
+    #[inline(never)]
+    pub(super) fn enter_native_traced(
+        &mut self,
+        native: Gc<Native>,
+        func: usize,
+        nargs: usize,
+        wanted: i16,
+        flags: u16,
+    ) -> Result<Flow, Throw> {
+        self.push_native(func, nargs, wanted, flags)?;
         if self.hook_wants(|hook| hook.on_call) {
             self.call_hook("call", None, self.top, (1, nargs))?;
         }
-        if native.special != Special::None || !self.hook_wants(|hook| hook.on_return) {
+        if !native.special.is_plain() {
+            // Those that change the chain of frames return in `deliver`.
             return self.run_native(native, func, nargs);
         }
         let n = (native.function)(self, Args { base: func as u32 + 1, count: nargs as u32 })?;
-        if n & TAIL_CALL == 0 {
-            let first = self.top - n as usize;
-            self.call_hook("return", None, self.top, (first - func, n as usize))?;
-        }
+        let values = (n & !(TAIL_CALL | THREE_RESULTS)) as usize;
+        self.trace_return(self.top - values, if n & TAIL_CALL == 0 { values } else { 0 })?;
         self.end_native(n)
+    }
+
+    /// The native function whose frame is innermost returns the `n` values from slot `first` on.
+    #[inline]
+    pub(super) fn trace_return(&mut self, first: usize, n: usize) -> Result<(), Throw> {
+        if self.hooked && self.hook_wants(|hook| hook.on_return) {
+            let func = self.frame().func as usize;
+            self.call_hook("return", None, self.top.max(first + n), (first - func, n))?;
+        }
+        Ok(())
     }
 
     /// Before an instruction of the innermost frame, whose `pc` is at it. `false`: the loop that traces is to be left.
@@ -128,7 +142,7 @@ impl Vm {
         }
         let frame = *self.frame();
         let proto = frame.closure().proto;
-        let (pc, code) = (proto.pc_index(frame.pc), &proto.body().code);
+        let (pc, code) = (proto.pc_index(frame.pc), proto.words());
         let i = Instr(code[pc].get());
         let depth = self.frame_count;
         let Some(hook) = self.thread.state().hook.as_deref() else { return Ok(true) };
@@ -216,9 +230,25 @@ impl Vm {
         result.map(drop)
     }
 
+    /// Does something of which hooks do not hear, as the finalizers.
+    pub(super) fn unhooked<T>(&mut self, what: impl FnOnce(&mut Vm) -> T) -> T {
+        let thread = self.thread;
+        let set = |vm: &mut Vm, busy: bool| {
+            let hook = thread.state().hook.as_deref_mut();
+            let was = hook.is_some_and(|hook| std::mem::replace(&mut hook.busy, busy));
+            vm.note_hook();
+            was
+        };
+        let was = set(self, true);
+        let result = what(self);
+        set(self, was);
+        result
+    }
+
     fn set_busy(&mut self, thread: Gc<Thread>, busy: bool, transfer: (usize, usize)) {
         if let Some(hook) = thread.state().hook.as_deref_mut() {
             (hook.busy, hook.transfer) = (busy, transfer);
         }
+        self.note_hook();
     }
 }

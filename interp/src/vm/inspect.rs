@@ -200,9 +200,9 @@ impl Vm {
         let Some((proto, pc)) = self.instruction_at(at) else {
             return (slot < self.frame_end(at, &f)).then(|| Local::hidden(b"(C temporary)", slot));
         };
-        if let Some(local) = proto.local_at(register, pc) {
-            let is_variable = local.name.first() != Some(&b'(');
-            return Some(Local { name: Cow::Owned(local.name.to_vec()), slot, is_variable });
+        if let Some(name) = proto.local_at(register, pc) {
+            let is_variable = name.first() != Some(&b'(');
+            return Some(Local { name: Cow::Owned(name.to_vec()), slot, is_variable });
         }
         (slot < self.frame_end(at, &f)).then(|| Local::hidden(b"(temporary)", slot))
     }
@@ -255,14 +255,14 @@ impl Vm {
     fn may_replace(&self, at: Activation, old: Value, new: Value) -> bool {
         let Some((proto, pc)) = self.instruction_at(at) else { return false };
         // A concatenation counts the operands that are left in a register.
-        let counts = Instr(proto.body().code[pc].get()).op() == Op::Concat;
+        let counts = Instr(proto.words()[pc].get()).op() == Op::Concat;
         !old.is_number() || old.tag() == new.tag() && !counts
     }
 
     /// The name of the `n`-th parameter of a function that is not active.
     pub fn parameter_name(f: Value, n: i64) -> Option<Vec<u8>> {
         let register = usize::try_from(n.checked_sub(1)?).ok()?;
-        Some(f.as_closure()?.proto.local_at(register, 0)?.name.to_vec())
+        Some(f.as_closure()?.proto.local_at(register, 0)?.to_vec())
     }
 
     // ---- functions
@@ -270,13 +270,13 @@ impl Vm {
     pub fn function_info(f: Value) -> FunctionInfo {
         match f.as_closure() {
             Some(closure) => {
-                let body = closure.proto.body();
+                let proto = closure.proto;
                 FunctionInfo {
-                    source: body.source.to_vec(),
-                    short_source: chunk_id(&body.source),
-                    what: if body.line_defined == 0 { "main" } else { "Lua" },
-                    line_defined: body.line_defined as i64,
-                    last_line_defined: body.last_line_defined as i64,
+                    source: proto.source.bytes().to_vec(),
+                    short_source: chunk_id(proto.source.bytes()),
+                    what: if proto.line_defined == 0 { "main" } else { "Lua" },
+                    line_defined: proto.line_defined as i64,
+                    last_line_defined: proto.last_line_defined as i64,
                 }
             }
             None => FunctionInfo {
@@ -292,7 +292,7 @@ impl Vm {
     /// The lines of a Lua function that have code.
     pub fn active_lines(f: Value) -> Option<Vec<u32>> {
         let proto = f.as_closure()?.proto;
-        let lines = proto.body().lines.iter().enumerate().skip_while(|(pc, _)| proto.is_entry(*pc));
+        let lines = proto.lines().iter().enumerate().skip_while(|(pc, _)| proto.is_entry(*pc));
         let mut lines: Vec<u32> = lines.map(|(_, &line)| line).filter(|&line| line > 0).collect();
         lines.sort_unstable();
         lines.dedup();
@@ -317,7 +317,7 @@ impl Vm {
         let index = Vm::upvalue_index(f, n)?;
         match f.as_closure() {
             Some(f) => {
-                let name = f.proto.body().upvals[index].name.as_deref();
+                let name = f.proto.upval_name(index);
                 Some((name.unwrap_or(b"(no name)").to_vec(), f.upval(index).get()))
             }
             None => Some((Vec::new(), f.as_native()?.upval(index))),

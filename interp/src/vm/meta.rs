@@ -329,7 +329,7 @@ impl Vm {
         }
         let handler = self.metamethod(object, Event::Len);
         if !handler.is_nil() {
-            return self.call1(handler, &[object]);
+            return self.call1(handler, &[object, object]);
         }
         match object.as_table() {
             Some(t) => Ok(Value::int(t.length(&mut self.heap))),
@@ -366,10 +366,22 @@ impl Vm {
 
     fn order_by_handler(&mut self, event: Event, x: Value, y: Value) -> Result<bool, Throw> {
         let handler = self.binary_handler(event, x, y);
-        if handler.is_nil() {
-            return Err(self.order_error(x, y));
+        if !handler.is_nil() {
+            return Ok(self.call1(handler, &[x, y])?.is_truthy());
         }
-        Ok(self.call1(handler, &[x, y])?.is_truthy())
+        match self.reverse_handler(event, x, y) {
+            Some(less) => Ok(!self.call1(less, &[y, x])?.is_truthy()),
+            None => Err(self.order_error(x, y)),
+        }
+    }
+
+    /// What compares `y < x` in the place of `x <= y`, which has no handler: so it was before Lua 5.4, and is in the usual build of the reference.
+    pub(crate) fn reverse_handler(&mut self, event: Event, x: Value, y: Value) -> Option<Value> {
+        if event != Event::Le {
+            return None;
+        }
+        let handler = self.binary_handler(Event::Lt, y, x);
+        if handler.is_nil() { None } else { Some(handler) }
     }
 
     /// The handler of a binary event: the first operand's, else the second's.

@@ -25,8 +25,8 @@ mod stack;
 mod traceback;
 mod type_error;
 
-pub(crate) use arith::coerce_number;
 pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
+pub(crate) use arith::{coerce_number, string_arith};
 pub use error::Throw;
 pub use inspect::{Activation, FunctionInfo, FunctionName};
 pub use meta::Event;
@@ -45,7 +45,7 @@ pub mod limits {
     pub const STACK_SLOTS: usize = 1_000_000;
     /// Slots granted beyond, while an error is handled.
     pub const STACK_RESERVE: usize = 4_096;
-    /// Nesting of host recursion, of running coroutines, and of protected calls.
+    /// Nesting of host recursion, of running coroutines, of protected calls, and of metamethods.
     pub const HOST_DEPTH: u32 = 190;
     /// Nesting granted beyond, while an error is handled.
     pub const HANDLER_DEPTH: u32 = 20;
@@ -73,7 +73,7 @@ pub struct Vm {
     /// The running thread and its stack (M1).
     pub(crate) thread: Gc<Thread>,
     pub(crate) stack: *mut Value,
-    /// Frames must end at or below this slot, or ask `grow_stack`. Not above the capacity.
+    /// Frames must end at or below this slot, or ask `grow_stack`. Not above the capacity, nor above what the stack may have.
     pub(crate) soft_limit: usize,
     pub(crate) frames: *mut Frame,
     pub(crate) frame_count: usize,
@@ -90,6 +90,8 @@ pub struct Vm {
     /// An error is being handled: the stack reserve is open.
     pub(crate) in_handler: bool,
     pub(crate) in_finalizer: bool,
+    /// The running thread has a hook, which does not run itself (K1).
+    pub(crate) hooked: bool,
     /// The innermost loop traces.
     pub(crate) tracing: bool,
     /// `run` has returned only to go on in its other form.
@@ -137,6 +139,7 @@ impl Vm {
             handled: false,
             in_handler: false,
             in_finalizer: false,
+            hooked: false,
             tracing: false,
             switching: false,
             out_of_memory: false,

@@ -4,7 +4,7 @@
 //! the stack (arguments are) or be fetched again.
 
 use super::{Throw, Vm, limits};
-use crate::value::{Gc, Native, NativeFn, Special, Str, Table, Userdata, Value, float_to_int};
+use crate::value::{Gc, Native, NativeFn, Special, Str, Table, Text, Userdata, Value, float_to_int};
 use std::any::Any;
 
 /// Where a native function's arguments are.
@@ -201,6 +201,51 @@ impl Vm {
         }
     }
 
+    /// Lends a text to write, and takes it back however the work ends.
+    #[inline]
+    pub fn with_text<T>(&mut self, work: impl FnOnce(&mut Vm, &mut Text) -> Result<T, Throw>) -> Result<T, Throw> {
+        let mut text = Text::new(std::mem::take(&mut self.lib.buffer));
+        let result = work(self, &mut text);
+        self.lib.buffer = text.free(&mut self.heap);
+        result
+    }
+
+    /// Appends to a text.
+    #[inline]
+    pub fn append(&mut self, text: &mut Text, bytes: &[u8]) -> Result<(), Throw> {
+        text.append(&mut self.heap, bytes).map_err(|_| self.text_error(text.len() + bytes.len()))
+    }
+
+    /// To be called when bytes were written to `text.near`.
+    #[inline]
+    pub fn settle(&mut self, text: &mut Text) -> Result<(), Throw> {
+        text.settle(&mut self.heap).map_err(|_| self.text_error(text.len()))
+    }
+
+    pub fn append_zeros(&mut self, text: &mut Text, count: usize) -> Result<(), Throw> {
+        text.append_zeros(&mut self.heap, count).map_err(|_| self.text_error(text.len() + count))
+    }
+
+    /// Why a text can't have so many bytes.
+    #[cold]
+    fn text_error(&mut self, len: usize) -> Throw {
+        if len > Str::MAX_LEN { self.error("resulting string too large") } else { self.memory_error() }
+    }
+
+    /// The string that a text has become.
+    pub fn text_value(&mut self, text: &Text) -> Result<Value, Throw> {
+        text.string(&mut self.heap).map(Value::str).map_err(|_| self.text_error(text.len()))
+    }
+
+    /// Makes a string and pushes it.
+    pub fn ret_text(&mut self, work: impl FnOnce(&mut Vm, &mut Text) -> Result<(), Throw>) -> Result<u32, Throw> {
+        let string = self.with_text(|vm, text| {
+            work(vm, text)?;
+            vm.text_value(text)
+        })?;
+        self.ret1(string)
+    }
+
     /// An interned string, for use as a key.
     pub fn intern(&mut self, bytes: &[u8]) -> Result<Gc<Str>, Throw> {
         Gc::<Str>::intern(&mut self.heap, bytes).map_err(|_| self.memory_error())
@@ -227,7 +272,7 @@ impl Vm {
         }
     }
 
-    pub fn new_userdata(&mut self, data: Box<dyn Any>, meta: Option<Gc<Table>>) -> Result<Value, Throw> {
+    pub fn new_userdata<T: Any>(&mut self, data: T, meta: Option<Gc<Table>>) -> Result<Value, Throw> {
         match Gc::<Userdata>::new(&mut self.heap, data, None) {
             Ok(u) => {
                 let v = Value::userdata(u);

@@ -1,7 +1,7 @@
 //! Protected calls: `pcall`, `xpcall`, and what happens to an error on its way to them.
 
 use super::{Event, Flow, Throw, Vm, limits};
-use crate::value::{Frame, NativeFn, Special, Value, frame_flags};
+use crate::value::{Frame, Gc, NativeFn, Special, Thread, Value, frame_flags};
 
 /// Where a protected call keeps the error that it has caught while it closes variables: behind the handler, which sees the errors of the closing
 /// methods.
@@ -36,9 +36,7 @@ impl Vm {
     /// it, time and memory grow with the square of their number.
     fn enter_protected(&mut self, flag: u16) -> Result<(), Throw> {
         let state = self.thread.state();
-        if state.protected >= limits::HOST_DEPTH + if self.in_handler { limits::HANDLER_DEPTH } else { 0 } {
-            return Err(self.overflow_error(b"C stack overflow"));
-        }
+        self.check_depth(state.protected)?;
         state.protected += 1;
         self.frame().flags |= flag;
         Ok(())
@@ -110,6 +108,9 @@ impl Vm {
                 return Ok(self.continue_closing().ok());
             }
             self.frame_count -= 1;
+            if f.has(frame_flags::META) {
+                self.thread.state().metamethods -= 1;
+            }
             if f.has(frame_flags::FRESH) {
                 self.lower_watermark();
                 self.top = f.func as usize;
@@ -129,7 +130,7 @@ impl Vm {
             let place = error_slot(&f);
             let state = self.thread.state();
             match state.tbc.last() {
-                Some(&slot) if slot as usize > place => {
+                Some(slot) if slot as usize > place => {
                     state.tbc.pop();
                     let slot = slot as usize;
                     let value = self.slot(slot).unboxed();
@@ -142,7 +143,7 @@ impl Vm {
                     self.set_slot(at + 2, error);
                     // A native function delivers before this returns: its frame is marked so that `deliver` comes back here through
                     // `finish_instruction`; to keep the host's stack flat it is run as a host call instead.
-                    if close.as_native().is_some_and(|n| n.special == crate::value::Special::None) {
+                    if close.as_native().is_some_and(|n| n.special.is_plain()) {
                         self.top = at + 3;
                         if self.call_at(at, 2, 0).is_err() {
                             let error = self.take_error();
@@ -150,20 +151,23 @@ impl Vm {
                         }
                         continue;
                     }
-                    return self.precall(at, 2, 0, frame_flags::META);
+                    return self.precall_meta(at, 2, 0, 0);
                 }
                 _ => {}
             }
-            self.set_slot(place - 1, Value::FALSE);
+            let error = self.slot(place);
+            let first = if f.has(frame_flags::XPCALL) { place - 1 } else { self.result_place(place - 1) };
+            self.set_slot(first, Value::FALSE);
+            self.set_slot(first + 1, error);
             if std::mem::take(&mut self.out_of_memory) {
                 // What the failed call held is garbage now; finalizers wait for a calmer moment.
-                self.top = place + 1;
-                self.collect_with(place + 1, |heap, roots| {
+                self.top = first + 2;
+                self.collect_with(first + 2, |heap, roots| {
                     // SAFETY: M3: the frames above are gone, and the error stands in the stack.
                     unsafe { heap.collect_full(roots) }
                 });
             }
-            return self.deliver(place - 1, 2);
+            return self.deliver(first, 2);
         }
     }
 
@@ -206,23 +210,37 @@ impl Vm {
 
     /// After a failed host call: closes the variables at or above a slot; an error in a closing method takes the place of the one before.
     pub(crate) fn close_pending(&mut self, from: usize, _throw: Throw) -> Result<(), Throw> {
-        let mut error = self.take_error();
-        while let Some(&slot) = self.thread.state().tbc.last()
-            && slot as usize >= from
-        {
-            self.thread.state().tbc.pop();
-            let slot = slot as usize;
-            let value = self.slot(slot).unboxed();
-            let close = self.metamethod(value, Event::Close);
-            self.top = slot + 1;
-            // Kept on the stack: the call is a safepoint.
-            self.roots.pinned.push(error);
-            let result = self.call_values(close, &[value, error], 0);
-            error = self.roots.pinned.pop().unwrap_or(Value::NIL);
-            if result.is_err() {
-                error = self.take_error();
-            }
-        }
+        let error = self.take_error();
+        let error = self.close_variables(self.thread, from, 0, error);
         Err(self.throw(error))
+    }
+
+    /// Closes the pending variables of a thread at or above a slot, innermost first. The methods are called from the running thread, at its top, with
+    /// `flags` for their frames. The result is the error of the last method that failed; `error`, if none did.
+    pub(super) fn close_variables(&mut self, thread: Gc<Thread>, from: usize, flags: u16, mut error: Value) -> Value {
+        let pending = |thread: Gc<Thread>, from| thread.state().tbc.last().map(|s| s as usize).filter(|&s| s >= from);
+        let (running, top) = (self.thread, self.top);
+        loop {
+            // What a method that has failed leaves behind comes first: it stands on the running thread. No host recursion comes of that.
+            let (owner, slot) = match (pending(running, top), pending(thread, from)) {
+                (Some(slot), _) => (running, slot),
+                (_, Some(slot)) => (thread, slot),
+                _ => break,
+            };
+            owner.state().tbc.pop();
+            // SAFETY: pending slots are slots of the thread's stack.
+            let value = unsafe { *owner.state().stack.slots.add(slot) }.unboxed();
+            self.top = if owner == running { top.max(slot + 1) } else { top };
+            let close = self.metamethod(value, Event::Close);
+            // Kept on the stack: the call is a safepoint.
+            let place = self.top;
+            let result = match self.push(error) {
+                Ok(()) => self.call_values_as(flags, close, &[value, error], 0).map(drop),
+                Err(throw) => Err(throw),
+            };
+            error = if result.is_err() { self.take_error() } else { self.slot(place) };
+        }
+        self.top = top;
+        error
     }
 }

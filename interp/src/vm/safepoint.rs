@@ -73,7 +73,9 @@ impl Vm {
                 // SAFETY: M3.
                 unsafe { heap.safepoint(roots) }
             });
-            self.run_finalizers(live_top);
+            // A share of what waits, so that a program that makes more and more of them is not outrun.
+            let count = (self.heap.finalizers_waiting() / 16).max(64);
+            self.run_finalizers(live_top, count);
         }
         if word & poll::INTERRUPT != 0 {
             self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
@@ -97,27 +99,28 @@ impl Vm {
         } else {
             (f.func as usize, live_top)
         };
+        let limit = self.stack_limit();
         let state = self.thread.state();
         state.stack.low = state.stack.low.min(func);
         if state.stack.high <= live_top {
             // Scanned: what is above the live top is empty now.
             self.scanned_top = live_top;
-            self.soft_limit = (end.max(live_top) + super::limits::NATIVE_SLOTS).min(state.capacity);
+            let end = end.max(live_top);
+            self.soft_limit = (end + super::limits::NATIVE_SLOTS).min(state.capacity).min(limit.max(end));
             state.stack.high = self.soft_limit;
         }
         result
     }
 
-    /// Calls the finalizers that the collector has queued, some at a time; and frees explicit blocks whose handles have died.
-    pub(crate) fn run_finalizers(&mut self, live_top: usize) {
-        const AT_ONCE: usize = 64;
+    /// Calls up to `count` finalizers that the collector has queued; and frees explicit blocks whose handles have died.
+    pub(crate) fn run_finalizers(&mut self, live_top: usize, count: usize) {
         crate::stdlib::mem::settle(self);
         if self.in_finalizer {
             return;
         }
         self.in_finalizer = true;
         let saved_top = self.top;
-        for _ in 0..AT_ONCE {
+        for _ in 0..count {
             let Some(object) = self.heap.next_finalizer() else { break };
             let value = crate::value::value_of_cell(object);
             self.top = live_top.max(saved_top);
@@ -133,7 +136,9 @@ impl Vm {
         if !finalizer.is_function() {
             return;
         }
-        if self.call_protected_as(frame_flags::FINALIZER, finalizer, &[object]).is_err() {
+        // K5.
+        let result = self.unhooked(|vm| vm.call_protected_as(frame_flags::FINALIZER, finalizer, &[object]));
+        if result.is_err() {
             let error = self.take_error();
             let text = match error.as_str() {
                 Some(s) => s.bytes().to_vec(),
@@ -155,7 +160,9 @@ impl Vm {
             // SAFETY: M3: called from native functions, whose values are on the stack.
             unsafe { heap.collect_full(roots) }
         });
-        self.run_finalizers(top);
+        // All that have fallen due by now.
+        let count = self.heap.finalizers_waiting();
+        self.run_finalizers(top, count);
     }
 
     /// `collectgarbage("step", n)`: `true` if a cycle ended.
@@ -165,7 +172,8 @@ impl Vm {
             // SAFETY: as above.
             unsafe { heap.step(roots, bytes) }
         });
-        self.run_finalizers(top);
+        let count = self.heap.finalizers_waiting();
+        self.run_finalizers(top, count);
         done
     }
 }

@@ -48,11 +48,17 @@ impl Vm {
     #[inline(always)]
     pub(crate) fn pop_frame(&mut self) -> Frame {
         let f = *self.frame();
+        self.take_away(&f);
+        f
+    }
+
+    /// The same, of a frame that is at hand.
+    #[inline(always)]
+    pub(crate) fn take_away(&mut self, innermost: &Frame) {
         self.frame_count -= 1;
-        if f.has(frame_flags::WATERMARK) {
+        if innermost.has(frame_flags::WATERMARK) {
             self.lower_watermark();
         }
-        f
     }
 
     /// The frame that is innermost now runs: nothing above its function slot counts as scanned (R7).
@@ -109,7 +115,7 @@ impl Vm {
     #[inline(never)]
     pub(crate) fn grow_stack(&mut self, need: usize) -> Result<(), Throw> {
         const SLACK: usize = 32;
-        let limit = limits::STACK_SLOTS + if self.in_handler { limits::STACK_RESERVE } else { 0 };
+        let limit = self.stack_limit();
         if need > limit {
             return Err(self.overflow_error(b"stack overflow"));
         }
@@ -129,13 +135,18 @@ impl Vm {
             }
             state.capacity = capacity;
         }
-        self.soft_limit = (need + 8 * SLACK).min(state.capacity);
+        self.soft_limit = (need + 8 * SLACK).min(state.capacity).min(limit);
         state.stack.high = self.soft_limit;
         if self.soft_limit > self.scanned_top + Self::SCAN_STEP {
             self.scanned_top = self.soft_limit;
             self.heap.request_epoch();
         }
         Ok(())
+    }
+
+    /// The slots that a stack may have at present.
+    pub(super) fn stack_limit(&self) -> usize {
+        limits::STACK_SLOTS + if self.in_handler { limits::STACK_RESERVE } else { 0 }
     }
 
     /// Growth of a stack, in slots, that brings about an epoch end, so that no single scan is long.
@@ -157,10 +168,11 @@ impl Vm {
         self.frames = state.frames;
         self.frame_count = state.frame_count;
         self.frame_capacity = state.frame_capacity;
-        self.soft_limit = state.capacity.min(limits::STACK_SLOTS);
+        self.soft_limit = state.capacity.min(self.stack_limit());
         state.stack.high = state.capacity.max(state.stack.high);
         self.top = state.stack.top;
         self.scanned_top = state.stack.top;
+        self.note_hook();
         // What runs now is the innermost frame (R7).
         self.lower_watermark();
     }

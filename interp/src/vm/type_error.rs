@@ -88,12 +88,6 @@ impl Vm {
         if op.is_bitwise() {
             return self.operand_error("perform bitwise operation on", culprit);
         }
-        if x.is_str() || y.is_str() {
-            // The words of the string library, whose metamethods these operations are.
-            let name = &op.event().name()[2..];
-            let text = format!("attempt to {name} a '{}' with a '{}'", x.type_name(), y.type_name());
-            return self.runtime_error(text.as_bytes());
-        }
         self.operand_error("perform arithmetic on", culprit)
     }
 
@@ -137,7 +131,7 @@ impl Vm {
         let mut text = b"variable '".to_vec();
         let name = self.instruction_in_progress().and_then(|(proto, pc)| {
             let register = slot.checked_sub(self.frame().base as usize)?;
-            proto.local_at(register, pc).map(|local| local.name.to_vec())
+            proto.local_at(register, pc).map(<[u8]>::to_vec)
         });
         text.extend_from_slice(name.as_deref().unwrap_or(b"?"));
         text.extend_from_slice(b"' got a non-closable value");
@@ -152,7 +146,10 @@ fn is_same(a: Value, b: Value) -> bool {
 
 fn info(name: Option<Name>) -> Vec<u8> {
     match name {
-        Some(Name { what, name }) => [b" (", what.as_bytes(), b" '", name, b"')"].concat(),
+        // Messages are made by C's rules: a name ends at a zero byte.
+        Some(Name { what, name }) => {
+            [b" (", what.as_bytes(), b" '", name.split(|&b| b == 0).next().unwrap_or(name), b"')"].concat()
+        }
         None => Vec::new(),
     }
 }

@@ -1,0 +1,315 @@
+//! Looks for programs that `neap` runs otherwise than the reference implementation does, or on which it crashes or hangs.
+//!
+//!     cargo run --release --example fuzz -- [--mode MODE]... [--seconds N] [--seed S] [--lua PATH] [--neap PATH]
+//!
+//! Programs are made at random, from a seed; many run in one process; what differs is made small, shown, and left as a script
+//! in `target/fuzz`. Without a reference interpreter only crashes and hangs are found. `NEAP_GC=stress,audit` in the environment
+//! makes it a torture of the collector.
+//!
+//! I1: the programs are a function of mode, seed and the number of the batch.
+
+#[path = "fuzz/dice.rs"]
+mod dice;
+#[path = "fuzz/expressions.rs"]
+mod expressions;
+#[path = "fuzz/functions.rs"]
+mod functions;
+#[path = "fuzz/library.rs"]
+mod library;
+#[path = "fuzz/objects.rs"]
+mod objects;
+#[path = "fuzz/run.rs"]
+mod run;
+#[path = "fuzz/scope.rs"]
+mod scope;
+#[path = "fuzz/statements.rs"]
+mod statements;
+#[path = "fuzz/text.rs"]
+mod text;
+#[path = "fuzz/tree.rs"]
+mod tree;
+
+use dice::Dice;
+use run::{End, Error, Interpreter};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tree::Node;
+
+const USAGE: &str = "\
+usage: fuzz [OPTIONS]
+      --mode MODE    diff, pattern, format, pack, lexer, parser, chunk; may be given again (default: all in turn)
+      --seconds N    how long to go on (default: the first batches of each mode, always the same programs)
+      --seed S       the seed of the programs (default 1)
+      --batch N      programs a process (default 40)
+      --lua PATH     the reference (default lua5.4; \"\" is for none)
+      --neap PATH    the neap to test (default: build it)
+      --lines        compare the lines in messages too (between versions of the reference some differ)
+      --print        show the programs of one batch and stop";
+
+/// The batches of each mode in a run of no given length.
+const SHORT: u64 = 4;
+
+/// What is made at random.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    Diff,
+    Pattern,
+    Format,
+    Pack,
+    Lexer,
+    Parser,
+    Chunk,
+}
+
+const MODES: [(&str, Mode); 7] = [
+    ("diff", Mode::Diff),
+    ("pattern", Mode::Pattern),
+    ("format", Mode::Format),
+    ("pack", Mode::Pack),
+    ("lexer", Mode::Lexer),
+    ("parser", Mode::Parser),
+    ("chunk", Mode::Chunk),
+];
+
+impl Mode {
+    fn name(self) -> &'static str {
+        MODES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+
+    fn program(self, dice: &mut Dice) -> Node {
+        match self {
+            Mode::Diff => statements::program(dice),
+            Mode::Pattern => library::patterns(dice),
+            Mode::Format => library::formats(dice),
+            Mode::Pack => library::packs(dice),
+            Mode::Lexer => text::bytes(dice),
+            Mode::Parser => text::tokens(dice),
+            Mode::Chunk => text::chunks(dice),
+        }
+    }
+
+    /// A chunk is for one implementation only.
+    fn compares(self) -> bool {
+        self != Mode::Chunk
+    }
+}
+
+struct Options {
+    modes: Vec<Mode>,
+    seconds: Option<u64>,
+    seed: u64,
+    batch: usize,
+    lua: String,
+    neap: Option<PathBuf>,
+    lines: bool,
+    print: bool,
+}
+
+/// How a program went wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    Differs,
+    Crashes,
+    Hangs,
+}
+
+struct Fuzzer {
+    neap: Interpreter,
+    lua: Option<Interpreter>,
+    folder: PathBuf,
+    /// How much processor time a batch may take.
+    limit: Duration,
+}
+
+fn main() -> ExitCode {
+    match parse().and_then(|options| fuzz(&options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("fuzz: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse() -> Result<Options, Error> {
+    use lexopt::prelude::*;
+    let mut options = Options {
+        modes: Vec::new(),
+        seconds: None,
+        seed: 1,
+        batch: 40,
+        lua: "lua5.4".into(),
+        neap: None,
+        lines: false,
+        print: false,
+    };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("mode") => {
+                let name = parser.value()?.string()?;
+                let (_, mode) = MODES.iter().find(|(known, _)| *known == name).ok_or_else(|| format!("no mode '{name}'"))?;
+                options.modes.push(*mode);
+            }
+            Long("seconds") => options.seconds = Some(parser.value()?.parse()?),
+            Long("seed") => options.seed = parser.value()?.parse()?,
+            Long("batch") => options.batch = parser.value()?.parse()?,
+            Long("lua") => options.lua = parser.value()?.string()?,
+            Long("neap") => options.neap = Some(parser.value()?.into()),
+            Long("lines") => options.lines = true,
+            Long("print") => options.print = true,
+            Short('h') | Long("help") => {
+                println!("{USAGE}");
+                std::process::exit(0);
+            }
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    if options.modes.is_empty() {
+        options.modes = MODES.iter().map(|(_, mode)| *mode).collect();
+    }
+    Ok(options)
+}
+
+/// I1.
+fn batch(mode: Mode, seed: u64, number: u64, size: usize) -> Vec<Node> {
+    (0..size as u64)
+        .map(|i| mode.program(&mut Dice::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add((number << 20) + i))))
+        .collect()
+}
+
+fn fuzz(options: &Options) -> Result<bool, Error> {
+    if options.print {
+        for program in batch(options.modes[0], options.seed, 0, options.batch) {
+            println!("{}\n----", program.text());
+        }
+        return Ok(true);
+    }
+    let lua = run::installed(&options.lua).or_else(|| Some(PathBuf::from(&options.lua)).filter(|path| path.is_file()));
+    if lua.is_none() {
+        println!("fuzz: no reference interpreter; looking for crashes only");
+    }
+    let neap = match &options.neap {
+        Some(path) => path.clone(),
+        None => run::build_neap()?,
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fuzz");
+    // Several of these may run at a time.
+    let scratch = folder.join(std::process::id().to_string());
+    std::fs::create_dir_all(&scratch)?;
+    let fuzzer = Fuzzer {
+        neap: Interpreter { program: neap, arguments: vec!["--heap-limit".into(), "512M".into()], lines: options.lines },
+        lua: lua.map(|program| Interpreter { program, arguments: Vec::new(), lines: options.lines }),
+        folder: scratch.clone(),
+        limit: Duration::from_secs(20),
+    };
+    let start = Instant::now();
+    let mut ran = vec![0usize; options.modes.len()];
+    let mut found = 0usize;
+    let mut round = 0;
+    while options.seconds.map_or(round < SHORT, |seconds| start.elapsed() < Duration::from_secs(seconds)) {
+        for (mode, ran) in options.modes.iter().zip(&mut ran) {
+            let programs = batch(*mode, options.seed, round, options.batch);
+            for (program, fault) in fuzzer.faults(*mode, &programs)? {
+                found += 1;
+                // Each attempt at a program that hangs takes all of its time.
+                let tries = if fault == Fault::Hangs { 40 } else { 3000 };
+                let small = tree::minimise(program, tries, |candidate| fuzzer.fault(*mode, candidate) == Some(fault));
+                let name = format!("{}-{}-{found}.lua", mode.name(), options.seed);
+                fuzzer.report(*mode, &small, fault, &folder.join(name))?;
+            }
+            *ran += programs.len();
+        }
+        round += 1;
+    }
+    std::fs::remove_dir_all(&scratch)?;
+    let counts: Vec<String> = options.modes.iter().zip(&ran).map(|(mode, ran)| format!("{} {ran}", mode.name())).collect();
+    println!(
+        "fuzz: seed {}, {:.0} s; programs: {}; found: {found}",
+        options.seed,
+        start.elapsed().as_secs_f64(),
+        counts.join(", ")
+    );
+    Ok(found == 0)
+}
+
+/// Whether two programs said the same. How deep recursion goes is a matter of each implementation.
+fn alike(a: Option<&[u8]>, b: Option<&[u8]>) -> bool {
+    let deep = |said: Option<&[u8]>| {
+        let text = String::from_utf8_lossy(said.unwrap_or_default());
+        text.contains("stack overflow") || text.contains("error in error handling")
+    };
+    a == b || deep(a) || deep(b)
+}
+
+/// The lines in which two texts differ, and some before.
+fn different_part(text: &[u8], other: &[u8]) -> String {
+    const BEFORE: usize = 3;
+    const SHOWN: usize = 12;
+    let same = text.split(|&b| b == b'\n').zip(other.split(|&b| b == b'\n')).take_while(|(a, b)| a == b).count();
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = text.lines().skip(same.saturating_sub(BEFORE)).take(SHOWN).collect();
+    lines.join("\n")
+}
+
+impl Fuzzer {
+    fn reference(&self, mode: Mode) -> Option<&Interpreter> {
+        self.lua.as_ref().filter(|_| mode.compares())
+    }
+
+    /// The programs of a batch that go wrong.
+    fn faults<'a>(&self, mode: Mode, programs: &'a [Node]) -> Result<Vec<(&'a Node, Fault)>, Error> {
+        let outcome = self.neap.run(programs, &self.folder, self.limit)?;
+        let expected = match self.reference(mode) {
+            Some(lua) => Some(lua.run(programs, &self.folder, self.limit)?),
+            None => None,
+        };
+        let reference_is_well = expected.as_ref().is_none_or(|expected| expected.end == End::Well);
+        if outcome.end != End::Well || !reference_is_well {
+            // Alone, each shows what is wrong with it.
+            return Ok(programs.iter().filter_map(|program| Some((program, self.fault(mode, program)?))).collect());
+        }
+        let Some(expected) = expected else { return Ok(Vec::new()) };
+        let differing = programs.iter().zip(outcome.said.iter().zip(&expected.said));
+        Ok(differing
+            .filter(|(_, (said, expected))| !alike(said.as_deref(), expected.as_deref()))
+            // What is different only among others is no finding that could be made small.
+            .filter(|(program, _)| self.fault(mode, program).is_some())
+            .map(|(program, _)| (program, Fault::Differs))
+            .collect())
+    }
+
+    /// How one program goes wrong, if it does. A reference that fails is no fault.
+    fn fault(&self, mode: Mode, program: &Node) -> Option<Fault> {
+        let programs = std::slice::from_ref(program);
+        let outcome = self.neap.run(programs, &self.folder, self.limit / 4).ok()?;
+        match outcome.end {
+            End::Crash(_) => return Some(Fault::Crashes),
+            End::Hang => return Some(Fault::Hangs),
+            End::Well => {}
+        }
+        let expected = self.reference(mode)?.run(programs, &self.folder, self.limit / 4).ok()?;
+        let (said, expected) = (outcome.said[0].as_deref(), (expected.end == End::Well).then_some(expected.said[0].as_deref())?);
+        (!alike(said, expected)).then_some(Fault::Differs)
+    }
+
+    fn report(&self, mode: Mode, program: &Node, fault: Fault, path: &Path) -> Result<(), Error> {
+        println!("== {fault:?}: {}\n{}", path.display(), program.text());
+        let programs = std::slice::from_ref(program);
+        std::fs::write(path, run::script(programs, self.neap.lines))?;
+        let run = |interpreter: &Interpreter| -> Result<(End, Vec<u8>), Error> {
+            let outcome = interpreter.run(programs, &self.folder, self.limit / 4)?;
+            Ok((outcome.end, outcome.said.into_iter().next().flatten().unwrap_or_default()))
+        };
+        let (end, said) = run(&self.neap)?;
+        let expected = self.reference(mode).map(run).transpose()?;
+        let other = expected.as_ref().map_or(&[][..], |(_, said)| said);
+        println!("-- neap: {end:?}\n{}", different_part(&said, other));
+        if let Some((end, expected)) = &expected {
+            println!("-- reference: {end:?}\n{}", different_part(expected, &said));
+        }
+        Ok(())
+    }
+}

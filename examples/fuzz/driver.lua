@@ -1,0 +1,188 @@
+-- Runs the programs of a batch one after the other and writes what each of them says, in a form that does not depend on
+-- addresses, on the order of `pairs` or on the sign of a NaN. Programs see the globals of `fresh`.
+local keep_lines = ...
+local type, tostring, math_type, format = type, tostring, math.type, string.format
+local concat, sort, rawget, next = table.concat, table.sort, rawget, next
+local gsub, sub, select, error, load, xpcall = string.gsub, string.sub, select, error, load, xpcall
+local unpack, create, wrap = table.unpack, coroutine.create, coroutine.wrap
+local sethook = debug.sethook
+
+local said, fuel
+
+local function plain(text)
+  text = gsub(text, "(%a+): b?u?i?l?t?i?n?:? ?0x%x+", "%1: ADDRESS")
+  text = gsub(text, "0x[57]%x%x%x%x%x%x%x%x%x%x%x?", "ADDRESS")
+  -- Between versions of the reference these differ.
+  if not keep_lines then
+    text = gsub(text, "(%f[%w][ps]:)%d+:", "%1N:")
+    text = gsub(text, " %(to close '%(' at line %d+%)", "")
+    text = gsub(text, "#%d( to '[%w.]*remove' %(position)", "#N%1")
+  end
+  return (gsub(text, "%-nan", "nan"))
+end
+
+local function show(value, depth)
+  local kind = math_type(value) or type(value)
+  if kind == "integer" then
+    return format("%d", value)
+  elseif kind == "float" then
+    return value ~= value and "nan" or format("%.17g", value) .. "f"
+  elseif kind == "string" then
+    if #value > 200 then value = sub(value, 1, 150) .. "<" .. #value .. ">" .. sub(value, -50) end
+    return format("%q", plain(value))
+  elseif kind ~= "table" then
+    return (kind == "boolean" or kind == "nil") and tostring(value) or kind
+  elseif depth > 3 then
+    return "{...}"
+  end
+  local parts, keys, length = {}, {}, 0
+  while rawget(value, length + 1) ~= nil do
+    length = length + 1
+    parts[length] = show(rawget(value, length), depth + 1)
+  end
+  for key, element in next, value do
+    if not (math_type(key) == "integer" and key >= 1 and key <= length) then
+      keys[#keys + 1] = "[" .. show(key, depth + 1) .. "]=" .. show(element, depth + 1)
+    end
+  end
+  sort(keys)
+  for i = 1, #keys do parts[#parts + 1] = keys[i] end
+  return "{" .. concat(parts, ",") .. "}"
+end
+
+local function out(...)
+  if #said > 300 then return ... end
+  local parts = {}
+  for i = 1, select("#", ...) do parts[i] = show((select(i, ...)), 1) end
+  said[#said + 1] = concat(parts, " ")
+  return ...
+end
+
+-- Every loop and every function of a program calls this, so that all of them end.
+local function tick()
+  fuel = fuel - 1
+  if fuel < 0 then error("out of fuel", 0) end
+end
+
+-- Strings that go round in loops must not grow for ever.
+local function cut(value)
+  if type(value) == "string" and #value > 100 then return sub(value, 1, 100) end
+  return value
+end
+
+local function filled(value)
+  if value == nil then return false end
+  return value
+end
+
+-- `pairs` in the order of the keys.
+local function ordered(t)
+  local keys, at = {}, 0
+  for key in next, t do keys[#keys + 1] = key end
+  sort(keys, function(a, b) return show(a, 1) < show(b, 1) end)
+  return function()
+    at = at + 1
+    if keys[at] ~= nil then return keys[at], t[keys[at]] end
+  end
+end
+
+-- Binary chunks: the bytes of `f` with some of them changed; if they still load, what they do is run for a while.
+local function mutated(f, seed, strip)
+  local bytes = string.dump(f, strip)
+  local function random(n)
+    seed = (seed * 6364136223846793005 + 1442695040888963407)
+    return (seed >> 33) % n
+  end
+  local b = { bytes:byte(1, -1) }
+  local start = #b > 40 and 18 or 0
+  for _ = 1, 1 + random(4) do
+    local at, what = 1 + start + random(#b - start), random(6)
+    if what == 0 then b[at] = random(256)
+    elseif what == 1 then b[at] = b[at] ~ (1 << random(8))
+    elseif what == 2 then b[at] = (b[at] + 1) & 255
+    elseif what == 3 then b[at] = (b[at] - 1) & 255
+    elseif what == 4 then local from = 1 + random(#b) b[at] = b[from]
+    else b[at] = random(8) end
+  end
+  for i = 1, #b do b[i] = string.char(b[i]) end
+  local changed = concat(b)
+  local function sane(name) return type(name) == "string" end
+  local g = load(changed, "=mutated", "b")
+  if not g then return end
+  local thread = create(function(...)
+    for _ = 1, 3 do
+      local result = g(...)
+      if type(result) == "function" then g = result end
+    end
+  end)
+  local steps = 0
+  sethook(thread, function(event)
+    steps = steps + 1
+    local info = debug.getinfo(2, "nSlutf")
+    if event ~= "count" and info and sane(info.source) then
+      debug.getlocal(2, 1)
+      debug.getlocal(2, -1)
+    end
+    if steps > 2000 then error("stop", 0) end
+  end, "crl", 10)
+  for _ = 1, 5 do
+    local ok = coroutine.resume(thread, 1, "two", { 3 }, 4.5)
+    if not ok or coroutine.status(thread) == "dead" then break end
+  end
+  debug.traceback(thread)
+  coroutine.close(thread)
+  pcall(string.dump, g)
+  for i = 1, 255 do
+    if not debug.getupvalue(g, i) then break end
+  end
+end
+
+local function copy(t)
+  local new = {}
+  for key, value in next, t do new[key] = value end
+  return new
+end
+
+-- What some builds of the reference have beyond Lua 5.4.
+local compatible = copy(math)
+for _, name in ipairs { "pow", "cosh", "sinh", "tanh", "frexp", "ldexp", "log10", "atan2" } do compatible[name] = nil end
+
+-- The arithmetic of strings is a matter of the metatable in one place, of the machine in the other.
+local strings = getmetatable("")
+local function metatable_of(...)
+  local meta = getmetatable(...)
+  if meta == strings then return "that of strings" end
+  return meta
+end
+
+-- Texts with addresses in them.
+local function tostring_plain(...) return (plain(tostring(...))) end
+local function format_plain(...) return (plain(format(...))) end
+
+local function fresh()
+  local strings = copy(string)
+  strings.format = format_plain
+  local env = {
+    out = out, tick = tick, cut = cut, filled = filled, ordered = ordered, mutated = mutated,
+    string = strings, table = copy(table), math = copy(compatible), coroutine = copy(coroutine), utf8 = copy(utf8),
+    assert = assert, error = error, getmetatable = metatable_of, setmetatable = setmetatable, ipairs = ipairs, next = next,
+    pcall = pcall, xpcall = xpcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
+    tonumber = tonumber, tostring = tostring_plain, type = type, load = load, traceback = debug.traceback, getinfo = debug.getinfo,
+  }
+  env.G = env
+  return env
+end
+
+local write = io.write
+return function(index, source)
+  said, fuel = {}, 2000
+  local program, message = load(source, "=p", "t", fresh())
+  if not program then
+    out("does not load", message)
+  else
+    out(xpcall(program, function(e) return e end))
+  end
+  sethook()
+  write("\0", index, "\n")
+  for i = 1, #said do write(said[i], "\n") end
+end

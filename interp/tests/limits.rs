@@ -1,0 +1,309 @@
+//! Limits: memory that is refused, recursion without end, streams that are closed. Each is an error that the program can catch or a clean
+//! exit, and what else the program has is as it was. And memory that is no longer used comes back while the program runs on.
+
+mod common;
+
+use std::process::Command;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// What a run wrote to both streams; it must end by itself, with success.
+fn output(command: Command) -> String {
+    let outcome = common::run(command, b"", LIMIT).expect("a run");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (out, err) = (text(outcome.stdout), text(outcome.stderr));
+    assert!(outcome.status.success(), "{}\n{out}{err}", outcome.status);
+    out + &err
+}
+
+fn run(words: &[&str]) -> String {
+    let mut command = common::command();
+    command.args(words);
+    output(command)
+}
+
+fn is_neap() -> bool {
+    std::env::var_os("LUA_UNDER_TEST").is_none()
+}
+
+/// Before each program below: a function that demands that a call be refused for want of memory, and everything else be in place afterwards.
+const REFUSED: &str = r#"
+    local kept = {1, 2, {x = 'y'}, ('text'):rep(1000), coroutine.wrap(function() local n = 0 while true do n = n + 1 coroutine.yield(n) end end)}
+    local calls = 0
+    local function refused(f, ...)
+        local ok, message = pcall(f, ...)
+        assert(not ok and message == 'not enough memory', tostring(message))
+        calls = calls + 1
+        assert(kept[1] == 1 and kept[2] == 2 and kept[3].x == 'y' and kept[4] == ('text'):rep(1000) and kept[5]() == calls)
+        collectgarbage()
+        collectgarbage()
+        assert(collectgarbage('count') < 50 * 1024)
+    end
+    local big = ('x'):rep(10000000)
+"#;
+
+fn refused(program: &str) {
+    refused_beyond("64M", program);
+}
+
+fn refused_beyond(limit: &str, program: &str) {
+    if is_neap() {
+        run(&["--heap-limit", limit, "-e", &format!("{REFUSED} {program}")]);
+    }
+}
+
+#[test]
+fn long_texts_are_refused() {
+    refused(
+        r#"
+        refused(string.rep, 'x', 1e9)
+        refused(function() return ('x'):rep(1e9) end)
+        refused(string.rep, big, 100, ', ')
+        local t = {} for i = 1, 100 do t[i] = big end
+        refused(table.concat, t)
+        refused(table.concat, t, big)
+        refused(string.gsub, big, 'x', 'yyyyyyyyyyyyyyyy')
+        refused(string.gsub, big, 'x+', ('%0'):rep(50))
+        refused(string.gsub, big, 'x', {x = ('z'):rep(50)})
+        refused(string.gsub, big, 'x', function() return 'zzzzzzzzzzzzzzzzzzzzzzzzzzz' end)
+        refused(string.format, ('%s'):rep(10), big, big, big, big, big, big, big, big, big, big)
+        refused(string.format, '%q', ('\0'):rep(3e7))
+        refused(string.pack, 'c1000000000', 'x')
+        refused(string.pack, 'sssssss', big, big, big, big, big, big, big)
+        refused(function() return big .. big .. big .. big .. big .. big .. big end)
+        refused(function() return big .. big .. big .. big .. big .. big .. big .. big .. big .. big .. big .. big .. big .. big end)
+        refused(function() return (big .. big .. big):upper() end)
+        refused(function() return (big .. big .. big):reverse() end)
+        refused(function() local s = 'x' while true do s = s .. s end end)
+        local block <close> = mem.malloc(30000000)
+        block:fill(0)
+        refused(block.read, block, 0, 'c30000000')"#,
+    );
+}
+
+#[test]
+fn what_is_read_is_refused() {
+    refused(
+        r#"
+        local f = assert(io.tmpfile())
+        for i = 1, 8 do f:write(big) end
+        for _, format in ipairs {'a', 'l', 100000000} do
+            f:seek('set')
+            refused(f.read, f, format)
+        end
+        local function read(i) return #f:read(i) end
+        f:seek('set')
+        assert(read(1000) == 1000)
+        local loaded, message = load(function() return big end)
+        assert(not loaded and message == 'not enough memory')"#,
+    );
+}
+
+#[test]
+fn many_objects_are_refused() {
+    for make in [
+        "i",
+        "{}",
+        "{t}",
+        "tostring(i)",
+        "'key ' .. i",
+        "function() return i end",
+        "coroutine.create(print)",
+        "setmetatable({}, {__gc = function() end})",
+        "setmetatable({[t] = i}, {__mode = 'k'})",
+        "load('return ' .. i)",
+        "string.dump(refused)",
+        "string.gmatch('abc', '.')",
+        "mem.malloc(10):free()",
+    ] {
+        refused(&format!("refused(function() local t = {{}} for i = 1, 1e8 do t[i] = {make} or i end end)"));
+        refused(&format!("refused(function() local t = {{}} for i = 1, 1e8 do t[i * 1.5] = {make} or i end end)"));
+    }
+    refused("refused(function() local t = {} for i = 1, 1e8 do t['k' .. i] = true end end)");
+    refused("refused(function() local t for i = 1, 1e8 do t = {t} end end)");
+    refused("refused(mem.malloc, 1e9) refused(mem.calloc, 1e9) refused(mem.calloc, 1 << 40, 1 << 40)");
+}
+
+#[test]
+fn deep_stacks_are_refused() {
+    // Less than the largest stack takes.
+    refused_beyond("24M", "refused(function() local function f() return 1 + f() end return f() end)");
+}
+
+#[test]
+fn garbage_does_not_count_against_the_limit() {
+    if !is_neap() {
+        return;
+    }
+    for program in [
+        "local s for i = 1, 1000 do s = ('x'):rep(1e6) .. i end",
+        "local s for i = 1, 100 do s = ('x'):rep(1e7) end",
+        "local s for i = 1, 30 do s = ('x'):rep(3e7):sub(1, 2) end",
+        "local s for i = 1, 50 do s = ('x'):rep(5e6):upper():lower() end",
+        "local t for i = 1, 30 do t = {} for j = 1, 1e6 do t[j] = j end end",
+        "local t for i = 1, 30 do t = table.pack(table.unpack({}, 1, 9e5)) end",
+        "local t for i = 1, 20 do t = {} for j = 1, 3e5 do t[j * 1.5] = j end end",
+        "for i = 1, 100 do mem.malloc(1e7):free() end",
+        "for i = 1, 30 do local s = ('x '):rep(2e6):gsub('x', 'yy') end",
+        "for i = 1, 30 do local t = {} for j = 1, 100 do t[j] = ('x'):rep(1e5) end table.concat(t) end",
+        "for i = 1, 300 do local t = {} for j = 1, 1e4 do t[j] = {t} end end",
+        "for i = 1, 1e4 do coroutine.wrap(function() coroutine.yield() end)() end",
+    ] {
+        run(&["--heap-limit", "64M", "-e", program]);
+    }
+}
+
+/// A heap that has shrunk by its own figure, while a loop that allocates nothing runs on.
+#[test]
+fn unused_memory_comes_back_while_the_program_runs_on() {
+    if !is_neap() {
+        return;
+    }
+    // Much more in less time in an optimised build.
+    let n = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+    let table = "local t = {} for i = 1, N do t[i] = {} end return t";
+    let keys = "local t = {} for i = 1, N do t['k' .. i] = i end return t";
+    let list = "local t for i = 1, N do t = {t} end return t";
+    let tree = "local function tree(n) if n > 1 then return {tree(n // 2), tree(n - n // 2)} end return {} end return tree(N)";
+    let ring = "local first = {} local last = first for i = 1, N do last = {last} end first[1] = last return first";
+    let web = "local t = {} for i = 1, N do t[i] = {t, t[i - 1]} end return t";
+    let coroutines = "local t = {} for i = 1, N // 10 do local co = coroutine.wrap(function() coroutine.yield(t) end) co() t[i] = co end return t";
+    let weak = "local t = setmetatable({}, {__mode = 'k'}) for i = 1, N do local k = {} t[k] = {k} t[i] = k end return t";
+    for make in [table, keys, list, tree, ring, web, coroutines, weak] {
+        run(&[
+            "-e",
+            &format!("N = {n} function make() {make} end"),
+            "-e",
+            r#"
+            local before = collectgarbage('count')
+            local kept = make()
+            local full = collectgarbage('count')
+            assert(full > before + N / 50, full)
+            kept = nil
+            local start = os.clock()
+            repeat
+                local x = 0
+                for i = 1, 100000 do x = x + i end
+                assert(os.clock() - start < 20, 'the heap stays as it is')
+            until collectgarbage('count') < before + (full - before) * 0.3"#,
+        ]);
+    }
+}
+
+/// Neither what a program reads from nor what it writes to need be there.
+#[test]
+fn closed_streams_end_cleanly() {
+    if !is_neap() {
+        return;
+    }
+    for line in [
+        "\"$0\" -e 'print(1) io.write(2) io.stdout:close()' >&-",
+        "\"$0\" -e 'assert(io.read() == nil) assert(io.read(\"a\") == \"\")' <&-",
+        "\"$0\" - <&-",
+        "\"$0\" -i <&- >&- 2>&-",
+        "\"$0\" -v >&-",
+        "\"$0\" --help >&-",
+        "\"$0\" --gc-stats -e 'x = 1' 2>&-",
+        "! \"$0\" -e 'error(1)' 2>&-",
+        "! \"$0\" -e 'error(1)' <&- >&- 2>&-",
+        "\"$0\" -e 'for i = 1, 1e5 do print(i) end' | head -n 1",
+        "\"$0\" -e 'print(io.write((\"x\"):rep(1e6)))' > /dev/full",
+        "\"$0\" -e 'local ok, e, n = io.write((\"x\"):rep(1e6)) assert(not ok and n == 28, n)' > /dev/full",
+    ] {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", line]).arg(common::interpreter());
+        let told = output(shell);
+        assert!(!told.contains("panicked"), "{line}: {told}");
+    }
+}
+
+/// Sources that are large without sense: a result or an error, no crash.
+#[test]
+fn large_sources() {
+    let program = r#"
+        local kept = {x = 'y'}
+        local function try(text) local f, e = load(text) assert(f or type(e) == 'string') collectgarbage() return f end
+        local n = 100000
+        local parts = {}
+        for i = 1, n do parts[i] = ('%d.25, "s%d"'):format(i, i) end
+        local all = assert(try('return {' .. table.concat(parts, ',') .. '}'))()
+        assert(#all == 2 * n and all[2 * n] == 's' .. n and all[1] == 1.25)
+        assert(try('local t = {} ' .. ('do local a, b = 1, 2 t[1] = a + b end '):rep(n) .. ' return t[1]'))
+        assert(assert(try('local x = ... if x == 1 then return 1 ' .. ('elseif x == 2 then return 2 '):rep(n) .. 'end return 3'))(3) == 3)
+        assert(try(('local function f() end '):rep(190)))
+        assert(not try(('local a '):rep(n)))
+        for _, p in ipairs {'(', '{', '[', 'function() return ', '-', 'not ', '~', '#', 'a..', 'a^', 'a.b(', 'a[', 'do ', 'if a then ', 'while a do ',
+            'repeat ', 'for i = 1, 2 do ', 'function f() ', 'local function f() ', 'return function() ', '"', '[[', '[=[', '--[[', 'goto a ', '::a:: ',
+            'a = ', 'a, ', 'local a <close> = a ', '\\', '\0', '\255', 'a:b ', 'a"" ', 'f{', '<<', '//', '::'} do
+            try(p:rep(n)) try('return ' .. p:rep(n)) try(p:rep(150)) try('return ' .. p:rep(150))
+        end
+        for _, op in ipairs {'+', '..', 'and', 'or', '==', '<', '^', '.', '//', '>>', ':', ','} do try('return a' .. (' ' .. op .. ' a'):rep(n)) end
+        assert(kept.x == 'y') io.write('done')"#;
+    assert_eq!(run(&["-e", program]), "done");
+}
+
+/// Modules that require modules, coroutines in coroutines, and the rest of what nests in the host.
+#[test]
+fn nesting_ends_with_an_error() {
+    let program = r#"
+        local kept = {x = 'y'}
+        local function intact() assert(kept.x == 'y' and ('a'):rep(3) == 'aaa' and #table.pack(1, 2) == 2) collectgarbage() end
+        local function fails(f, ...) local ok, e = pcall(f, ...) assert(not ok and tostring(e):find('overflow'), tostring(e)) intact() end
+        local depth = 0
+        package.preload.deep = function() package.loaded.deep = nil depth = depth + 1 return require 'deep' end
+        fails(require, 'deep') assert(depth > 50)
+        local function wrapped(n) return coroutine.wrap(function() return wrapped(n + 1) end)() end
+        fails(wrapped, 1)
+        local function resumed() local ok, e = coroutine.resume(coroutine.create(resumed)) if not ok then error(e, 0) end end
+        fails(resumed)
+        fails(function() local function f() return (('x'):gsub('x', f)) end return f() end)
+        fails(function() local function f() table.sort({3, 2, 1}, f) end f() end)
+        fails(function() local function f() return select(2, assert(load(f))) end local ok, e = load(f) error(e, 0) end)
+        fails(function() local t = setmetatable({}, {__tostring = function(t) return tostring(t) end}) return tostring(t) end)
+        fails(function() local t = setmetatable({}, {__index = function(t, k) return t[k] end}) return t.x end)
+        fails(function() local t = setmetatable({}, {__newindex = function(t, k, v) t[k] = v end}) t.x = 1 end)
+        fails(function() local t = setmetatable({}, {__call = function(t) return 1 + t() end}) return t() end)
+        fails(function() local t = setmetatable({}, {__lt = function(a, b) return not (a < b) end}) return t < t end)
+        fails(function() local t = setmetatable({}, {__len = function(t) return #t end}) return #t end)
+        fails(function() local t = setmetatable({}, {__pairs = function(t) return pairs(t) end}) return 1, pairs(t) end)
+        fails(function() local function f() local x <close> = setmetatable({}, {__close = f}) end f() end)
+        fails(function() local function f() return pcall(f), error('overflow') end f() end)
+        io.write('done')"#;
+    assert_eq!(run(&["-e", program]), "done");
+}
+
+/// What the system says of the process against what the heap says of itself.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_resident_memory_is_the_heap() {
+    if !is_neap() {
+        return;
+    }
+    let figures = |make: &str| {
+        let tell = "local f = io.open('/proc/self/statm') local pages = f:read('n') and f:read('n') f:close() print('resident', pages * 4096)";
+        let told = run(&["--gc-stats", "-e", &format!("kept = (function() {make} end)() {tell}")]);
+        let number = |name: &str| {
+            let after = told.split(name).nth(1).unwrap_or_else(|| panic!("{told}"));
+            let digits = after.trim_start().split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+            digits.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {told}"))
+        };
+        (number("resident"), number(", mapped "))
+    };
+    let (resident, mapped) = figures("return 1");
+    for make in [
+        "local t = {} for i = 1, 3e5 do t[i] = {i} end return t",
+        "local t = {} for i = 1, 2e5 do t['key ' .. i] = i end return t",
+        "local t = {} for i = 1, 3e5 do t[i] = function() return i, t end end return t",
+        "local t = {} for i = 1, 3e4 do t[i] = load('local a, b = ... return function(c) return a + b * c .. ' .. i .. ' end') end return t",
+        "local t = {} for i = 1, 2e4 do t[i] = coroutine.wrap(function(a) coroutine.yield(a) end) t[i]() end return t",
+        "local t = {} for i = 1, 1e5 do t[i] = mem.calloc(16) end return t",
+        "return (('ab'):rep(3e6):gsub('a', 'some text'))",
+        "local t = {} for i = 1, 5e5 do t[i] = 'some text ' .. i end return table.concat(t, ', ')",
+    ] {
+        let (now, heap) = figures(make);
+        let (grown, on_heap) = (now - resident, heap - mapped);
+        assert!(grown > 10e6, "{make}: {grown}");
+        assert!(on_heap >= 0.95 * grown, "{make}: {grown} bytes, {on_heap} of them on the heap");
+    }
+}

@@ -1,0 +1,110 @@
+//! Runs the test suite of the reference implementation, which is no part of this project: `NEAP_LUA_TESTS` names its folder (`testes` of the sources of
+//! Lua 5.4, unchanged). Without that variable nothing is run.
+//!
+//! Every file is a test of its own, alone in a copy of the folder, as it is and again with an epoch end at every safepoint; then all of them run in one
+//! process. The settings are those of the suite for a "user" test: without what depends on the system, on much time or memory, or on the C interface.
+//!
+//! `NEAP_LUA_TESTS=/path/to/testes cargo test -p neap --test official -- plain::strings`
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use std::{env, fs, io, process};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+const VARIABLE: &str = "NEAP_LUA_TESTS";
+const LIMIT: Duration = Duration::from_secs(300);
+/// Runs the other files; makes tables and strings of gigabytes.
+const NOT_ALONE: [&str; 2] = ["all", "heavy"];
+/// Asserts that there is garbage to be collected, which under stress there is not.
+const NOT_UNDER_STRESS: [&str; 1] = ["gc"];
+
+fn main() {
+    let trials = match env::var_os(VARIABLE) {
+        Some(folder) => trials(Path::new(&folder)),
+        None => {
+            eprintln!("{VARIABLE} does not name the folder of the official test suite: it is not run.");
+            vec![Trial::test(format!("set {VARIABLE} to the folder of the suite"), || Ok(())).with_ignored_flag(true)]
+        }
+    };
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+fn trials(suite: &Path) -> Vec<Trial> {
+    let suite = suite.canonicalize().unwrap_or_else(|e| panic!("{VARIABLE}={}: {e}", suite.display()));
+    let entries = fs::read_dir(&suite).expect("the folder of the suite").map(|entry| entry.expect("an entry").path());
+    let scripts = entries.filter(|path| path.extension().is_some_and(|e| e == "lua"));
+    let mut names: Vec<String> = scripts.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    assert!(names.iter().any(|name| name == "all"), "no all.lua in {}", suite.display());
+    let mut trials = Vec::new();
+    for (setting, value) in [("plain", None), ("stress", Some("stress"))] {
+        for name in &names {
+            let skipped = NOT_ALONE.contains(&&**name) || value.is_some() && NOT_UNDER_STRESS.contains(&&**name);
+            if !skipped {
+                let (suite, name) = (suite.clone(), name.clone());
+                trials.push(Trial::test(format!("{setting}::{name}"), move || {
+                    run(&suite, "_port=true; _soft=true; _nomsg=true", &name, value, "")
+                }));
+            }
+        }
+    }
+    trials.push(Trial::test("whole::all", move || run(&suite, "_U=true", "all", None, "final OK !!!")));
+    trials
+}
+
+/// Runs a file; it must end well, and print so much at least.
+fn run(suite: &Path, settings: &str, name: &str, stress: Option<&str>, expected: &str) -> Result<(), Failed> {
+    let folder = Copy::of(suite)?;
+    let mut command = common::command();
+    command.args(["-W", "-e", settings, &format!("{name}.lua")]).current_dir(&folder.0);
+    if let Some(stress) = stress {
+        command.env("NEAP_GC", stress);
+    }
+    let outcome = common::run(command, b"", LIMIT)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let printed = text(&outcome.stdout);
+    if outcome.status.success() && printed.contains(expected) {
+        return Ok(());
+    }
+    let tail: Vec<&str> = printed.lines().rev().take(10).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    Err(format!("{}\n...\n{}\n{}", outcome.status, tail.join("\n"), text(&outcome.stderr)).into())
+}
+
+/// A copy of the suite, since its files write; gone when dropped.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn of(suite: &Path) -> io::Result<Copy> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let copy = Copy(env::temp_dir().join(format!("neap-official-{}-{number}", process::id())));
+        copy_folder(suite, &copy.0)?;
+        Ok(copy)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // What can't be removed stays.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
