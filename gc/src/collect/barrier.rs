@@ -260,8 +260,7 @@ impl<R: Runtime> Heap<R> {
             if self.col.shading && !self.without(Sabotage::AdoptionGray) {
                 // R28.6: what was unmarked in the old ones must be found in the new ones.
                 h.unset(flags::BLACK);
-                self.col.shaded = true;
-                self.col.gray.push(r.addr(), &mut self.store);
+                self.shade_again(r);
             }
         }
     }

@@ -3,37 +3,54 @@
 //! Marking starts at an epoch end from the listed roots (no young cells exist then). What was reachable then is marked, even if the program
 //! disconnects it meanwhile: every overwritten reference comes by as a decrement and is shaded (R17). What is born meanwhile is promoted marked (R20).
 //!
+//! Cells in blocks are scanned block by block (`memory::gray`): the graph is followed not in its own order but in that of the memory.
+//!
 //! Invariants:
-//! K1. While `shading`, a marked cell is black (its references are marked, in `gray`, logged, or queued as decrements) or it stands in `gray`.
-//!     An entry of `gray` with the bit CANDIDATE is a reference that was found: its cell is marked when the entry is taken, so that the
-//!     bits and the header can come into the cache meanwhile.
-//! K2. An entry of `gray` whose cell has died is recognised by its clear `live` bit (R9: the layout is pinned).
+//! K1. While `shading`, a marked cell is black (its references are marked, gray, found, logged, or queued as decrements) or it is gray.
+//!     A reference that was *found* is marked a little later, so that its bits can come into the cache meanwhile.
+//! K2. What is gray or found and has died is recognised by its clear `live` bit (R9: the layout is pinned).
+//! K3. A block with gray cells is in `blocks`, or it is the one being scanned.
 //!
 //! May import: `object`, `memory`.
 
-use super::{Cursor, Phase, Sabotage, prefetch};
+use super::{Cursor, Phase, Queue, Sabotage, prefetch};
 use crate::heap::Heap;
+use crate::memory::Found;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
+use std::ptr::NonNull;
 use std::time::Instant;
 
 /// Slots of a large array, or entries of a counted list, scanned at a time.
 const GRAY_SLOTS: usize = 512;
-const BATCH: usize = 64;
-/// How many candidates wait for the cache.
-const RING: usize = 8;
+/// Units of marking between two looks at the clock: a unit is the cells that begin within a kilobyte, or a part of a large one.
+const BATCH: usize = 16;
+/// How many references that were found wait for the cache.
+const RING: usize = 16;
 
-/// Tags of the words in `gray`: how far the cell below has been scanned; a cell not marked yet.
+/// The tag of a word in `large` that is not a cell: how far the cell below it has been scanned.
 const POSITION: usize = 1;
-const CANDIDATE: usize = 2;
 
-/// What a word of `gray` is.
-pub(crate) enum Gray {
-    Position(usize),
-    Cell(usize),
+/// What marking has still to look at.
+pub(crate) struct Gray {
+    /// Blocks with gray cells, first come first served: the longer one waits, the more of its cells it gets together.
+    blocks: Queue,
+    /// The block being scanned.
+    block: Option<u32>,
+    /// Gray cells that are runs or are scanned in parts, each with its position above it if it has been begun.
+    large: Queue,
+    /// References that were found, 0 for none.
+    found: [usize; RING],
+    next: usize,
 }
 
-pub(crate) fn ungray(word: usize) -> Gray {
-    if word & POSITION != 0 { Gray::Position(word >> 1) } else { Gray::Cell(word & !CANDIDATE) }
+impl Gray {
+    pub const fn new() -> Gray {
+        Gray { blocks: Queue::new(), block: None, large: Queue::new(), found: [0; RING], next: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.block.is_none() && self.large.is_empty() && self.found == [0; RING]
+    }
 }
 
 /// The roots of a marking round that are still to be visited.
@@ -69,14 +86,31 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    /// Marks a cell and queues it for scanning, if it is live and unmarked.
-    #[inline(always)]
+    /// Marks a cell, if it is live and unmarked: it is gray.
+    #[inline]
     pub(crate) fn shade(&mut self, r: Ref) {
-        // SAFETY: the reference was read from a live cell or a list.
-        if unsafe { self.store.memory.mark_if_live(r.as_nonnull()) } {
-            self.col.shaded = true;
-            prefetch(r.addr());
-            self.col.gray.push(r.addr(), &mut self.store);
+        // SAFETY: the reference was read from a live cell or a list; marking has pinned the layout.
+        let found = unsafe { self.store.memory.mark_found(r.as_nonnull()) };
+        self.col.shaded |= !matches!(found, Found::Nothing);
+        self.list_gray(r, found);
+    }
+
+    /// A storage that is born black is to be scanned all the same (R28.6).
+    pub(crate) fn shade_again(&mut self, r: Ref) {
+        self.col.shaded = true;
+        // SAFETY: live and marked; marking has pinned the layout.
+        let found = unsafe { self.store.memory.make_gray(r.as_nonnull()) };
+        self.list_gray(r, found);
+    }
+
+    #[inline(always)]
+    fn list_gray(&mut self, r: Ref, found: Found) {
+        match found {
+            Found::Nothing | Found::Gray => {}
+            // K3.
+            Found::First(block) if self.col.gray.block != Some(block) => self.col.gray.blocks.push(block as usize, &mut self.store),
+            Found::First(_) => {}
+            Found::Run => self.col.gray.large.push(r.addr(), &mut self.store),
         }
     }
 
@@ -86,97 +120,124 @@ impl<R: Runtime> Heap<R> {
         unsafe { self.store.memory.is_marked(r.as_nonnull()) }
     }
 
-    /// Like `shade`, later: for references that come by in numbers.
+    /// Like `shade`, a little later: for references that come by in numbers.
     #[inline(always)]
     pub(crate) fn found(&mut self, r: Ref) {
-        self.col.gray.push(r.addr() | CANDIDATE, &mut self.store);
+        self.store.memory.prefetch_bits(r.addr());
+        let gray = &mut self.col.gray;
+        let waited = std::mem::replace(&mut gray.found[gray.next], r.addr());
+        gray.next = (gray.next + 1) % RING;
+        if waited != 0 {
+            // SAFETY: K2.
+            self.shade(unsafe { Ref::from_addr(waited) });
+        }
+    }
+
+    /// Shades what has been found so far. `false` if there was nothing.
+    fn shade_found(&mut self) -> bool {
+        let found = std::mem::replace(&mut self.col.gray.found, [0; RING]);
+        for word in found {
+            if word != 0 {
+                // SAFETY: K2.
+                self.shade(unsafe { Ref::from_addr(word) });
+            }
+        }
+        found != [0; RING]
     }
 
     /// Marks until nothing is left for now (`true`) or the time is up.
     pub(crate) fn mark_slice(&mut self, deadline: Instant) -> bool {
-        let mut ring = [0; RING];
-        let mut at = 0;
-        let rests = 'slice: loop {
+        loop {
             for _ in 0..BATCH {
-                let word = self.col.gray.pop_back(&mut self.store);
-                let waited = match word {
-                    Some(word) if word & CANDIDATE != 0 && word & POSITION == 0 => {
-                        prefetch(word & !CANDIDATE);
-                        self.store.memory.prefetch_bits(word & !CANDIDATE);
-                        std::mem::replace(&mut ring[at], word)
-                    }
-                    Some(word) => {
-                        self.take_gray(word);
-                        continue;
-                    }
-                    None => std::mem::replace(&mut ring[at], 0),
-                };
-                at = (at + 1) % RING;
-                if waited != 0 {
-                    self.take_gray(waited);
-                } else if word.is_none() && ring == [0; RING] && !self.root_unit() && !self.ephemeron_unit() {
-                    break 'slice true;
+                let did = self.scan_word() || self.scan_part() || self.shade_found() || self.root_unit() || self.ephemeron_unit();
+                if !did {
+                    return true;
                 }
             }
             if Instant::now() >= deadline {
-                break false;
-            }
-        };
-        for word in ring {
-            if word != 0 {
-                self.col.gray.push(word, &mut self.store);
+                return false;
             }
         }
-        rests
     }
 
     /// One cell, root, or step of the ephemeron pass; `false` if marking rests.
     pub(crate) fn mark_unit(&mut self) -> bool {
-        while let Some(word) = self.col.gray.pop_back(&mut self.store) {
-            if self.take_gray(word) {
+        while let Some(block) = self.next_gray_block() {
+            if let Some(cell) = self.store.memory.take_gray_cell(block) {
+                // SAFETY: G2: live.
+                unsafe { self.scan(Ref::from_ptr(cell)) };
                 return true;
             }
+            self.col.gray.block = None;
         }
-        self.root_unit() || self.ephemeron_unit()
+        self.scan_part() || self.shade_found() && self.mark_unit() || self.root_unit() || self.ephemeron_unit()
     }
 
-    /// Drops the candidates on top that ask for nothing.
-    fn skip_marked(&mut self) {
-        while let Some(word) = self.col.gray.pop_back(&mut self.store) {
-            let candidate = word & (CANDIDATE | POSITION) == CANDIDATE;
-            // SAFETY: K2.
-            let cell = unsafe { Ref::from_addr(word & !CANDIDATE) }.as_nonnull();
-            // SAFETY: K2.
-            if !candidate || unsafe { self.store.memory.is_live(cell) && !self.store.memory.is_marked(cell) } {
-                self.col.gray.push(word, &mut self.store);
-                break;
-            }
-        }
-    }
-
-    /// `false` if there was nothing to scan: the cell was marked before, or it has died.
     #[inline(always)]
-    fn take_gray(&mut self, word: usize) -> bool {
-        let (word, from) = match ungray(word) {
-            Gray::Cell(cell) if word & CANDIDATE != 0 => {
-                // SAFETY: K2.
-                if !unsafe { self.store.memory.mark_if_live(Ref::from_addr(cell).as_nonnull()) } {
-                    return false;
+    fn next_gray_block(&mut self) -> Option<u32> {
+        if self.col.gray.block.is_none() {
+            self.col.gray.block = self.col.gray.blocks.pop_front(&mut self.store).map(|block| block as u32);
+        }
+        self.col.gray.block
+    }
+
+    /// The gray cells of a block that stand in one word of bits.
+    #[inline(always)]
+    fn scan_word(&mut self) -> bool {
+        while let Some(block) = self.next_gray_block() {
+            if let Some((base, mut gray)) = self.store.memory.take_gray_word(block) {
+                while gray != 0 {
+                    let cell = Self::granule(base, gray);
+                    gray &= gray - 1;
+                    if gray != 0 {
+                        prefetch(Self::granule(base, gray).as_ptr().addr());
+                    }
+                    // SAFETY: G2: live.
+                    unsafe { self.scan(Ref::from_ptr(cell)) };
                 }
-                self.col.shaded = true;
-                (cell, 0)
+                return true;
             }
-            Gray::Cell(cell) => (cell, 0),
-            Gray::Position(from) => (self.col.gray.pop_back(&mut self.store).expect("a position stands above its cell"), from),
-        };
-        // SAFETY: K2; a live cell has a header.
+            self.col.gray.block = None;
+        }
+        false
+    }
+
+    /// Where the first cell of a word of bits stands.
+    #[inline(always)]
+    fn granule(base: NonNull<u8>, bits: u64) -> NonNull<u8> {
+        // SAFETY: the bits are of granules from `base` on.
+        unsafe { base.add(bits.trailing_zeros() as usize * 16) }
+    }
+
+    /// A part of a large cell.
+    fn scan_part(&mut self) -> bool {
+        while let Some(word) = self.col.gray.large.pop_back(&mut self.store) {
+            let (cell, from) = match word & POSITION {
+                0 => (word, 0),
+                _ => (self.col.gray.large.pop_back(&mut self.store).expect("a position stands above its cell"), word >> 1),
+            };
+            // SAFETY: K2.
+            unsafe {
+                let r = Ref::from_addr(cell);
+                if self.store.memory.is_live(r.as_nonnull()) {
+                    if from == 0 { self.scan(r) } else { self.scan_large(r, from) }
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Finds the references of a gray cell.
+    ///
+    /// # Safety
+    /// The cell is live.
+    #[inline(always)]
+    unsafe fn scan(&mut self, r: Ref) {
+        // SAFETY: by the caller.
         unsafe {
-            let r = Ref::from_addr(word);
-            if !self.store.memory.is_live(r.as_nonnull()) {
-                return false;
-            }
             let header = r.header();
-            if from == 0 && header.has(flags::CARDED) {
+            if header.has(flags::CARDED) {
                 // What an earlier cycle left.
                 header.unset(flags::BLACK);
             }
@@ -188,10 +249,27 @@ impl<R: Runtime> Heap<R> {
                     R::trace_slots(r, 0..R::slots(r), &mut |x| self.found(x));
                 }
                 Shape::Array if !self.holds_references(r) => header.set(flags::BLACK),
-                _ => self.scan_large(r, from),
+                _ => self.scan_large(r, 0),
             }
         }
-        true
+    }
+
+    /// What marking has still to look at, for whoever only looks: cells, and how far they have been scanned.
+    pub(crate) fn report_gray(&self, visit: &mut dyn FnMut(Ref, usize)) {
+        let gray = &self.col.gray;
+        let found = gray.found.iter().copied().filter(|&word| word != 0);
+        // SAFETY: K2.
+        found.for_each(|word| visit(unsafe { Ref::from_addr(word) }, 0));
+        for block in gray.blocks.iter().map(|block| block as u32).chain(gray.block) {
+            // SAFETY: a cell.
+            self.store.memory.for_each_gray_in(block, |cell| visit(unsafe { Ref::from_ptr(cell) }, 0));
+        }
+        let mut words = gray.large.iter().peekable();
+        while let Some(cell) = words.next() {
+            let position = words.next_if(|word| word & POSITION != 0).map_or(0, |word| word >> 1);
+            // SAFETY: K2.
+            visit(unsafe { Ref::from_addr(cell) }, position);
+        }
     }
 
     /// A part of a large array or of a thread's counted list (R11); the rest is queued again.
@@ -207,8 +285,8 @@ impl<R: Runtime> Heap<R> {
             let slots = if thread { R::stack(r).counted.len } else { R::slots(r) };
             let to = (from + GRAY_SLOTS).min(slots);
             if to < slots {
-                self.col.gray.push(r.addr(), &mut self.store);
-                self.col.gray.push(to << 1 | POSITION, &mut self.store);
+                self.col.gray.large.push(r.addr(), &mut self.store);
+                self.col.gray.large.push(to << 1 | POSITION, &mut self.store);
             } else if header.has(flags::CARDED) {
                 header.set(flags::BLACK);
             }
@@ -287,7 +365,7 @@ impl<R: Runtime> Heap<R> {
         match self.col.driven {
             Some(units) => {
                 let _ = (0..units).take_while(|_| self.mark_unit()).count();
-                self.skip_marked();
+                self.shade_found();
             }
             None => {
                 self.mark_slice(Instant::now() + self.col.pacer.slice());

@@ -19,7 +19,7 @@
 //!     (in `dropped`, `loaned` and the lists of young cells: live or young).
 //! C3. A cell whose address stands in `holders`, `finalizable` or `tombs` is not freed before the entry goes (the flags HOLDER,
 //!     FINALIZABLE, WEAKLY_HELD of a corpse say which are left).
-//! C4. `gray` may name dead cells: an entry counts only if the cell's `live` bit is set (R9).
+//! C4. `gray` may name dead cells: what is there counts only if the cell's `live` bit is set (R9).
 //!
 //! May import: `memory`, `object`.
 
@@ -42,7 +42,7 @@ mod weak;
 pub use drive::Drive;
 pub use handles::Handle;
 pub(crate) use handles::Handles;
-pub(crate) use mark::Roots;
+pub(crate) use mark::{Gray, Roots};
 pub(crate) use pacer::Pacer;
 pub(crate) use queue::{Cursor, Queue, Store};
 pub use sabotage::Sabotage;
@@ -132,7 +132,7 @@ pub(crate) struct Collector {
     pub mark_born: bool,
     /// From the first fixpoint to the end of the release (R23).
     pub window: bool,
-    pub gray: Queue,
+    pub gray: Gray,
     pub roots: Roots,
     /// Something was shaded since the ephemeron pass began (R18).
     pub shaded: bool,
@@ -189,7 +189,7 @@ impl Collector {
             shading: false,
             mark_born: false,
             window: false,
-            gray: Queue::new(),
+            gray: Gray::new(),
             roots: Roots::new(),
             shaded: false,
             ephemerons_done: false,

@@ -3,7 +3,6 @@
 //! May import: `audit` (what an entry is), `memory`.
 
 use super::barrier::{Subject, untag};
-use super::mark::{Gray, ungray};
 use super::{Phase, Queue};
 use crate::audit::{Entry, Stage};
 use crate::heap::Heap;
@@ -60,16 +59,7 @@ impl<R: Runtime> Heap<R> {
             }
         }
         self.report_log(visit);
-        let mut gray = col.gray.iter().peekable();
-        while let Some(word) = gray.next() {
-            let Gray::Cell(cell) = ungray(word) else { continue };
-            let position = match gray.peek().map(|&next| ungray(next)) {
-                Some(Gray::Position(position)) => position,
-                _ => 0,
-            };
-            // SAFETY: as in `refs`.
-            visit(Entry::Gray { cell: unsafe { Ref::from_addr(cell) }, position });
-        }
+        self.report_gray(&mut |cell, position| visit(Entry::Gray { cell, position }));
     }
 
     fn report_log(&self, visit: &mut dyn FnMut(Entry<'_>)) {

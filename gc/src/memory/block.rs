@@ -169,6 +169,7 @@ impl Pages {
                 capacity: (BLOCK / size) as u16,
                 cell: (size / GRANULE) as u16,
                 scan: 0,
+                gray_words: 0,
                 class: class as u8,
                 state: State::Spent,
                 owner,

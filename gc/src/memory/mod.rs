@@ -29,6 +29,7 @@
 
 pub(crate) mod block;
 mod dedicated;
+mod gray;
 mod large;
 mod os;
 pub(crate) mod pages;
@@ -39,6 +40,7 @@ pub(crate) mod size_class;
 pub(crate) mod tests;
 mod walk;
 
+pub(crate) use gray::Found;
 pub(crate) use large::CARD_SLOTS;
 pub use os::OutOfMemory;
 
@@ -312,24 +314,6 @@ impl Memory {
             let old = (*pair).mark;
             (*pair).mark = old | bit;
             old & bit == 0
-        }
-    }
-
-    /// Marks a cell if it is live and not marked: `true` if it did.
-    ///
-    /// # Safety
-    /// As for [`Memory::is_live`].
-    #[inline(always)]
-    pub unsafe fn mark_if_live(&mut self, cell: NonNull<u8>) -> bool {
-        // SAFETY: by the caller.
-        unsafe {
-            let (pair, bit) = bits_of(cell);
-            let Pair { live, mark } = *pair;
-            if live & !mark & bit == 0 {
-                return false;
-            }
-            (*pair).mark = mark | bit;
-            true
         }
     }
 

@@ -1,16 +1,16 @@
 //! A segment: 4 MiB of heap with its own metadata at the start, found by masking the address of any cell.
 //!
 //! ```text
-//!   0        64 KiB       68 KiB      80 KiB   88 KiB   96 KiB                                 4 MiB
+//!   0        64 KiB       68 KiB      80 KiB   88 KiB   96 KiB   128 KiB                       4 MiB
 //!   +--------+------------+-----------+--------+--------+--------+--------+--- ... ---+--------+
-//!   | pairs  | BlockDesc  | RunDesc   | cards  |        | block  | block  |           | block  |
-//!   | of bits| 128        | 342       |        |        | 32 KiB |        |           |        |
+//!   | pairs  | BlockDesc  | RunDesc   | cards  |        | gray   | block  |           | block  |
+//!   | of bits| 128        | 342       |        |        | bits   | 32 KiB |           |        |
 //!   +--------+------------+-----------+--------+--------+--------+--------+--- ... ---+--------+
 //!   | Head in the pairs of the metadata's own addresses
 //! ```
 //!
 //! Each 16-byte granule has two bits, `live` and `mark`, used where a cell starts; the two words of 64 granules stand side by
-//! side (a [`Pair`]), so that looking at one brings the other. The bits of a cell are thus found from its address alone, without
+//! side (a [`Pair`]), so that looking at one brings the other. (A third, `gray`, stands apart: only marking needs it.) The bits of a cell are thus found from its address alone, without
 //! its block's descriptor and without a division. Metadata is touched only for the blocks in use.
 //!
 //! A *dedicated* segment holds one large run alone, from its first data page on, and may be longer than 4 MiB.
@@ -42,7 +42,7 @@ pub const BLOCK_GRANULES: usize = BLOCK / super::size_class::GRANULE;
 /// Pairs in a block.
 pub const BLOCK_PAIRS: usize = BLOCK_GRANULES / 64;
 /// The first page that is not metadata.
-pub const FIRST_PAGE: usize = 24;
+pub const FIRST_PAGE: usize = 32;
 /// The first block that is not metadata.
 pub const FIRST_BLOCK: usize = FIRST_PAGE / BLOCK_PAGES;
 /// A run has at least three pages, so `start / 3` tells runs apart.
@@ -51,6 +51,7 @@ pub const RUNS: usize = PAGES.div_ceil(3);
 const BLOCK_DESCS: usize = 64 << 10;
 const RUN_DESCS: usize = 68 << 10;
 const CARDS: usize = 80 << 10;
+const GRAY: usize = 96 << 10;
 
 /// No block, no run.
 pub const NONE: u32 = u32::MAX;
@@ -104,6 +105,8 @@ pub struct BlockDesc {
     pub cell: u16,
     /// Granule where the search for the next free run goes on.
     pub scan: u16,
+    /// The words of gray bits that are not zero.
+    pub gray_words: u32,
     pub class: u8,
     pub state: State,
     pub owner: Owner,
@@ -179,7 +182,9 @@ const _: () = {
     assert!(size_of::<Head>() <= FIRST_PAGE * PAGE / 1024 * size_of::<Pair>());
     assert!(BLOCK_DESCS + BLOCKS * size_of::<BlockDesc>() <= RUN_DESCS);
     assert!(RUN_DESCS + RUNS * size_of::<RunDesc>() <= CARDS);
-    assert!(CARDS + PAGES * 8 <= FIRST_PAGE * PAGE);
+    assert!(CARDS + PAGES * 8 <= GRAY);
+    assert!(GRAY + SEGMENT / 1024 * 8 <= FIRST_PAGE * PAGE);
+    assert!(FIRST_PAGE <= u32::BITS as usize && BLOCK_PAIRS == u32::BITS as usize);
     assert!(FIRST_PAGE.is_multiple_of(BLOCK_PAGES));
 };
 
@@ -233,6 +238,13 @@ impl Segment {
         self.part(n * size_of::<Pair>())
     }
 
+    /// The gray bits of 64 granules, by number in the segment.
+    #[inline(always)]
+    pub fn gray(self, n: usize) -> *mut u64 {
+        debug_assert!(n < SEGMENT / 1024);
+        self.part(GRAY + n * 8)
+    }
+
     #[inline(always)]
     pub fn block_desc(self, block: usize) -> *mut BlockDesc {
         debug_assert!(block < BLOCKS);
@@ -266,9 +278,11 @@ impl Segment {
         unsafe { self.0.add(offset) }
     }
 
-    /// The metadata pages of a block (as bits): its pairs, its descriptor.
+    /// The metadata pages of a block (as bits): its pairs, its descriptor, its gray bits.
     pub fn block_meta(block: usize) -> u32 {
-        1 << (block * BLOCK_PAIRS * size_of::<Pair>() / PAGE) | 1 << (BLOCK_DESCS / PAGE)
+        1 << (block * BLOCK_PAIRS * size_of::<Pair>() / PAGE)
+            | 1 << (BLOCK_DESCS / PAGE)
+            | 1 << ((GRAY + block * BLOCK_PAIRS * 8) / PAGE)
     }
 
     /// The metadata pages of a run: its pair, its descriptor, its cards.
