@@ -15,9 +15,8 @@
 
 use super::{Cursor, Phase, Queue, Sabotage, prefetch};
 use crate::heap::Heap;
-use crate::memory::Found;
+use crate::memory::{Found, GRANULE, GrayWord};
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
-use std::ptr::NonNull;
 use std::time::Instant;
 
 /// Slots of a large array, or entries of a counted list, scanned at a time.
@@ -27,8 +26,17 @@ const BATCH: usize = 16;
 /// How many references that were found wait for the cache.
 const RING: usize = 16;
 
+/// How many gray cells wait for the cache.
+const AHEAD: usize = 16;
+
 /// The tag of a word in `large` that is not a cell: how far the cell below it has been scanned.
 const POSITION: usize = 1;
+
+/// Gray cells that a slice has taken and is about to scan, 0 for none.
+struct Ahead {
+    cells: [usize; AHEAD],
+    next: usize,
+}
 
 /// What marking has still to look at.
 pub(crate) struct Gray {
@@ -41,11 +49,13 @@ pub(crate) struct Gray {
     /// References that were found, 0 for none.
     found: [usize; RING],
     next: usize,
+    /// What has been scanned in this cycle.
+    pub scanned_bytes: usize,
 }
 
 impl Gray {
     pub const fn new() -> Gray {
-        Gray { blocks: Queue::new(), block: None, large: Queue::new(), found: [0; RING], next: 0 }
+        Gray { blocks: Queue::new(), block: None, large: Queue::new(), found: [0; RING], next: 0, scanned_bytes: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -77,6 +87,7 @@ impl<R: Runtime> Heap<R> {
         self.col.ephemerons_done = false;
         self.col.shaded = true;
         self.col.roots = Roots { done: false, ..Roots::new() };
+        self.col.gray.scanned_bytes = 0;
         self.store.memory.pin_layout(true);
         for i in 0..self.col.globals.len() {
             self.shade(self.col.globals[i]);
@@ -147,14 +158,21 @@ impl<R: Runtime> Heap<R> {
 
     /// Marks until nothing is left for now (`true`) or the time is up.
     pub(crate) fn mark_slice(&mut self, deadline: Instant) -> bool {
+        let mut ahead = Ahead { cells: [0; AHEAD], next: 0 };
         loop {
             for _ in 0..BATCH {
-                let did = self.scan_word() || self.scan_part() || self.shade_found() || self.root_unit() || self.ephemeron_unit();
+                let did = self.scan_word(&mut ahead)
+                    || self.scan_ahead(&mut ahead)
+                    || self.scan_part()
+                    || self.shade_found()
+                    || self.root_unit()
+                    || self.ephemeron_unit();
                 if !did {
                     return true;
                 }
             }
             if Instant::now() >= deadline {
+                self.scan_ahead(&mut ahead);
                 return false;
             }
         }
@@ -181,19 +199,22 @@ impl<R: Runtime> Heap<R> {
         self.col.gray.block
     }
 
-    /// The gray cells of a block that stand in one word of bits.
+    /// Takes the gray cells of a block that stand in one word of bits, and scans as many that were taken before.
     #[inline(always)]
-    fn scan_word(&mut self) -> bool {
+    fn scan_word(&mut self, ahead: &mut Ahead) -> bool {
         while let Some(block) = self.next_gray_block() {
-            if let Some((base, mut gray)) = self.store.memory.take_gray_word(block) {
+            if let Some(GrayWord { base, cells: mut gray, cell_bytes }) = self.store.memory.take_gray_word(block) {
+                self.col.gray.scanned_bytes += gray.count_ones() as usize * cell_bytes;
                 while gray != 0 {
-                    let cell = Self::granule(base, gray);
+                    let cell = base.as_ptr().addr() + gray.trailing_zeros() as usize * GRANULE;
                     gray &= gray - 1;
-                    if gray != 0 {
-                        prefetch(Self::granule(base, gray).as_ptr().addr());
+                    prefetch(cell);
+                    let waited = std::mem::replace(&mut ahead.cells[ahead.next], cell);
+                    ahead.next = (ahead.next + 1) % AHEAD;
+                    if waited != 0 {
+                        // SAFETY: live when it was taken, and marking frees nothing.
+                        unsafe { self.scan(Ref::from_addr(waited)) };
                     }
-                    // SAFETY: G2: live.
-                    unsafe { self.scan(Ref::from_ptr(cell)) };
                 }
                 return true;
             }
@@ -202,11 +223,18 @@ impl<R: Runtime> Heap<R> {
         false
     }
 
-    /// Where the first cell of a word of bits stands.
-    #[inline(always)]
-    fn granule(base: NonNull<u8>, bits: u64) -> NonNull<u8> {
-        // SAFETY: the bits are of granules from `base` on.
-        unsafe { base.add(bits.trailing_zeros() as usize * 16) }
+    /// Scans what has been taken. `false` if that was nothing.
+    fn scan_ahead(&mut self, ahead: &mut Ahead) -> bool {
+        let cells = std::mem::replace(&mut ahead.cells, [0; AHEAD]);
+        // The oldest first.
+        for i in 0..AHEAD {
+            let cell = cells[(ahead.next + i) % AHEAD];
+            if cell != 0 {
+                // SAFETY: as above.
+                unsafe { self.scan(Ref::from_addr(cell)) };
+            }
+        }
+        cells != [0; AHEAD]
     }
 
     /// A part of a large cell.
@@ -248,7 +276,10 @@ impl<R: Runtime> Heap<R> {
                 Shape::Array | Shape::WeakValues | Shape::AllWeak if !header.has(flags::CARDED) => {
                     R::trace_slots(r, 0..R::slots(r), &mut |x| self.found(x));
                 }
-                Shape::Array if !self.holds_references(r) => header.set(flags::BLACK),
+                Shape::Array if !self.holds_references(r) => {
+                    self.col.gray.scanned_bytes += self.store.memory.cell_bytes(r.as_nonnull());
+                    header.set(flags::BLACK);
+                }
                 _ => self.scan_large(r, 0),
             }
         }
@@ -284,6 +315,7 @@ impl<R: Runtime> Heap<R> {
             let thread = Kinds::<R>::shape(header.kind) == Shape::Thread;
             let slots = if thread { R::stack(r).counted.len } else { R::slots(r) };
             let to = (from + GRAY_SLOTS).min(slots);
+            self.col.gray.scanned_bytes += (to - from) * size_of::<R::Slot>();
             if to < slots {
                 self.col.gray.large.push(r.addr(), &mut self.store);
                 self.col.gray.large.push(to << 1 | POSITION, &mut self.store);

@@ -55,6 +55,8 @@ const BYTES_PER_EVENT: usize = 512;
 const CYCLE_PERCENT: usize = 16;
 /// A cycle that only waits for an epoch end gets one after this many slices' worth of allocation.
 const EPOCH_SLICES: usize = 2;
+/// What a cycle costs in all, beside its marking.
+const AFTER_MARKING: f64 = 1.25;
 /// What a cycle costs, before one has been measured.
 const CYCLE_NS_PER_BYTE: f64 = 1.5;
 /// A slice is as long as this many at most, for a program that comes to a safepoint too seldom.
@@ -384,11 +386,23 @@ impl<R: Runtime> Heap<R> {
         let pacer = &self.col.pacer;
         let share = (pacer.used_before / 100 * CYCLE_PERCENT).max(GROWTH_MIN / 2) as f64;
         let grown = self.store.memory.used_bytes().saturating_sub(pacer.used_before) as f64;
-        let cost = pacer.used_before as f64 * pacer.cycle_ns_per_byte;
-        // A cycle that takes longer than the last one goes on at the pace of its beginning or faster.
+        let cost = self.cycle_cost();
         let cost_left = (cost - pacer.cycle_ns as f64).max(cost / 8.0);
         let share_left = (share - grown).max(share / 16.0);
         (pacer.slice().as_nanos() as f64 * share_left / cost_left / pacer.survival) as usize
+    }
+
+    /// Nanoseconds that the cycle under way will have taken: first what the last ones did, then what its own marking tells. (A graph that the program has
+    /// mixed up since takes several times as long.)
+    fn cycle_cost(&self) -> f64 {
+        let pacer = &self.col.pacer;
+        let expected = pacer.used_before as f64 * pacer.cycle_ns_per_byte;
+        let scanned = self.col.gray.scanned_bytes;
+        if !self.col.shading || scanned < pacer.used_before / 32 {
+            return expected;
+        }
+        let marking = pacer.cycle_ns as f64 / scanned as f64 * pacer.used_before as f64;
+        expected.max(marking * AFTER_MARKING)
     }
 
     fn pass_is_due(&mut self) -> bool {

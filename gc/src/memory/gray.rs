@@ -15,6 +15,15 @@ use super::segment::*;
 use super::size_class::GRANULE;
 use std::ptr::NonNull;
 
+/// Gray cells that begin within a kilobyte.
+#[derive(Clone, Copy)]
+pub(crate) struct GrayWord {
+    pub base: NonNull<u8>,
+    /// By granule from `base` on: where they start.
+    pub cells: u64,
+    pub cell_bytes: usize,
+}
+
 /// What has become of a cell that was found.
 pub(crate) enum Found {
     /// It is marked already, or dead.
@@ -70,22 +79,22 @@ impl Memory {
         }
     }
 
-    /// Takes the first gray cells of a block that stand in one word: where the word starts, and a bit for each by granule. `None`: the block has none.
+    /// Takes the first gray cells of a block, those of one word of bits. `None`: the block has none.
     #[inline(always)]
-    pub fn take_gray_word(&mut self, id: u32) -> Option<(NonNull<u8>, u64)> {
+    pub fn take_gray_word(&mut self, id: u32) -> Option<GrayWord> {
         self.take_gray(id, |gray| gray)
     }
 
     /// The same for the first cell alone.
     pub fn take_gray_cell(&mut self, id: u32) -> Option<NonNull<u8>> {
-        let (base, bit) = self.take_gray(id, |gray| gray & gray.wrapping_neg())?;
+        let word = self.take_gray(id, |gray| gray & gray.wrapping_neg())?;
         // SAFETY: a granule of the block.
-        Some(unsafe { base.add(bit.trailing_zeros() as usize * GRANULE) })
+        Some(unsafe { word.base.add(word.cells.trailing_zeros() as usize * GRANULE) })
     }
 
     /// Takes those bits that `choose` chooses of the first word with any.
     #[inline(always)]
-    fn take_gray(&mut self, id: u32, choose: impl Fn(u64) -> u64) -> Option<(NonNull<u8>, u64)> {
+    fn take_gray(&mut self, id: u32, choose: impl Fn(u64) -> u64) -> Option<GrayWord> {
         let (segment, block) = (self.pages.segment_of_id(id), split(id).1);
         let desc = segment.block_desc(block);
         // SAFETY: the descriptor, bits and addresses of a block in use (G3: the layout is pinned while there is any gray).
@@ -101,7 +110,8 @@ impl Memory {
                     (*desc).gray_words &= (*desc).gray_words - 1;
                 }
                 if chosen != 0 {
-                    return Some((segment.data(block * BLOCK + word * 64 * GRANULE), chosen));
+                    let base = segment.data(block * BLOCK + word * 64 * GRANULE);
+                    return Some(GrayWord { base, cells: chosen, cell_bytes: (*desc).cell as usize * GRANULE });
                 }
             }
         }

@@ -40,8 +40,9 @@ pub(crate) mod size_class;
 pub(crate) mod tests;
 mod walk;
 
-pub(crate) use gray::Found;
+pub(crate) use gray::{Found, GrayWord};
 pub(crate) use large::CARD_SLOTS;
+pub(crate) use size_class::GRANULE;
 pub use os::OutOfMemory;
 
 use block::Lanes;
