@@ -61,6 +61,8 @@ struct Lists {
     /// The cell that is being detached, and how many of its slots are.
     detaching: Option<(usize, usize)>,
     gray: Vec<(Ref, usize)>,
+    /// Live cells with a gray bit.
+    gray_bits: Vec<usize>,
     /// What the next epoch end shades, or the next round of marking begins with.
     promised: Vec<Ref>,
     /// Listed roots, handles and what else keeps objects by being counted.
@@ -133,6 +135,7 @@ impl<R: Runtime> Audit<R> {
         while let Some(id) = next {
             if let Some(block) = memory.block(id) {
                 self.enter_block(&block)?;
+                self.enter_gray(&block, memory.pages.pinned)?;
                 bytes += ones(&block.live.data) * block.cell_size;
                 young |= block.young;
                 self.blocks.push(block);
@@ -181,6 +184,22 @@ impl<R: Runtime> Audit<R> {
                 self.report.bytes += block.cell_size;
             }
         }
+        Ok(())
+    }
+
+    /// G1, G3 of `memory::gray`.
+    fn enter_gray(&mut self, block: &BlockView, pinned: bool) -> Checked {
+        let base = block.base.as_ptr().addr();
+        if !pinned && block.gray.any() {
+            return Err(AuditError::Block { block: base, what: "a gray bit, and nothing is being marked" });
+        }
+        if block.gray.data.iter().enumerate().any(|(n, &word)| word != 0 && block.gray_words >> n & 1 == 0) {
+            return Err(AuditError::Block { block: base, what: "gray bits in a word that is said to have none" });
+        }
+        if block.gray.data.iter().zip(&block.live.data).zip(&block.mark.data).any(|((gray, live), mark)| gray & live & !mark != 0) {
+            return Err(AuditError::Block { block: base, what: "a gray cell that is not marked" });
+        }
+        self.lists.gray_bits.extend((block.gray & block.live).iter_ones().map(|granule| base + granule * 16));
         Ok(())
     }
 
@@ -484,6 +503,11 @@ impl<R: Runtime> Audit<R> {
     fn check_marking(&self) -> Checked {
         if !self.stage.cycle {
             return Ok(());
+        }
+        // K3 of `collect::mark`.
+        let listed: HashSet<usize> = self.lists.gray.iter().map(|(cell, _)| cell.addr()).collect();
+        if let Some(&cell) = self.lists.gray_bits.iter().find(|cell| !listed.contains(cell)) {
+            return Err(AuditError::Header { cell, what: "gray, in a block that marking does not know of" });
         }
         let promised = self.promised()?;
         let mut seen = HashSet::new();

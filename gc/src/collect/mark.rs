@@ -315,7 +315,7 @@ impl<R: Runtime> Heap<R> {
             let thread = Kinds::<R>::shape(header.kind) == Shape::Thread;
             let slots = if thread { R::stack(r).counted.len } else { R::slots(r) };
             let to = (from + GRAY_SLOTS).min(slots);
-            self.col.gray.scanned_bytes += (to - from) * size_of::<R::Slot>();
+            self.col.gray.scanned_bytes += to.saturating_sub(from) * size_of::<R::Slot>();
             if to < slots {
                 self.col.gray.large.push(r.addr(), &mut self.store);
                 self.col.gray.large.push(to << 1 | POSITION, &mut self.store);

@@ -9,7 +9,7 @@
 //! May import: `object`, `memory`.
 
 use super::barrier::trace_strong;
-use super::{Phase, Sabotage};
+use super::{Phase, Sabotage, prefetch};
 use crate::heap::Heap;
 use crate::object::{Kinds, Ref, Runtime, Shape, flags};
 use std::time::Instant;
@@ -17,6 +17,8 @@ use std::time::Instant;
 /// Slots of a large dead cell detached at a time.
 const DETACH_SLOTS: usize = 512;
 const BATCH: usize = 32;
+/// How far ahead the dead of a block are brought into the cache.
+const AHEAD: usize = 8;
 
 /// How far a walk over the blocks is.
 pub(crate) struct Sweep {
@@ -115,6 +117,9 @@ impl<R: Runtime> Heap<R> {
 
     pub(crate) fn detach_unit(&mut self) -> bool {
         if let Some(&r) = self.col.sweep.cells.last() {
+            if let Some(ahead) = self.col.sweep.cells.len().checked_sub(AHEAD) {
+                prefetch(self.col.sweep.cells[ahead].addr());
+            }
             // SAFETY: S1.
             if unsafe { self.detach(r) } {
                 self.col.sweep.cells.pop();

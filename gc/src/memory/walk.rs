@@ -33,6 +33,9 @@ pub(crate) struct BlockView {
     pub live: Bits,
     /// By granule: set where a marked cell starts.
     pub mark: Bits,
+    /// By granule: set where a gray cell starts, or did when it lived; and which words of that are said to have any (`gray`).
+    pub gray: Bits,
+    pub gray_words: u32,
 }
 
 impl BlockView {
@@ -143,7 +146,7 @@ impl Memory {
     /// What the identity names, if anything.
     pub fn block(&self, id: usize) -> Option<BlockView> {
         let (extent, owner) = self.extent(id)?;
-        let (mut live, mut mark) = (Bits::ZERO, Bits::ZERO);
+        let (mut live, mut mark, mut gray, mut gray_words) = (Bits::ZERO, Bits::ZERO, Bits::ZERO, 0);
         for n in 0..extent.pairs {
             // SAFETY: a pair of a block or run in use.
             let pair = unsafe { *extent.pair(n) };
@@ -160,10 +163,14 @@ impl Memory {
             } else {
                 let desc = extent.segment.block_desc(number);
                 let young = owner == Owner::Collected && matches!((*desc).state, State::Current | State::Spent);
+                gray_words = (*desc).gray_words;
+                for n in 0..BLOCK_PAIRS {
+                    gray.data[n] = *extent.segment.gray(extent.first + n);
+                }
                 (young, false, (*desc).cell as usize * GRANULE, (*desc).capacity as usize)
             }
         };
-        Some(BlockView { owner, young, undirtied, base: extent.base, cell_size, capacity, live, mark })
+        Some(BlockView { owner, young, undirtied, base: extent.base, cell_size, capacity, live, mark, gray, gray_words })
     }
 
     /// The live collected cells of a block or run.
