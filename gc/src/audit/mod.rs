@@ -196,7 +196,8 @@ impl<R: Runtime> Audit<R> {
         if block.gray.data.iter().enumerate().any(|(n, &word)| word != 0 && block.gray_words >> n & 1 == 0) {
             return Err(AuditError::Block { block: base, what: "gray bits in a word that is said to have none" });
         }
-        if block.gray.data.iter().zip(&block.live.data).zip(&block.mark.data).any(|((gray, live), mark)| gray & live & !mark != 0) {
+        if block.gray.data.iter().zip(&block.live.data).zip(&block.mark.data).any(|((gray, live), mark)| gray & live & !mark != 0)
+        {
             return Err(AuditError::Block { block: base, what: "a gray cell that is not marked" });
         }
         self.lists.gray_bits.extend((block.gray & block.live).iter_ones().map(|granule| base + granule * 16));

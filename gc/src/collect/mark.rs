@@ -119,7 +119,9 @@ impl<R: Runtime> Heap<R> {
         match found {
             Found::Nothing | Found::Gray => {}
             // K3.
-            Found::First(block) if self.col.gray.block != Some(block) => self.col.gray.blocks.push(block as usize, &mut self.store),
+            Found::First(block) if self.col.gray.block != Some(block) => {
+                self.col.gray.blocks.push(block as usize, &mut self.store)
+            }
             Found::First(_) => {}
             Found::Run => self.col.gray.large.push(r.addr(), &mut self.store),
         }
@@ -161,9 +163,10 @@ impl<R: Runtime> Heap<R> {
         let mut ahead = Ahead { cells: [0; AHEAD], next: 0 };
         loop {
             for _ in 0..BATCH {
-                let did = self.scan_word(&mut ahead)
+                // Large cells first: the more is gray at once, the more of it stands side by side.
+                let did = self.scan_part()
+                    || self.scan_word(&mut ahead)
                     || self.scan_ahead(&mut ahead)
-                    || self.scan_part()
                     || self.shade_found()
                     || self.root_unit()
                     || self.ephemeron_unit();
@@ -180,6 +183,9 @@ impl<R: Runtime> Heap<R> {
 
     /// One cell, root, or step of the ephemeron pass; `false` if marking rests.
     pub(crate) fn mark_unit(&mut self) -> bool {
+        if self.scan_part() {
+            return true;
+        }
         while let Some(block) = self.next_gray_block() {
             if let Some(cell) = self.store.memory.take_gray_cell(block) {
                 // SAFETY: G2: live.
@@ -188,7 +194,7 @@ impl<R: Runtime> Heap<R> {
             }
             self.col.gray.block = None;
         }
-        self.scan_part() || self.shade_found() && self.mark_unit() || self.root_unit() || self.ephemeron_unit()
+        self.shade_found() && self.mark_unit() || self.root_unit() || self.ephemeron_unit()
     }
 
     #[inline(always)]
@@ -248,7 +254,11 @@ impl<R: Runtime> Heap<R> {
             unsafe {
                 let r = Ref::from_addr(cell);
                 if self.store.memory.is_live(r.as_nonnull()) {
-                    if from == 0 { self.scan(r) } else { self.scan_large(r, from) }
+                    if from == 0 {
+                        self.scan(r)
+                    } else {
+                        self.scan_large(r, from)
+                    }
                     return true;
                 }
             }

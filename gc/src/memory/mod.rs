@@ -42,8 +42,8 @@ mod walk;
 
 pub(crate) use gray::{Found, GrayWord};
 pub(crate) use large::CARD_SLOTS;
-pub(crate) use size_class::GRANULE;
 pub use os::OutOfMemory;
+pub(crate) use size_class::GRANULE;
 
 use block::Lanes;
 use pages::{Pages, split};
