@@ -50,3 +50,6 @@ for i = 1, count do
   assert(i == 1 or s.friend == sessions[i - 1] and s.friend.follower == s, "a session lost its neighbour")
 end
 print(string.format("sessions %d: longest step of %d requests %.3f ms", count, batch, longest * 1e3))
+-- What a peak is to be compared with.
+collectgarbage()
+print(string.format("live after a full collection: %.1f MiB", collectgarbage("count") / 1024))
