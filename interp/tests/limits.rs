@@ -191,6 +191,27 @@ fn unused_memory_comes_back_while_the_program_runs_on() {
     }
 }
 
+/// Strings that were keys leave nothing behind, in the table that knew them neither.
+#[test]
+fn the_memory_of_dead_keys_comes_back() {
+    if !is_neap() {
+        return;
+    }
+    let n = if cfg!(debug_assertions) { 50_000 } else { 500_000 };
+    let program = r#"
+        local before = collectgarbage('count')
+        local t = {} for i = 1, N do t['k' .. i] = i end
+        t = nil
+        local start = os.clock()
+        repeat
+            local x = 0
+            for i = 1, 100000 do x = x + i end
+            assert(os.clock() - start < 20, 'the heap stays as it is')
+        until collectgarbage('count') < before + N / 1000"#;
+    run(&["-e", &format!("N = {n}"), "-e", program]);
+    run(&["-e", &format!("N = {n}"), "-e", &program.replace("local x = 0", "collectgarbage()")]);
+}
+
 /// Neither what a program reads from nor what it writes to need be there.
 #[test]
 fn closed_streams_end_cleanly() {
