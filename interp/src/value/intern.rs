@@ -314,7 +314,7 @@ mod tests {
             grown |= strings.slots.capacity() as u64 > names;
             shrunk |= grown && (strings.slots.capacity() as u64) < names;
             both += usize::from(strings.is_moving() && strings.moved > 0);
-            if step % (steps / 15) == 0 {
+            if step.is_multiple_of(steps / 15) {
                 for name in 0..names {
                     assert!(
                         find(&mut heap, &name.to_le_bytes(), hash(name)) == model.get(&name).copied(),
