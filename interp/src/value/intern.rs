@@ -291,7 +291,7 @@ mod tests {
         let mut model = HashMap::<u64, Gc<Str>>::new();
         let (mut grown, mut shrunk, mut both) = (false, false, 0);
         for step in 0..steps {
-            let filling = step / (steps / 6) % 2 == 0;
+            let filling = (step / (steps / 6)).is_multiple_of(2);
             let name = random.next_u64() % names;
             match (random.next_u32() % 8, model.get(&name).copied()) {
                 (0..6, Some(s)) if !filling => {
