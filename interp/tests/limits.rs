@@ -100,6 +100,40 @@ fn what_is_read_is_refused() {
     );
 }
 
+/// What the compiler makes of a source is not on the heap, and is refused all the same.
+#[test]
+fn large_sources_are_refused() {
+    refused(
+        r#"
+        local function peak()
+            local status = io.open('/proc/self/status')
+            local text = status and status:read('a')
+            return text and tonumber(text:match('VmHWM:%s+(%d+)')) or 0
+        end
+        local before = peak()
+        big = nil
+        collectgarbage()
+        for _, text in ipairs {
+            {'return a', '+a', 1000000, ''}, {'return {', '-a,', 1000000, '}'}, {'', 'a=b ', 1000000, ''}, {'', 'f() ', 1000000, ''},
+            {'', 'do end ', 1000000, ''}, {'return ', 'function() end, ', 300000, '1'},
+            {'', 'if a then elseif b then end ', 300000, ''}, {'return {', '{}, ', 1500000, '}'},
+        } do
+            local source = text[1] .. text[2]:rep(text[3]) .. text[4]
+            local f, message = load(source)
+            assert(not f and message == 'not enough memory', message)
+            refused(function() error(select(2, load(source)), 0) end)
+        end
+        local pieces = 0
+        local f, message = load(function() pieces = pieces + 1 if pieces < 1000000 then return 'a = b ' end end)
+        assert(not f and message == 'not enough memory', message)
+        assert(peak() <= before + 56 * 1024, 'more memory than the limit') -- 10 MB of it were there before
+        -- What fits is compiled, whatever garbage there is.
+        local source = 'return a' .. ('+a'):rep(100000)
+        for i = 1, 50 do assert(load(source)) end
+        assert(load(source, '=x', 't', {a = 1})() == 100001)"#,
+    );
+}
+
 #[test]
 fn many_objects_are_refused() {
     for make in [
