@@ -61,8 +61,8 @@ impl<R: Runtime> Heap<R> {
         self.store.memory.idle_bytes()
     }
 
-    /// The bytes up to the limit, for what the host takes on the heap's account. If they are fewer than `wanted`, what is known to be dead is
-    /// released first, and idle memory goes back to the system.
+    /// The bytes up to the limit, for what the host takes on the heap's account. If they are fewer than `wanted`, what is known to be dead
+    /// is released first, and idle memory goes back to the system.
     pub fn room_bytes(&mut self, wanted: usize) -> usize {
         let room = |heap: &Self| heap.limit_bytes().saturating_sub(heap.mapped_bytes());
         if room(self) < wanted {

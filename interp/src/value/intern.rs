@@ -1,9 +1,9 @@
 //! The table of interned strings: weak (R15), linear probing, deletion by shifting back. Its slots are an explicit block of the heap.
 //!
 //! It grows and shrinks beside the program's own work. When it is too full or too empty it gets a second array of twice or half the
-//! capacity, of which each insertion and each safepoint first clears a piece and to which they then move a few clusters of strings (a *cluster* is
-//! what stands between two empty slots). A cluster goes as a whole, so that its slots are empty afterwards and every search that ends in them is
-//! one that belongs to the other array.
+//! capacity, of which each insertion and each safepoint first clears a piece and to which they then move a few clusters of strings (a
+//! *cluster* is what stands between two empty slots). A cluster goes as a whole: no search that begins behind it passes through it, and one
+//! that begins in it belongs to the other array.
 //!
 //! * **I1** A string whose home in `slots` is below `moved` stands in `next`, every other one in `slots`.
 //! * **I2** All of `slots` and the first `cleared` of `next` are initialised; `moved` is 0 until all of `next` is.
@@ -57,7 +57,7 @@ impl StringTable {
     const FIRST_CAPACITY: usize = 512;
     /// Work is counted in units: a slot that is cleared or found empty is one, a string that moves (and is not in the cache) so many.
     const STRING_UNITS: usize = 32;
-    /// At least 32 slots of the old array, or as many to clear: what is three quarters full when it begins to move, at the end is not four fifths (I3).
+    /// At least 32 slots of the old array, or these to clear: three quarters full when it begins, at the end it is not four fifths (I3).
     const PER_INSERTION: usize = 1024;
     /// About a tenth of a millisecond: memory is touched for the first time, or strings are not in the cache.
     pub const PER_SAFEPOINT: usize = 32 << 10;
@@ -197,7 +197,7 @@ impl StringTable {
 
 type Slot = Option<Gc<Str>>;
 
-/// An array of slots with linear probing: a string stands in its home or in one of the slots behind it, around the end, with none empty between.
+/// An array of slots with linear probing: a string stands in its home or behind it, around the end, with no empty slot between.
 #[derive(Clone, Copy)]
 struct Slots {
     first: *mut Slot,
@@ -284,7 +284,7 @@ mod tests {
         s
     }
 
-    /// Random insertions, lookups and removals against a map, the shares of which change, so that the table grows and shrinks; its own work goes
+    /// Random insertions, lookups and removals against a map, in changing shares, so that the table grows and shrinks; its own work goes
     /// on in pieces of all sizes. `hash` makes the hash of a name. In how many steps strings stood in both arrays.
     fn against_a_map(seed: u64, names: u64, steps: usize, hash: impl Fn(u64) -> u32) -> usize {
         let (mut heap, mut random) = (heap(), Xoshiro256StarStar::seed_from_u64(seed));

@@ -113,8 +113,8 @@ impl Vm {
         result
     }
 
-    /// Lets the table of interned strings follow what the collector has left of them. `false`: there is nothing to do. (What memory is refused
-    /// to can shrink later.)
+    /// Lets the table of interned strings follow what the collector has left of them. `false`: there is nothing to do, or no memory to do it
+    /// with now.
     fn settle_strings(&mut self, units: usize) -> bool {
         StringTable::settle(&mut self.heap, units).unwrap_or(false)
     }
