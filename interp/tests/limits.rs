@@ -100,6 +100,40 @@ fn what_is_read_is_refused() {
     );
 }
 
+/// What the compiler makes of a source is not on the heap, and is refused all the same.
+#[test]
+fn large_sources_are_refused() {
+    refused(
+        r#"
+        local function peak()
+            local status = io.open('/proc/self/status')
+            local text = status and status:read('a')
+            return text and tonumber(text:match('VmHWM:%s+(%d+)')) or 0
+        end
+        local before = peak()
+        big = nil
+        collectgarbage()
+        for _, text in ipairs {
+            {'return a', '+a', 1000000, ''}, {'return {', '-a,', 1000000, '}'}, {'', 'a=b ', 1000000, ''}, {'', 'f() ', 1000000, ''},
+            {'', 'do end ', 1000000, ''}, {'return ', 'function() end, ', 300000, '1'},
+            {'', 'if a then elseif b then end ', 300000, ''}, {'return {', '{}, ', 1500000, '}'},
+        } do
+            local source = text[1] .. text[2]:rep(text[3]) .. text[4]
+            local f, message = load(source)
+            assert(not f and message == 'not enough memory', message)
+            refused(function() error(select(2, load(source)), 0) end)
+        end
+        local pieces = 0
+        local f, message = load(function() pieces = pieces + 1 if pieces < 1000000 then return 'a = b ' end end)
+        assert(not f and message == 'not enough memory', message)
+        assert(peak() <= before + 56 * 1024, 'more memory than the limit') -- 10 MB of it were there before
+        -- What fits is compiled, whatever garbage there is.
+        local source = 'return a' .. ('+a'):rep(100000)
+        for i = 1, 50 do assert(load(source)) end
+        assert(load(source, '=x', 't', {a = 1})() == 100001)"#,
+    );
+}
+
 #[test]
 fn many_objects_are_refused() {
     for make in [
@@ -189,6 +223,27 @@ fn unused_memory_comes_back_while_the_program_runs_on() {
             until collectgarbage('count') < before + (full - before) * 0.3"#,
         ]);
     }
+}
+
+/// Strings that were keys leave nothing behind, in the table that knew them neither.
+#[test]
+fn the_memory_of_dead_keys_comes_back() {
+    if !is_neap() {
+        return;
+    }
+    let n = if cfg!(debug_assertions) { 50_000 } else { 500_000 };
+    let program = r#"
+        local before = collectgarbage('count')
+        local t = {} for i = 1, N do t['k' .. i] = i end
+        t = nil
+        local start = os.clock()
+        repeat
+            local x = 0
+            for i = 1, 100000 do x = x + i end
+            assert(os.clock() - start < 20, 'the heap stays as it is')
+        until collectgarbage('count') < before + N / 1000"#;
+    run(&["-e", &format!("N = {n}"), "-e", program]);
+    run(&["-e", &format!("N = {n}"), "-e", &program.replace("local x = 0", "local x = collectgarbage()")]);
 }
 
 /// Neither what a program reads from nor what it writes to need be there.

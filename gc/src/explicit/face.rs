@@ -61,6 +61,17 @@ impl<R: Runtime> Heap<R> {
         self.store.memory.idle_bytes()
     }
 
+    /// The bytes up to the limit, for what the host takes on the heap's account. If they are fewer than `wanted`, what is known to be dead
+    /// is released first, and idle memory goes back to the system.
+    pub fn room_bytes(&mut self, wanted: usize) -> usize {
+        let room = |heap: &Self| heap.limit_bytes().saturating_sub(heap.mapped_bytes());
+        if room(self) < wanted {
+            self.relieve();
+            self.store.memory.make_room(wanted);
+        }
+        room(self)
+    }
+
     /// Gives memory back to the system that has been idle for a while, about `max` bytes. Says how many.
     pub fn purge(&mut self, now: Instant, max: usize) -> usize {
         self.store.memory.purge(now, max)

@@ -483,6 +483,11 @@ impl Memory {
         self.pages.purge(now, max)
     }
 
+    /// Gives idle memory back to the system, as if `bytes` were about to be committed.
+    pub fn make_room(&mut self, bytes: usize) {
+        self.pages.make_room(bytes);
+    }
+
     /// For tests: the next `n` requests to the system succeed, all later ones fail (`usize::MAX`: none does).
     pub fn fail_after(&mut self, n: usize) {
         self.pages.os.fail_after(n);

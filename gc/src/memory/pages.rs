@@ -179,7 +179,7 @@ impl Pages {
     /// Gives back idle pages, the longest idle first, until a charge of `bytes` does not pass the limit, nor make a new peak with
     /// more than the slack idle.
     #[cold]
-    fn make_room(&mut self, bytes: usize) {
+    pub(super) fn make_room(&mut self, bytes: usize) {
         let after = self.committed.saturating_add(bytes);
         let over_peak = after.saturating_sub(self.peak).min(self.idle.saturating_sub(self.slack()));
         let excess = over_peak.max(after.saturating_sub(self.limit));

@@ -23,7 +23,12 @@ use crate::syntax::{SyntaxError, parse};
 
 /// Compiles a chunk: a vararg function whose only upvalue is `_ENV`. `chunk_name` is `@file`, `=name` or the source.
 pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Proto, SyntaxError> {
-    let ast = parse(source, chunk_name)?;
+    compile_within(source, chunk_name, usize::MAX)
+}
+
+/// The same in `room` bytes of memory: half for the tree, and the code that is made from it needs less than that.
+pub fn compile_within(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Proto, SyntaxError> {
+    let ast = parse(source, chunk_name, room / 2)?;
     let proto = function::compile_main(&ast, chunk_name).map_err(|error| *error)?;
     debug_assert_eq!(verify(&proto), Ok(()));
     Ok(proto)

@@ -240,6 +240,28 @@ pub struct Ast {
     pub strings: Strings,
 }
 
+impl Function {
+    /// The bytes of its lists.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.locals[..])
+            + size_of_val(&self.upvals[..])
+            + size_of_val(&self.label_levels[..])
+            + size_of_val(&self.gotos[..])
+    }
+}
+
+impl Ast {
+    /// The bytes of its arenas.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.exprs[..])
+            + size_of_val(&self.stmts[..])
+            + size_of_val(&self.lists[..])
+            + size_of_val(&self.fields[..])
+            + size_of_val(&self.clauses[..])
+            + size_of_val(&self.functions[..])
+    }
+}
+
 impl std::ops::Index<ExprId> for Ast {
     type Output = Expr;
     fn index(&self, id: ExprId) -> &Expr {

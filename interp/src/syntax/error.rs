@@ -11,6 +11,8 @@ pub struct SyntaxError {
     pub place: Option<usize>,
     /// Whether the text ended too early: more input could complete it.
     pub incomplete: bool,
+    /// Whether the source may be Lua, but its tree needs more memory than there is.
+    pub out_of_memory: bool,
 }
 
 impl SyntaxError {
@@ -23,7 +25,16 @@ impl SyntaxError {
             message.extend_from_slice(b" near ");
             message.extend_from_slice(near);
         }
-        Box::new(SyntaxError { message, line, place: None, incomplete: near == Some(b"<eof>") })
+        Box::new(SyntaxError { message, line, place: None, incomplete: near == Some(b"<eof>"), out_of_memory: false })
+    }
+
+    /// An error that has no place.
+    pub(crate) fn of_limits(message: &[u8]) -> Box<SyntaxError> {
+        Box::new(SyntaxError { message: message.to_vec(), line: 0, place: None, incomplete: false, out_of_memory: false })
+    }
+
+    pub(crate) fn out_of_memory() -> Box<SyntaxError> {
+        Box::new(SyntaxError { out_of_memory: true, ..*SyntaxError::of_limits(b"not enough memory") })
     }
 
     /// The same, with the place of what is to blame.

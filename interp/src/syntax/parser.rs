@@ -12,6 +12,9 @@ use super::token::Token;
 /// few are taken before its parser starts.
 pub const MAX_LEVELS: u32 = 197;
 
+/// The tree is measured every so many tokens.
+const TOKENS_PER_MEASURE: u32 = 512;
+
 /// Names that the compiler itself uses.
 pub(super) struct WellKnown {
     pub env: StrId,
@@ -27,6 +30,11 @@ pub(super) struct Parser<'s> {
     pub last_line: u32,
     levels: u32,
     pub ast: Ast,
+    /// The most bytes that the tree may have.
+    room: usize,
+    unmeasured: u32,
+    /// What finished functions have beside the tree's arenas.
+    function_bytes: usize,
     /// The functions being parsed, the innermost last.
     pub scopes: Vec<FunctionScope>,
     /// For each name, how many variables in all the open scopes have it: a name without any is that of a global.
@@ -39,8 +47,8 @@ pub(super) struct Parser<'s> {
     pending_clauses: Vec<Clause>,
 }
 
-/// Parses a chunk: the body of a vararg function with the upvalue `_ENV`.
-pub fn parse(source: &[u8], chunk_name: &[u8]) -> Result<Ast, SyntaxError> {
+/// Parses a chunk: the body of a vararg function with the upvalue `_ENV`. A tree of more than `room` bytes is an error.
+pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, SyntaxError> {
     let mut lexer = Lexer::new(source, chunk_name);
     // Nodes are numbered by 32 bits, and no source has more nodes than a small multiple of its bytes.
     if source.len() > i32::MAX as usize / 4 {
@@ -59,6 +67,9 @@ pub fn parse(source: &[u8], chunk_name: &[u8]) -> Result<Ast, SyntaxError> {
         last_line: 1,
         levels: 0,
         ast: Ast::default(),
+        room,
+        unmeasured: 0,
+        function_bytes: 0,
         scopes: Vec::new(),
         meanings: vec![1],
         names,
@@ -78,11 +89,28 @@ impl Parser<'_> {
 
     pub(super) fn next(&mut self) -> Fallible<()> {
         self.last_line = self.lexer.line;
+        self.unmeasured += 1;
+        if self.unmeasured == TOKENS_PER_MEASURE {
+            self.measure()?;
+        }
         self.token = match self.ahead.take() {
             Some(lexeme) => lexeme,
             None => self.lexer.next()?,
         };
         Ok(())
+    }
+
+    /// Whether the tree, with what is under construction, still has room.
+    #[cold]
+    fn measure(&mut self) -> Fallible<()> {
+        self.unmeasured = 0;
+        let pending = size_of_val(&self.pending_exprs[..])
+            + size_of_val(&self.pending_fields[..])
+            + size_of_val(&self.pending_stmts[..])
+            + size_of_val(&self.pending_clauses[..])
+            + self.scopes.iter().map(FunctionScope::bytes).sum::<usize>();
+        let bytes = self.ast.bytes() + self.lexer.strings.bytes() + self.function_bytes + pending;
+        if bytes > self.room { Err(SyntaxError::out_of_memory()) } else { Ok(()) }
     }
 
     /// The class of the token after the current one.
@@ -185,7 +213,7 @@ impl Parser<'_> {
     pub(super) fn enter_level(&mut self) -> Fallible<()> {
         self.levels += 1;
         if self.levels > MAX_LEVELS {
-            return Err(Box::new(SyntaxError { message: b"C stack overflow".to_vec(), line: 0, place: None, incomplete: false }));
+            return Err(SyntaxError::of_limits(b"C stack overflow"));
         }
         Ok(())
     }
@@ -244,6 +272,7 @@ impl Parser<'_> {
         self.close_block()?;
         if let Some(scope) = self.scopes.pop() {
             let return_line = self.last_line;
+            self.function_bytes += scope.function.bytes();
             self.ast.functions[id.0 as usize] = Function { body: Some(body), return_line, ..scope.function };
         }
         Ok(())

@@ -102,6 +102,15 @@ impl FunctionScope {
         }
     }
 
+    /// The bytes of its lists.
+    pub fn bytes(&self) -> usize {
+        self.function.bytes()
+            + size_of_val(&self.variables[..])
+            + size_of_val(&self.blocks[..])
+            + size_of_val(&self.labels[..])
+            + size_of_val(&self.gotos[..])
+    }
+
     /// Declares a variable; `false` if there are too many.
     #[must_use]
     pub fn declare(&mut self, name: StrId, attrib: Attrib) -> bool {

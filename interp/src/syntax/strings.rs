@@ -10,15 +10,28 @@ pub struct StrId(pub u32);
 #[derive(Default, Debug)]
 pub struct Strings {
     set: IndexSet<Box<[u8]>>,
+    /// Of all strings.
+    len: usize,
 }
+
+/// What a string needs beside its bytes: pointer, length and hash, its place in the index, the head of its block.
+const STRING_HEAD: usize = 56;
 
 impl Strings {
     pub fn intern(&mut self, bytes: &[u8]) -> StrId {
         let index = match self.set.get_index_of(bytes) {
             Some(index) => index,
-            None => self.set.insert_full(bytes.into()).0,
+            None => {
+                self.len += bytes.len();
+                self.set.insert_full(bytes.into()).0
+            }
         };
         StrId(index as u32)
+    }
+
+    /// About as many bytes as they take.
+    pub fn bytes(&self) -> usize {
+        self.len + self.set.len() * STRING_HEAD
     }
 
     pub fn get(&self, id: StrId) -> &[u8] {

@@ -2,8 +2,9 @@
 
 use super::function::{Closure, Native, UpBox};
 use super::gc::Gc;
+use super::intern::StringTable;
 use super::proto::ProtoCell;
-use super::string::{Str, StringTable};
+use super::string::Str;
 use super::table::{ArrayPart, NodePart, Table};
 use super::thread::Thread;
 use super::userdata::Userdata;

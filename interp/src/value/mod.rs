@@ -10,6 +10,7 @@
 
 mod function;
 mod gc;
+mod intern;
 mod kinds;
 mod number;
 mod proto;
@@ -21,10 +22,11 @@ mod userdata;
 
 pub use function::{Closure, Native, NativeFn, Special, TAIL_CALL, THREE_RESULTS, UpBox};
 pub use gc::Gc;
+pub use intern::StringTable;
 pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
 pub use proto::{Local, ProtoCell, Upvalue};
-pub use string::{Str, StringTable};
+pub use string::Str;
 pub use table::{Node, SetError, Table};
 pub use text::Text;
 pub use thread::{Frame, Hook, Status, Thread, frame_flags};

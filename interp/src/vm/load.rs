@@ -7,11 +7,17 @@ use neap_gc::OutOfMemory;
 use std::cell::Cell;
 use std::rc::Rc;
 
+/// What the compiler may need for a byte of source.
+const COMPILER_BYTES: usize = 160;
+
 impl Vm {
     /// Compiles a chunk to a function with the globals as its `_ENV`. `Err`: the message is in flight.
     pub fn load(&mut self, source: &[u8], chunk_name: &[u8]) -> Result<Gc<Closure>, Throw> {
-        let proto = match crate::compile::compile(source, chunk_name) {
+        // What the compiler has is not on the heap, but counts against its limit.
+        let room = self.heap.room_bytes(source.len().saturating_mul(COMPILER_BYTES));
+        let proto = match crate::compile::compile_within(source, chunk_name, room) {
             Ok(p) => p,
+            Err(e) if e.out_of_memory => return Err(self.memory_error()),
             Err(e) => return Err(self.plain_error(&e.message)),
         };
         let globals = Value::table(self.roots.globals);

@@ -1,7 +1,7 @@
 //! Where the program stands still for the collector.
 
 use super::{Event, Vm};
-use crate::value::{Gc, Str, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
 use neap_gc::{Ref, RootSource};
 use std::sync::atomic::Ordering;
@@ -73,6 +73,7 @@ impl Vm {
                 // SAFETY: M3.
                 unsafe { heap.safepoint(roots) }
             });
+            self.settle_strings(StringTable::PER_SAFEPOINT);
             // A share of what waits, so that a program that makes more and more of them is not outrun.
             let count = (self.heap.finalizers_waiting() / 16).max(64);
             self.run_finalizers(live_top, count);
@@ -110,6 +111,12 @@ impl Vm {
             state.stack.high = self.soft_limit;
         }
         result
+    }
+
+    /// Lets the table of interned strings follow what the collector has left of them. `false`: there is nothing to do, or no memory to do it
+    /// with now.
+    fn settle_strings(&mut self, units: usize) -> bool {
+        StringTable::settle(&mut self.heap, units).unwrap_or(false)
     }
 
     /// Calls up to `count` finalizers that the collector has queued; and frees explicit blocks whose handles have died.
@@ -160,6 +167,7 @@ impl Vm {
             // SAFETY: M3: called from native functions, whose values are on the stack.
             unsafe { heap.collect_full(roots) }
         });
+        while self.settle_strings(usize::MAX) {}
         // All that have fallen due by now.
         let count = self.heap.finalizers_waiting();
         self.run_finalizers(top, count);
@@ -172,6 +180,7 @@ impl Vm {
             // SAFETY: as above.
             unsafe { heap.step(roots, bytes) }
         });
+        self.settle_strings(StringTable::PER_SAFEPOINT);
         let count = self.heap.finalizers_waiting();
         self.run_finalizers(top, count);
         done

@@ -1,0 +1,427 @@
+//! What the operations of a program do.
+
+use super::{LARGE, SMALL, Step, World, violation};
+use crate::program::{NAMES, Op};
+use crate::shadow::{FRAME, Id, State};
+use crate::toy::{self, Slot};
+use neap_gc::heap::{Drive, Phase};
+
+const WEAK_ENTRIES: usize = 3;
+const WEAK_ENTRIES_LARGE: usize = 600;
+const CHAIN_MAX: usize = 4;
+const DEPTH_MAX: usize = 600;
+
+impl World {
+    pub(super) fn step(&mut self, op: Op) -> Step {
+        let [a, b, c, d] = op.args;
+        match NAMES[op.code as usize] {
+            "new" => {
+                let entries = if c & 1 == 1 { WEAK_ENTRIES_LARGE } else { WEAK_ENTRIES };
+                let (kind, len) = match b % 8 {
+                    0..=2 => (toy::PLAIN, 0),
+                    3 => (toy::GUARD, 0),
+                    4 => (toy::ARRAY, if c & 1 == 1 { LARGE } else { SMALL }),
+                    5 => (toy::WEAK, entries),
+                    6 => (toy::EPHEMERON, entries),
+                    _ => (toy::ALL_WEAK, entries),
+                };
+                let new = self.allocate(kind, len)?;
+                self.set(a, Some(new));
+            }
+            "load" => {
+                if let Some((cell, id)) = self.select(a, |o| o.slots.iter().any(Option::is_some))?
+                    && let Some(slot) = self.slot_of(id, b, true)
+                {
+                    // SAFETY: `select` has checked the cell.
+                    let real = unsafe { toy::slots(cell)[slot] };
+                    let value = self.same(real, self.shadow.objects[id].slots[slot])?;
+                    self.set(c, value);
+                }
+            }
+            "store" => {
+                if let Some(object) = self.select(a, Self::has_slots)?
+                    && let Some(slot) = self.slot_of(object.1, b, false)
+                    && let Some(value) = self.get(c)?
+                {
+                    self.store(object, slot, Some(value))?;
+                }
+            }
+            "unset" => {
+                if let Some(object) = self.select(a, |o| o.slots.iter().any(Option::is_some))?
+                    && let Some(slot) = self.slot_of(object.1, b, true)
+                {
+                    self.store(object, slot, None)?;
+                }
+            }
+            "move" => {
+                let value = self.get(a)?;
+                self.set(b, value);
+            }
+            "drop" => self.set(a, None),
+            "push" => self.push(a, 1)?,
+            "pop" => self.pop(a, b, 1)?,
+            "deep" => self.push(a, 4 * b as usize)?,
+            "shallow" => self.pop(a, b, 4 * c as usize)?,
+            "gset" => {
+                let value = self.get(a)?;
+                self.roots.globals[b as usize % 3] = value.map(|v| v.0);
+                self.shadow.globals[b as usize % 3] = value.map(|v| v.1);
+            }
+            "gget" => {
+                let i = a as usize % 3;
+                let value = self.same(self.roots.globals[i], self.shadow.globals[i])?;
+                self.set(b, value);
+            }
+            "wset" => {
+                // object, entry, value, key
+                if let Some(holder) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK))?
+                    && let Some(value) = self.get(c)?
+                    && self.shadow.objects[value.1].kind != toy::STRING
+                {
+                    let key = if d & 4 == 4 { self.get(d)? } else { None };
+                    let key = key.filter(|k| self.shadow.objects[k.1].kind != toy::STRING);
+                    self.put(holder, self.place(holder.1, b), key, Some(value))?;
+                }
+            }
+            "wget" => self.weak_get(a, b, c)?,
+            "wdel" => {
+                if let Some(holder) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK))? {
+                    self.put(holder, self.place(holder.1, b), None, None)?;
+                }
+            }
+            "eset" => {
+                if let Some(holder) = self.select(a, |o| o.kind == toy::EPHEMERON)?
+                    && let Some(key) = self.get(b)?
+                    && self.shadow.objects[key.1].kind != toy::STRING
+                {
+                    let value = self.get(c)?;
+                    let pairs = &self.shadow.objects[holder.1].pairs;
+                    let same = pairs.iter().position(|p| p.0 == Some(key.1));
+                    if let Some(i) = same.or_else(|| pairs.iter().position(|p| *p == (None, None))) {
+                        self.put(holder, i, Some(key), value)?;
+                    }
+                }
+            }
+            "eget" => self.ephemeron_get(a, b, c)?,
+            "enext" => self.ephemeron_next(a, b, c, d)?,
+            "edel" => {
+                if let Some(holder) = self.select(a, |o| o.kind == toy::EPHEMERON && Self::has_entries(o))?
+                    && let Some(i) = self.entry_of(holder.1, b)
+                {
+                    self.put(holder, i, None, None)?;
+                }
+            }
+            "copy" => {
+                if let Some(owner) = self.select(a, |o| o.slots.iter().any(Option::is_some))?
+                    && let Some(slot) = self.slot_of(owner.1, b, true)
+                    && let Some(old) = self.shadow.objects[owner.1].slots[slot]
+                    && let Some(new) = self.copy((self.shadow.objects[old].cell, old))?
+                {
+                    self.store(owner, slot, Some(new))?;
+                }
+            }
+            "adopt" => self.adopt(op.args, false)?,
+            "adopt2" => self.adopt(op.args, true)?,
+            "grow" => {
+                if let Some((cell, id)) = self.select(a, |o| o.kind == toy::ARRAY && o.slots.len() >= LARGE)? {
+                    let len = self.shadow.objects[id].slots.len();
+                    let more = len + 1 + b as usize * 4;
+                    // SAFETY: the cell is at hand; its new slots are written at once.
+                    unsafe {
+                        if more < 8 * LARGE && self.heap.grow(cell, toy::size_of_kind(toy::ARRAY, more))? {
+                            for i in len..more {
+                                toy::word::<Slot>(cell, 3 + i).write(None);
+                            }
+                            toy::word::<usize>(cell, 2).write(more);
+                            self.shadow.objects[id].slots.resize(more, None);
+                        }
+                    }
+                }
+            }
+            "thread" => {
+                let argument = self.get(b)?;
+                let new = self.new_thread(argument)?;
+                self.set(a, Some(new));
+            }
+            "resume" => {
+                if let Some((cell, id)) = self.select(a, |o| o.kind == toy::THREAD && o.state == State::Suspended)?
+                    && self.shadow.chain.len() < CHAIN_MAX
+                    && !self.shadow.chain.contains(&id)
+                {
+                    let argument = self.get(b)?;
+                    if d & 1 == 1 {
+                        self.set(a, None);
+                    }
+                    // SAFETY: the thread is at hand.
+                    unsafe { self.heap.touch_thread(cell) };
+                    self.lower(cell, id);
+                    self.shadow.objects[id].state = State::Active;
+                    self.shadow.chain.push(id);
+                    self.roots.chain.push(cell);
+                    if argument.is_some() {
+                        self.set(c, argument);
+                    }
+                }
+            }
+            "yield" => {
+                if self.shadow.chain.len() > 1 {
+                    let value = self.get(a)?;
+                    let (cell, id) = self.current();
+                    self.lower(cell, id);
+                    self.shadow.objects[id].state = State::Suspended;
+                    self.leave();
+                    if value.is_some() {
+                        self.set(b, value);
+                    }
+                }
+            }
+            "end" => {
+                if self.shadow.chain.len() > 1 {
+                    let value = self.get(a)?;
+                    self.end_current();
+                    if value.is_some() {
+                        self.set(b, value);
+                    }
+                }
+            }
+            "close" => {
+                let chain = &self.shadow.chain;
+                let chosen = self.select(a, |o| o.kind == toy::THREAD && o.state == State::Suspended)?;
+                if let Some((cell, id)) = chosen.filter(|t| !chain.contains(&t.1)) {
+                    // SAFETY: the thread is at hand.
+                    unsafe { self.heap.touch_thread(cell) };
+                    let object = &mut self.shadow.objects[id];
+                    object.state = State::Ended;
+                    object.frames.clear();
+                    self.lower(cell, id);
+                }
+            }
+            "handle" => {
+                let i = b as usize % 3;
+                if let (Some((cell, id)), None) = (self.get(a)?, &self.handles[i]) {
+                    // SAFETY: the cell is at hand.
+                    self.handles[i] = Some(unsafe { self.heap.handle(cell) });
+                    self.shadow.handles[i] = Some(id);
+                }
+            }
+            "sticky" => {
+                if let Some((cell, _)) = self.get(a)? {
+                    // SAFETY: the cell is at hand.
+                    unsafe { self.heap.make_sticky(cell) };
+                }
+            }
+            "unhandle" => self.drop_handle(a as usize % 3),
+            "fromhandle" => {
+                let i = a as usize % 3;
+                let real = self.handles[i].as_ref().map(|h| self.heap.get(h));
+                let value = self.same(real, self.shadow.handles[i])?;
+                self.set(b, value);
+            }
+            "setfin" => {
+                if let Some((cell, id)) = self.get(a)?
+                    && self.shadow.objects[id].kind != toy::STRING
+                    && !self.shadow.objects[id].finalizer
+                {
+                    // SAFETY: the cell is at hand.
+                    unsafe { self.heap.set_finalizer(cell) };
+                    self.shadow.objects[id].finalizer = true;
+                    self.shadow.objects[id].was_unreachable = false;
+                }
+            }
+            "runfin" => {
+                if let Some(object) = self.next_finalizer()? {
+                    self.set(a, Some(object));
+                }
+            }
+            "intern" => self.intern(a, u64::from(b % 3))?,
+            "epoch" => {
+                self.drive(Drive::EpochEnd(a as usize % 8))?;
+            }
+            "start" => {
+                self.drive(Drive::EpochEndAndStart)?;
+            }
+            "release" => {
+                self.drive(Drive::Release(1 + a as usize % 16))?;
+            }
+            "phase" => {
+                self.drive(Drive::Phase(1 + a as usize % 16))?;
+            }
+            "clean" => {
+                self.drive(Drive::Clean(1 + a as usize))?;
+            }
+            "markall" => {
+                self.drive(Drive::Phase(2000))?;
+            }
+            "until" => self.until(a)?,
+            "step" => {
+                self.at_safepoint();
+                // SAFETY: all references are in roots, on stacks, or in cells.
+                unsafe { self.heap.step(&self.roots, a as usize * 64) };
+                self.compare()?;
+            }
+            "full" => {
+                self.at_safepoint();
+                // SAFETY: as above.
+                unsafe { self.heap.collect_full(&self.roots) };
+                self.compare()?;
+            }
+            other => unreachable!("{other} is in the table and not here"),
+        }
+        Ok(())
+    }
+
+    /// Goes on until the cycle has come to a phase.
+    fn until(&mut self, a: u8) -> Step {
+        use Phase::*;
+        let want = [Idle, Mark, CleanValues, ListFinalizable, MarkAgain, CleanKeys, Detach, Drain, Release][a as usize % 9];
+        for _ in 0..400 {
+            let phase = self.heap.phase();
+            if phase == want {
+                break;
+            }
+            let moved = self.drive(Drive::Phase(1))?;
+            if !moved && self.heap.phase() == phase {
+                if phase == Idle {
+                    break;
+                }
+                self.drive(Drive::EpochEnd(0))?;
+                if self.heap.phase() == Drain {
+                    self.drive(Drive::Release(50))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters `frames` frames; the last one begins with a slot of the present one.
+    fn push(&mut self, a: u8, frames: usize) -> Step {
+        let value = self.get(a)?;
+        let (cell, id) = self.current();
+        let depth = self.shadow.objects[id].frames.len() + frames;
+        if depth <= DEPTH_MAX {
+            // SAFETY: the running thread lives.
+            unsafe { toy::reserve(cell, depth * FRAME) };
+            for _ in 0..frames {
+                self.shadow.objects[id].frames.push([None; FRAME]);
+                // SAFETY: the new frame is within the buffer (R6).
+                (0..FRAME).for_each(|i| unsafe { self.slot(i).write(None) });
+                self.lower(cell, id);
+                self.set(0, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves up to `frames` frames; a slot of the last one goes to a slot of that which runs on.
+    fn pop(&mut self, a: u8, b: u8, frames: usize) -> Step {
+        let (cell, id) = self.current();
+        for _ in 0..frames {
+            if self.shadow.objects[id].frames.len() == 1 {
+                break;
+            }
+            let value = self.get(a)?;
+            self.shadow.objects[id].frames.pop();
+            self.lower(cell, id);
+            self.set(b, value);
+        }
+        Ok(())
+    }
+
+    fn weak_get(&mut self, a: u8, b: u8, c: u8) -> Step {
+        let Some((cell, id)) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK) && Self::has_entries(o))? else {
+            return Ok(());
+        };
+        let Some(i) = self.entry_of(id, b) else { return Ok(()) };
+        // SAFETY: `select` has checked the cell; the entry is as the collector left it.
+        unsafe {
+            let (Some(real), Some(value)) = (toy::pairs(cell)[i].1, self.shadow.objects[id].pairs[i].1) else { return Ok(()) };
+            if self.heap.weak_value(real) {
+                let loaded = self.same(Some(real), Some(value))?;
+                self.set(c, loaded);
+            } else {
+                self.reads_nil(value, "value")?;
+                self.set(c, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn ephemeron_get(&mut self, a: u8, b: u8, c: u8) -> Step {
+        let Some((cell, id)) = self.select(a, |o| o.kind == toy::EPHEMERON && Self::has_entries(o))? else { return Ok(()) };
+        let mut keys = Vec::new();
+        for i in 0..FRAME as u8 {
+            keys.extend(self.get(b.wrapping_add(i) % FRAME as u8)?);
+        }
+        let pairs = &self.shadow.objects[id].pairs;
+        let hit = keys.iter().find_map(|k| pairs.iter().position(|p| p.0 == Some(k.1)));
+        if let Some(i) = hit {
+            // SAFETY: `select` has checked the cell; the key is at hand, so the value is there.
+            unsafe {
+                let (real, shadow) = (toy::pairs(cell)[i].1, self.shadow.objects[id].pairs[i].1);
+                if let Some(value) = real {
+                    self.heap.ephemeron_value(value);
+                }
+                let value = self.same(real, shadow)?;
+                self.set(c, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn ephemeron_next(&mut self, a: u8, b: u8, c: u8, d: u8) -> Step {
+        let Some((cell, id)) = self.select(a, |o| o.kind == toy::EPHEMERON && Self::has_entries(o))? else { return Ok(()) };
+        let Some(i) = self.entry_of(id, b) else { return Ok(()) };
+        // SAFETY: `select` has checked the cell; the entry is as the collector left it.
+        unsafe {
+            let (real, shadow) = (toy::pairs(cell)[i], self.shadow.objects[id].pairs[i]);
+            let (Some(key), Some(key_id)) = (real.0, shadow.0) else { return Ok(()) };
+            if !self.heap.weak_key(key) {
+                return self.reads_nil(key_id, "key");
+            }
+            let key = self.same(Some(key), Some(key_id))?;
+            self.set(c, key);
+            if d & 1 == 1 {
+                if let Some(value) = real.1 {
+                    self.heap.ephemeron_value(value);
+                }
+                let value = self.same(real.1, shadow.1)?;
+                self.set(d / 2, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn intern(&mut self, a: u8, content: u64) -> Step {
+        let reach = self.shadow.reach(false);
+        let equal = (0..reach.len())
+            .find(|&id| reach[id] && self.shadow.objects[id].kind == toy::STRING && self.shadow.objects[id].content == content);
+        // SAFETY: entries of the table are live or young cells.
+        unsafe {
+            if let Some(&cell) = self.heap.runtime.interned.get(&content) {
+                if self.heap.intern_hit(cell) {
+                    let id = toy::number(cell) as Id;
+                    if self.shadow.objects.get(id).is_none_or(|o| o.kind != toy::STRING || o.content != content) {
+                        return violation(format!("the table of strings names {id:#x}"));
+                    }
+                    if equal.is_some_and(|e| e != id) {
+                        return violation(format!("two strings {content} live at once"));
+                    }
+                    let found = self.same(Some(cell), Some(id))?;
+                    self.set(a, found);
+                    return Ok(());
+                }
+                self.heap.runtime.interned.remove(&content);
+            }
+            if let Some(e) = equal {
+                return violation(format!("string {e} can be reached and is not in the table"));
+            }
+            let (cell, id) = self.allocate(toy::STRING, 0)?;
+            toy::word::<u64>(cell, 2).write(content);
+            self.shadow.objects[id].content = content;
+            self.heap.runtime.interned.insert(content, cell);
+            self.heap.interned(cell);
+            self.set(a, Some((cell, id)));
+        }
+        Ok(())
+    }
+}

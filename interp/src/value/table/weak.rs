@@ -1,0 +1,125 @@
+//! Weak tables (`__mode`): what stands in them is read, kept and copied by the collector's leave.
+//!
+//! * **T4** A weak table has no array part, and its nodes carry [`WEAK_KEY`] in the key tag, so that no fast path matches them: whoever misses looks
+//!   at [`Table::is_weak`] and asks the collector.
+
+use super::parts::{Node, WEAK_KEY, alloc_nodes};
+use super::{AUX_WEAK, LuaHeap, SetError, Table};
+use crate::value::Value;
+use crate::value::gc::Gc;
+use crate::value::kinds::{kind, weakly_holdable};
+use std::ptr::NonNull;
+
+impl Gc<Table> {
+    /// Makes the table weak as `__mode` says, or strong again: a new storage (R8).
+    pub fn set_weakness(self, heap: &mut LuaHeap, keys: bool, values: bool) -> Result<(), SetError> {
+        let k = match (keys, values) {
+            (false, false) => kind::NODES,
+            (false, true) => kind::NODES_WEAK_VALUES,
+            (true, false) => kind::NODES_EPHEMERON,
+            (true, true) => kind::NODES_ALL_WEAK,
+        };
+        let now = if self.is_weak() { self.weak_kind() } else { kind::NODES };
+        if k == now {
+            return Ok(());
+        }
+        let mut entries = Vec::new();
+        let mut at = 0;
+        while let Some((next, key, value)) = self.entry_from(heap, at) {
+            entries.push((key, value));
+            at = next;
+        }
+        // A weak table always has a hash part: its kind is the table's mode.
+        let count = entries.len().next_power_of_two().max(1);
+        let nodes = alloc_nodes(heap, k, count)?;
+        // SAFETY: V1, V2.
+        unsafe { heap.barrier(self.as_ref(), 0)? };
+        self.array_len.set(0);
+        self.array.set(NonNull::dangling().as_ptr());
+        self.border.set(0);
+        self.install_nodes(nodes, count);
+        let aux = self.header().aux.get();
+        self.header().aux.set(if k == kind::NODES { aux & !AUX_WEAK } else { aux | AUX_WEAK });
+        for (key, value) in entries {
+            self.set(heap, key, value)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn weak_kind(self) -> u8 {
+        // SAFETY: a weak table always has a hash part.
+        unsafe { self.nodes_cell_unchecked().kind() }
+    }
+
+    #[cold]
+    pub(super) fn get_weak(self, heap: &mut LuaHeap, key: Value) -> Value {
+        match self.find(key, key.tag().0 | WEAK_KEY) {
+            Some(i) => self.weak_value_at(heap, i),
+            None => Value::NIL,
+        }
+    }
+
+    /// Reads the value of a weak table's node by the collector's leave.
+    pub(super) fn weak_value_at(self, heap: &mut LuaHeap, i: usize) -> Value {
+        let v = self.node(i).value();
+        let Some(r) = weakly_holdable(v) else { return v };
+        // SAFETY: `r` stands in a weak slot, as the collector left it; the header of the storage tells how it holds values.
+        unsafe {
+            if self.nodes_cell_unchecked().kind() == kind::NODES_EPHEMERON {
+                heap.ephemeron_value(r);
+                v
+            } else if heap.weak_value(r) {
+                v
+            } else {
+                Value::NIL
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn set_weak(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
+        let found = if self.has_nodes() { self.find(key, key.tag().0 | WEAK_KEY) } else { None };
+        if found.is_none() && value.is_nil() {
+            return Ok(());
+        }
+        // SAFETY: the values are in the hands of the running program.
+        unsafe {
+            let k = self.weak_kind();
+            if k != kind::NODES_WEAK_VALUES
+                && let Some(r) = weakly_holdable(key)
+            {
+                heap.weak_hold(r);
+            }
+            if k != kind::NODES_EPHEMERON
+                && let Some(r) = weakly_holdable(value)
+            {
+                heap.weak_hold(r);
+            }
+        }
+        match found {
+            Some(i) => Ok(self.set_node(heap, i, value)?),
+            None => self.insert(heap, key, value),
+        }
+    }
+
+    #[cold]
+    pub(super) fn weak_entry(self, heap: &mut LuaHeap, i: usize) -> Option<Value> {
+        let n = *self.node(i);
+        // SAFETY: the key stands in a weak storage, as the collector left it.
+        let mut key_is_dead = |r| !unsafe { heap.weak_key(r) };
+        if self.weak_kind() != kind::NODES_WEAK_VALUES && weakly_holdable(n.key()).is_some_and(&mut key_is_dead) {
+            return None;
+        }
+        let v = self.weak_value_at(heap, i);
+        if v.is_nil() { None } else { Some(v) }
+    }
+
+    /// Whether the copy of a weak hash part keeps the entry (R13).
+    pub(super) fn copy_keeps(self, heap: &mut LuaHeap, k: u8, n: &Node) -> bool {
+        // SAFETY: the references stand in a weak storage, as the collector left them.
+        unsafe {
+            let key = k == kind::NODES_WEAK_VALUES || weakly_holdable(n.key()).is_none_or(|r| heap.copy_keeps(r, true));
+            key && (k == kind::NODES_EPHEMERON || weakly_holdable(n.value()).is_none_or(|r| heap.copy_keeps(r, false)))
+        }
+    }
+}
