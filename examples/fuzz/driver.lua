@@ -75,6 +75,18 @@ local function filled(value)
   return value
 end
 
+-- Sorting leaves it open in which order equal numbers come that are not the same.
+local function settled(t)
+  for i = 2, #t do
+    local j = i
+    while j > 1 and math_type(t[j]) and math_type(t[j - 1]) and t[j] == t[j - 1] and show(t[j], 1) < show(t[j - 1], 1) do
+      t[j], t[j - 1] = t[j - 1], t[j]
+      j = j - 1
+    end
+  end
+  return t
+end
+
 -- `pairs` in the order of the keys.
 local function ordered(t)
   local keys, at = {}, 0
@@ -163,7 +175,7 @@ local function fresh()
   local strings = copy(string)
   strings.format = format_plain
   local env = {
-    out = out, tick = tick, cut = cut, filled = filled, ordered = ordered, mutated = mutated,
+    out = out, tick = tick, cut = cut, filled = filled, settled = settled, ordered = ordered, mutated = mutated,
     string = strings, table = copy(table), math = copy(compatible), coroutine = copy(coroutine), utf8 = copy(utf8),
     assert = assert, error = error, getmetatable = metatable_of, setmetatable = setmetatable, ipairs = ipairs, next = next,
     pcall = pcall, xpcall = xpcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
