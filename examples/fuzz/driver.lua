@@ -52,8 +52,8 @@ end
 
 local function out(...)
   if #said > 300 then return ... end
-  local parts = {}
-  for i = 1, select("#", ...) do parts[i] = show((select(i, ...)), 1) end
+  local parts, values = {}, { ... }
+  for i = 1, select("#", ...) do parts[i] = show(values[i], 1) end
   said[#said + 1] = concat(parts, " ")
   return ...
 end

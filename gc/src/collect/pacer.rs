@@ -610,15 +610,15 @@ impl<R: Runtime> Heap<R> {
         let mut watch = Stopwatch::start();
         let before = self.col.counters.cycles;
         self.timed_epoch_end(roots, &mut watch);
-        if self.col.phase == Phase::Idle && self.col.events != 0 {
-            self.begin_cycle();
-        }
         let time = match bytes {
             0 => self.col.pacer.slice(),
             _ => Duration::from_nanos((bytes as u64).saturating_mul(STEP_NS_PER_BYTE)).min(STEP_MAX),
         };
         let deadline = Instant::now() + time;
         let ended = loop {
+            if self.col.phase == Phase::Idle && self.col.events != 0 {
+                self.begin_cycle();
+            }
             let released = self.release_slice(deadline);
             self.pauses.lap(&mut watch, Cause::Release);
             self.cycle_slice(deadline, &mut watch);
