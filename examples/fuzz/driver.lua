@@ -5,7 +5,7 @@ local type, tostring, math_type, format = type, tostring, math.type, string.form
 local concat, sort, rawget, next = table.concat, table.sort, rawget, next
 local gsub, sub, select, error, load, xpcall = string.gsub, string.sub, select, error, load, xpcall
 local unpack, create, wrap = table.unpack, coroutine.create, coroutine.wrap
-local sethook = debug.sethook
+local sethook, collectgarbage = debug.sethook, collectgarbage
 
 local said, fuel
 
@@ -149,6 +149,25 @@ local function mutated(f, seed, strip)
   end
 end
 
+-- Collections where a program asks for them, and only there, until they find nothing more: which of them frees an object, and in what order the
+-- finalizers of objects that refer to each other are called, is left open. Those of a program that has ended are not heard.
+local finalized = {}
+local function manual() collectgarbage("stop") end
+local function collect()
+  for _ = 1, 12 do collectgarbage() end
+  sort(finalized)
+  out("finalized", concat(finalized, " "))
+  finalized = {}
+end
+local function finalizer(id, f)
+  local own = said
+  return function(object)
+    if said ~= own then return end
+    finalized[#finalized + 1] = id
+    f(object)
+  end
+end
+
 local function copy(t)
   local new = {}
   for key, value in next, t do new[key] = value end
@@ -180,6 +199,7 @@ local function fresh()
     assert = assert, error = error, getmetatable = metatable_of, setmetatable = setmetatable, ipairs = ipairs, next = next,
     pcall = pcall, xpcall = xpcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
     tonumber = tonumber, tostring = tostring_plain, type = type, load = load, traceback = debug.traceback, getinfo = debug.getinfo,
+    manual = manual, collect = collect, finalizer = finalizer,
   }
   env.G = env
   return env
@@ -195,6 +215,7 @@ return function(index, source)
     out(xpcall(program, function(e) return e end))
   end
   sethook()
+  collectgarbage("restart")
   write("\0", index, "\n")
   for i = 1, #said do write(said[i], "\n") end
 end
