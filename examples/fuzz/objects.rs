@@ -85,13 +85,7 @@ impl Gen<'_> {
             2 => stmt!["out(table.remove(", name, "))"],
             3 => stmt!["out(pcall(table.remove, ", name, ", ", self.small(), "))"],
             4 => stmt!["out(pcall(table.sort, ", &name, ")) out(settled(", &name, "))"],
-            5 => stmt![
-                "out(pcall(table.sort, ",
-                &name,
-                ", function(a, b) tick() return a > b end)) out(settled(",
-                &name,
-                "))"
-            ],
+            5 => stmt!["out(pcall(table.sort, ", &name, ", function(a, b) tick() return a > b end)) out(settled(", &name, "))"],
             6 => stmt!["out(pcall(table.unpack, ", name, ", ", self.small(), ", ", self.small(), "))"],
             7 => stmt!["out(pcall(table.concat, ", name, ", ", self.of(Kind::Str, 0), ", ", self.small(), "))"],
             _ => stmt!["out(pcall(table.move, ", name, ", ", self.few(), ", ", self.few(), ", ", self.few(), ", {}))"],

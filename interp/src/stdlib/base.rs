@@ -2,7 +2,7 @@
 
 use super::support::{self, Functions, text};
 use super::{load, table};
-use crate::value::{Special, LAST_CALL, THREE_RESULTS, Tag, Value};
+use crate::value::{LAST_CALL, Special, THREE_RESULTS, Tag, Value};
 use crate::vm::{Args, Event, Throw, Vm};
 
 const FUNCTIONS: Functions = &[

@@ -19,7 +19,7 @@ mod text;
 mod thread;
 mod userdata;
 
-pub use function::{Closure, Native, NativeFn, Special, LAST_CALL, THREE_RESULTS, UpBox};
+pub use function::{Closure, LAST_CALL, Native, NativeFn, Special, THREE_RESULTS, UpBox};
 pub use gc::Gc;
 pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};

@@ -2,7 +2,7 @@
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Closure, Frame, Gc, Native, Special, LAST_CALL, THREE_RESULTS, Tag, Value, frame_flags};
+use crate::value::{Closure, Frame, Gc, LAST_CALL, Native, Special, THREE_RESULTS, Tag, Value, frame_flags};
 
 impl Vm {
     /// Begins the call of the value in slot `func`, whose `nargs` arguments follow. A Lua function gets its frame; a native one runs, and its

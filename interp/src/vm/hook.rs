@@ -13,7 +13,7 @@
 
 use super::{Args, Flow, Throw, Vm};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Gc, Hook, Native, LAST_CALL, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, Hook, LAST_CALL, Native, Table, Thread, Value, frame_flags};
 use std::sync::atomic::Ordering;
 
 /// The bit of the poll word that is set while there may be hooks.
