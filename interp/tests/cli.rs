@@ -253,7 +253,7 @@ fn errors_of_variables_closed_at_the_exit_are_for_no_handler_around() {
          local a <close> = var('a')
          xpcall(function()
            local b <close> = var('b')
-           xpcall(function() local c <close> = var('c') pcall(os.exit, 7, true) end, heard)
+           xpcall(function() local c <close> = var('c') os.exit(7, true) end, heard)
          end, heard)";
     let closed = run(&["-e", code]);
     let expected = "c(nil) [own: c too] b(from c) [own: b too] a(from b) [own: a too] ";
