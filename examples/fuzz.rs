@@ -8,6 +8,8 @@
 //!
 //! I1: the programs are a function of mode, seed and the number of the batch.
 
+#[path = "fuzz/collection.rs"]
+mod collection;
 #[path = "fuzz/dice.rs"]
 mod dice;
 #[path = "fuzz/expressions.rs"]
@@ -38,7 +40,7 @@ use tree::Node;
 
 const USAGE: &str = "\
 usage: fuzz [OPTIONS]
-      --mode MODE    diff, pattern, format, pack, lexer, parser, chunk; may be given again (default: all in turn)
+      --mode MODE    diff, pattern, format, pack, lexer, parser, chunk, collection; may be given again (default: all in turn)
       --seconds N    how long to go on (default: the first batches of each mode, always the same programs)
       --seed S       the seed of the programs (default 1)
       --batch N      programs a process (default 40)
@@ -60,9 +62,10 @@ enum Mode {
     Lexer,
     Parser,
     Chunk,
+    Collection,
 }
 
-const MODES: [(&str, Mode); 7] = [
+const MODES: [(&str, Mode); 8] = [
     ("diff", Mode::Diff),
     ("pattern", Mode::Pattern),
     ("format", Mode::Format),
@@ -70,6 +73,7 @@ const MODES: [(&str, Mode); 7] = [
     ("lexer", Mode::Lexer),
     ("parser", Mode::Parser),
     ("chunk", Mode::Chunk),
+    ("collection", Mode::Collection),
 ];
 
 impl Mode {
@@ -86,6 +90,7 @@ impl Mode {
             Mode::Lexer => text::bytes(dice),
             Mode::Parser => text::tokens(dice),
             Mode::Chunk => text::chunks(dice),
+            Mode::Collection => collection::program(dice),
         }
     }
 

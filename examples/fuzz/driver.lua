@@ -5,7 +5,7 @@ local type, tostring, math_type, format = type, tostring, math.type, string.form
 local concat, sort, rawget, next = table.concat, table.sort, rawget, next
 local gsub, sub, select, error, load, xpcall = string.gsub, string.sub, select, error, load, xpcall
 local unpack, create, wrap = table.unpack, coroutine.create, coroutine.wrap
-local sethook = debug.sethook
+local sethook, collectgarbage = debug.sethook, collectgarbage
 
 local said, fuel
 
@@ -52,8 +52,8 @@ end
 
 local function out(...)
   if #said > 300 then return ... end
-  local parts = {}
-  for i = 1, select("#", ...) do parts[i] = show((select(i, ...)), 1) end
+  local parts, values = {}, { ... }
+  for i = 1, select("#", ...) do parts[i] = show(values[i], 1) end
   said[#said + 1] = concat(parts, " ")
   return ...
 end
@@ -73,6 +73,18 @@ end
 local function filled(value)
   if value == nil then return false end
   return value
+end
+
+-- Sorting leaves it open in which order equal numbers come that are not the same.
+local function settled(t)
+  for i = 2, #t do
+    local j = i
+    while j > 1 and math_type(t[j]) and math_type(t[j - 1]) and t[j] == t[j - 1] and show(t[j], 1) < show(t[j - 1], 1) do
+      t[j], t[j - 1] = t[j - 1], t[j]
+      j = j - 1
+    end
+  end
+  return t
 end
 
 -- `pairs` in the order of the keys.
@@ -137,6 +149,25 @@ local function mutated(f, seed, strip)
   end
 end
 
+-- Collections where a program asks for them, and only there, until they find nothing more: which of them frees an object, and in what order the
+-- finalizers of objects that refer to each other are called, is left open. Those of a program that has ended are not heard.
+local finalized = {}
+local function manual() collectgarbage("stop") end
+local function collect()
+  for _ = 1, 12 do collectgarbage() end
+  sort(finalized)
+  out("finalized", concat(finalized, " "))
+  finalized = {}
+end
+local function finalizer(id, f)
+  local own = said
+  return function(object)
+    if said ~= own then return end
+    finalized[#finalized + 1] = id
+    f(object)
+  end
+end
+
 local function copy(t)
   local new = {}
   for key, value in next, t do new[key] = value end
@@ -163,11 +194,12 @@ local function fresh()
   local strings = copy(string)
   strings.format = format_plain
   local env = {
-    out = out, tick = tick, cut = cut, filled = filled, ordered = ordered, mutated = mutated,
+    out = out, tick = tick, cut = cut, filled = filled, settled = settled, ordered = ordered, mutated = mutated,
     string = strings, table = copy(table), math = copy(compatible), coroutine = copy(coroutine), utf8 = copy(utf8),
     assert = assert, error = error, getmetatable = metatable_of, setmetatable = setmetatable, ipairs = ipairs, next = next,
     pcall = pcall, xpcall = xpcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
     tonumber = tonumber, tostring = tostring_plain, type = type, load = load, traceback = debug.traceback, getinfo = debug.getinfo,
+    manual = manual, collect = collect, finalizer = finalizer,
   }
   env.G = env
   return env
@@ -183,6 +215,7 @@ return function(index, source)
     out(xpcall(program, function(e) return e end))
   end
   sethook()
+  collectgarbage("restart")
   write("\0", index, "\n")
   for i = 1, #said do write(said[i], "\n") end
 end

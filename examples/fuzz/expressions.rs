@@ -374,14 +374,14 @@ impl Gen<'_> {
 
     fn choice(&mut self, kind: Kind, d: usize) -> Node {
         let (a, b) = (self.any(d), self.of(kind, d));
-        // Of constants as conditions different things are known to different compilers, which shows in messages.
-        let is_plain = a.text().starts_with(|c: char| c.is_ascii_alphabetic()) && !a.text().contains(' ');
-        let a = if is_plain && !matches!(&*a.text(), "nil" | "true" | "false") { a } else { expr!["cut(", a, ")"] };
         if self.dice.chance(50) {
             return self.binary(&["and", "or"], a, b);
         }
         let other = self.of(kind, d);
-        expr!["(cut(", self.bool(d), ") and ", b, " or ", other, ")"]
+        // `x and nil or 1` is a compile-time constant to the reference, which shows where messages name what they are about.
+        let b = if matches!(&*b.text(), "nil" | "false") { expr!["cut(", b, ")"] } else { b };
+        let condition = self.bool(d);
+        expr!["(", condition, " and ", b, " or ", other, ")"]
     }
 
     pub fn array(&mut self, d: usize) -> Node {

@@ -170,9 +170,11 @@ impl Gen<'_> {
         } else {
             expr!["setmetatable({}, { __close = function(o, e) tick() out(\"close ", &name, "\", e) ", yields, raise, " end })"]
         };
-        let body = self.scoped(|g| {
-            g.declare_constant(&name, Kind::Object);
-            g.open_block()
+        let body = self.in_closing(|g| {
+            g.scoped(|g| {
+                g.declare_constant(&name, Kind::Object);
+                g.open_block()
+            })
         });
         stmt!["do local ", &name, " <close> = ", value, "\n", body, "end"]
     }

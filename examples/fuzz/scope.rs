@@ -32,6 +32,14 @@ pub struct Var {
     pub constant: bool,
 }
 
+/// A label to go to.
+#[derive(Clone)]
+pub struct Label {
+    pub name: String,
+    /// Whether locals may be declared between it and a `goto` before it, in its block.
+    pub behind_locals: bool,
+}
+
 /// The generator.
 pub struct Gen<'a> {
     pub dice: &'a mut Dice,
@@ -48,7 +56,7 @@ pub struct Gen<'a> {
     /// Whether this may run in a coroutine.
     pub in_coroutine: bool,
     /// The labels at the ends of the loops around, in this function.
-    pub labels: Vec<String>,
+    pub labels: Vec<Label>,
 }
 
 impl<'a> Gen<'a> {
@@ -124,6 +132,16 @@ impl<'a> Gen<'a> {
         let made = make(self);
         self.depth -= 1;
         self.vars.truncate(count);
+        made
+    }
+
+    /// Runs `make` in the scope of a to-be-closed variable. A `goto` out of it to a label behind later locals is none: Lua 5.4.8 forgets to close
+    /// the variable.
+    pub fn in_closing<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.labels.clone();
+        self.labels.retain(|label| !label.behind_locals);
+        let made = make(self);
+        self.labels = before;
         made
     }
 

@@ -2,7 +2,7 @@
 //! was called too often. Imports `scope`, `tree`, and with them `expressions` and `library`.
 
 use super::dice::Dice;
-use super::scope::{Gen, Kind};
+use super::scope::{Gen, Kind, Label};
 use super::tree::{Node, expr, stmt};
 
 /// The kinds of statements with their weights.
@@ -161,17 +161,16 @@ impl Gen<'_> {
     pub fn loop_body(&mut self, declare: impl FnOnce(&mut Self)) -> Node {
         let in_loop = std::mem::replace(&mut self.in_loop, true);
         let label = self.unique("continue");
-        self.labels.push(label.clone());
+        let behind_locals = self.dice.chance(50);
+        self.labels.push(Label { name: label.clone(), behind_locals });
         let body = self.scoped(|g| {
             declare(g);
             g.open_block()
         });
         self.labels.pop();
         self.in_loop = in_loop;
-        let Node::Block(mut statements) = body else { return body };
-        statements.insert(0, "tick()".into());
-        statements.push(format!("::{label}::").into());
-        Node::Block(statements)
+        let body = if behind_locals { body } else { expr!["do\n", body, "end"] };
+        Node::Block(vec!["tick()".into(), body, format!("::{label}::").into()])
     }
 
     pub fn numeric_loop(&mut self) -> Node {
@@ -237,9 +236,12 @@ impl Gen<'_> {
                 expr!["function(s, c) c = (c or 0) + 1 if c < 4 then return c, s end end, ", closing]
             }
         };
-        let body = self.loop_body(|g| {
-            g.declare(&k, kinds.0);
-            g.declare(&v, kinds.1);
+        // The loop may have a variable to close.
+        let body = self.in_closing(|g| {
+            g.loop_body(|g| {
+                g.declare(&k, kinds.0);
+                g.declare(&v, kinds.1);
+            })
         });
         let Node::Block(mut statements) = body else { return body };
         statements.insert(0, format!("{n} = {n} + 1 if {n} > 5 then break end").into());
@@ -299,7 +301,7 @@ impl Gen<'_> {
         let how = match self.dice.below(4) {
             0 if self.in_loop => expr!["break"],
             1 | 2 if !self.labels.is_empty() => {
-                let label = self.labels[self.dice.below(self.labels.len())].clone();
+                let label = self.labels[self.dice.below(self.labels.len())].name.clone();
                 expr!["goto ", label]
             }
             _ if self.depth > 0 => expr!["return ", self.list(Kind::Any, 1, 3, d)],

@@ -362,7 +362,7 @@ impl<R: Runtime> Heap<R> {
     pub unsafe fn collect_full(&mut self, roots: &dyn RootSource) {
         self.collect_whole(roots);
     }
-    /// One step of about `bytes` of allocation; `true` if a cycle ended. Same obligations.
+    /// A step of work in proportion to `bytes` of allocation, 0 for a slice; `true` if a cycle ended, or there is no need of one. Same obligations.
     ///
     /// # Safety
     /// As for [`Heap::safepoint`].

@@ -241,6 +241,26 @@ fn pending_variables_are_closed() {
 }
 
 #[test]
+fn errors_of_variables_closed_at_the_exit_are_for_no_handler_around() {
+    let code = "local function var(name)
+           return setmetatable({}, {__close = function(_, e)
+             io.write(name, '(', tostring(e), ') ')
+             xpcall(error, function(m) io.write('[own: ', m, '] ') end, name .. ' too')
+             error('from ' .. name, 0)
+           end})
+         end
+         local function heard(m) io.write('[heard: ', tostring(m), '] ') return m end
+         local a <close> = var('a')
+         xpcall(function()
+           local b <close> = var('b')
+           xpcall(function() local c <close> = var('c') os.exit(7, true) end, heard)
+         end, heard)";
+    let closed = run(&["-e", code]);
+    let expected = "c(nil) [own: c too] b(from c) [own: b too] a(from b) [own: a too] ";
+    assert_eq!((closed.code, &*closed.out, &*closed.err), (Some(7), expected, ""));
+}
+
+#[test]
 fn finalizers_run_at_the_end_last_set_first() {
     let make = "for i = 1, 4 do _G[i] = setmetatable({}, {__gc = function() io.write(i, ' ') end}) end ";
     run(&["-e", make]).prints("4 3 2 1 ");

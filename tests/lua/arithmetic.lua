@@ -147,3 +147,4 @@ fails("attempt to perform arithmetic on a boolean value", function() return 1 - 
 assert(1 // 1 == id(1) // id(1) and 7 % -3 == id(7) % id(-3) and 2 ^ 0.5 == id(2) ^ id(0.5))
 assert(3 - -3 == 6 and - -3 == 3 and not not nil == false)
 assert(1 / 0 > 0 and -1 / 0 < 0 and 1 / -0.0 < 0)
+assert(-3 % 1e-308 == id(-3) % id(1e-308) and -3 % 1e-308 > 0 and 3 % -1e-308 < 0 and -0.0 % 5 == 0)

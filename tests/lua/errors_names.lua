@@ -46,6 +46,18 @@ says("local a = {} return (a.b or a.c).d", "attempt to index a nil value")
 says("local a = {} return (a.b and a.c).d", "attempt to index a nil value")
 says("local aaa, bbbb = 2, 3; aaa = math.sin(1) and bbbb(3)", "attempt to call a number value (local 'bbbb')")
 says("local a, b, c = 1, 1, 1; ((a and b) or c)()", "attempt to call a number value")
+-- A condition that is a constant is none if it leaves no choice; where it decides, the other operand is still there.
+says("return (1 and a).x", "attempt to index a nil value (global 'a')")
+says("local a = {} return (nil or a.b).x", "attempt to index a nil value (field 'b')")
+says("local k <const> = 'k' return (k and a)()", "attempt to call a nil value (global 'a')")
+says("return (nil and a).x", "attempt to index a nil value")
+says("return (false or nil and a)()", "attempt to call a nil value")
+says("local a return (false and 1 or a).x", "attempt to index a nil value")
+says("local a return (1 and nil or a).x", "attempt to index a nil value (local 'a')")
+says("local t = {} return t[1 or 2].x", "attempt to index a nil value (field '?')")
+says("local t = {} return t[nil or 'k'].x", "attempt to index a nil value (field 'k')")
+says("local v <const> = nil and 1 return v.x", "attempt to index a nil value (local 'v')")
+says("local v <const> = 1 and nil return v.x", "attempt to index a nil value")
 
 -- Operands of operators.
 says("local t = {} return 1 + t.x", "attempt to perform arithmetic on a nil value (field 'x')")

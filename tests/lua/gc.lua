@@ -21,8 +21,37 @@ assert(mode == "incremental")
 assert(collectgarbage("incremental") == "generational" and collectgarbage("incremental", 100, 200, 10) == "incremental")
 assert(type(collectgarbage("setpause", 200)) == "number" and collectgarbage("setpause", 160) == 200 and collectgarbage("setpause", 200) == 160)
 assert(type(collectgarbage("setstepmul", 100)) == "number" and collectgarbage("setstepmul", 100) == 100)
+assert(collectgarbage("incremental", 120, 240) == "incremental" and collectgarbage("incremental", 0, 0) == "incremental")
+assert(collectgarbage("setpause", 200) == 120 and collectgarbage("setstepmul", 100) == 240)
+-- Only the options that have parameters look at them.
+assert(collectgarbage("count", "x") > 0 and collectgarbage("isrunning", {}) and collectgarbage("collect", print) == 0)
+fails("bad argument #2 to 'collectgarbage' (number expected, got string)", collectgarbage, "step", "x")
+fails("bad argument #3 to 'collectgarbage' (number expected, got table)", collectgarbage, "generational", 1, {})
+fails("bad argument #4 to 'collectgarbage' (number expected, got boolean)", collectgarbage, "incremental", 1, 1, true)
 fails("bad argument #1 to 'collectgarbage' (invalid option 'nonsense')", collectgarbage, "nonsense")
 fails("bad argument #1 to 'collectgarbage' (string expected, got table)", collectgarbage, {})
+
+-- The work of a step is in proportion to its size; `true` tells of the end of a cycle.
+if not small then
+  local live = {}
+  for i = 1, 100000 do live[i] = { i, {} } end
+  local function steps(size)
+    collectgarbage()
+    local a = { {} }
+    a[1][1] = a
+    live[1] = a
+    collectgarbage("step", 1)
+    live[1], a = nil, nil
+    local count = 0
+    repeat count = count + 1 until collectgarbage("step", size)
+    return count
+  end
+  collectgarbage("stop")
+  local few, many = steps(1000), steps(10)
+  assert(few < many, few .. ", " .. many)
+  assert(steps(100000) == 1 and collectgarbage("step", 100000) == true)
+  collectgarbage("restart")
+end
 
 -- "count" follows what is alive.
 collectgarbage()

@@ -267,6 +267,42 @@ do
   assert(not ok and message == "from the hook", message)
 end
 
+-- Calls by functions of the library lie between the call and the return of those.
+do
+  local name = os.tmpname()
+  local file <close> = assert(io.open(name, "w"))
+  file:write("return 1, 2")
+  file:close()
+  local function order(f)
+    local list = {}
+    debug.sethook(function(event)
+      local info = debug.getinfo(2, "nS")
+      list[#list + 1] = event .. " " .. (info.name or info.what)
+    end, "cr")
+    f()
+    debug.sethook()
+    return table.concat(list, ", ", 2, #list - 1)
+  end
+  local t = setmetatable({}, { __pairs = function() return 1 end })
+  local one, two, three, four
+  assert(order(function() one, two, three = dofile(name) end) == "call f, call dofile, call main, return main, return dofile, return f")
+  assert(one == 1 and two == 2 and three == nil)
+  four = 4
+  assert(order(function() one, two, three, four = pairs(t) end) == "call f, call pairs, call Lua, return Lua, return pairs, return f")
+  assert(one == 1 and two == nil and three == nil and four == nil)
+  getmetatable(t).__pairs = rawlen
+  assert(order(function() one, two = pairs(t) end) == "call f, call pairs, call C, return C, return pairs, return f")
+  assert(one == 0 and two == nil)
+  getmetatable(t).__pairs = function() error("no pairs") end
+  local failed = order(function() pcall(pairs, t) end)
+  assert(failed:find("^call f, call pcall, call C, call Lua, call error") and failed:find("return pcall, return f$"), failed)
+  -- The traceback shows both.
+  getmetatable(t).__pairs = function() return debug.traceback("x") end
+  local text = pairs(t)
+  assert(text:find("in function 'pairs'", 1, true) and text:find("in function <", 1, true))
+  os.remove(name)
+end
+
 -- Finalizers are not heard of.
 do
   local ran, heard = 0, 0

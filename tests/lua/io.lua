@@ -71,6 +71,7 @@ assert(file:read() == nil and file:read("a") == "" and file:read("L") == nil and
 file:seek("set")
 assert(file:read(4) == "line" and file:read(0) == "" and file:read(1) == " " and file:read(1000):sub(1, 2) == "1\n")
 file:seek("set")
+fails("not enough memory", file.read, file, -1)
 local a, b, d = file:read("l", 2, "a")
 assert(a == "line 1" and b == "li" and d:sub(1, 4) == "ne 2")
 file:seek("set")

@@ -150,6 +150,7 @@ assert(math.random(0) == -1276290044721465627 and math.random(1, 100) == 50)
 -- What Lua 5.3 deprecated and the usual build of Lua 5.4 still has.
 if math.pow then
   assert(math.pow(2, 10) == 1024.0 and math.type(math.pow(2, 2)) == "float" and math.log10(1000) == 3.0 and math.atan2(1, -1) == math.atan(1, -1))
+  assert(math.atan2 == math.atan)
   assert(math.cosh(0) == 1.0 and math.sinh(0) == 0.0 and math.tanh(0) == 0.0 and math.abs(math.sinh(1) - 1.1752011936438) < 1e-12)
   local function same(x, ...) assert(select("#", ...) == 2) local m, e = ... assert(m == x[1] and e == x[2] and math.type(e) == "integer") end
   same({ 0.5, 4 }, math.frexp(8)) same({ -0.75, 2 }, math.frexp(-3)) same({ 0.5, -1073 }, math.frexp(5e-324)) same({ 0.0, 0 }, math.frexp(0))

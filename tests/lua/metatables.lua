@@ -147,6 +147,9 @@ assert(getmetatable(locked) == "keep out")
 fails("cannot change a protected metatable", setmetatable, locked, {})
 fails("nil or table expected", setmetatable, {}, 5)
 fails("bad argument #1 to 'setmetatable' (table expected, got number)", setmetatable, 1, {})
+-- `pairs` is a function like others: as a metamethod it gives its first result.
+local twice = setmetatable({}, { __add = pairs, __le = pairs, __pairs = function() return 5, 6 end })
+assert(twice + 1 == 5 and (twice <= 1) == true and select("#", pairs(twice)) == 3 and not pcall(pairs))
 local pp = setmetatable({}, { __pairs = function(t) return function(_, k) if not k then return 1, "one" end end, t, nil, "cut" end })
 local got = {}
 for k, v in pairs(pp) do got[k] = v end

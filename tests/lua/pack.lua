@@ -123,5 +123,9 @@ local packed = pack(f, "name", "zero", -3, 2.5, "abc", 255, math.mininteger)
 local r = { unpack(f, packed) }
 assert(r[1] == "name" and r[2] == "zero" and r[3] == -3 and r[4] == 2.5 and r[5] == "abc" and r[6] == 255)
 assert(r[7] == math.mininteger and r[8] == #packed + 1 and #r == 8)
-fails("bad argument #2 to 'string.pack' (number expected", pack, "i4")
+-- A nil stands behind the arguments.
+fails("bad argument #2 to 'string.pack' (number expected, got nil)", pack, "i4")
+fails("bad argument #3 to 'string.pack' (string expected, got nil)", pack, "i4zs", 1)
+fails("bad argument #1 to 'string.pack' (string expected, got no value)", pack)
+fails("bad argument #2 to 'string.unpack' (string expected, got no value)", unpack, "i4")
 fails("bad argument #2 to 'string.pack' (number has no integer representation)", pack, "i4", 1.5)

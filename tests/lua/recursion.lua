@@ -26,6 +26,9 @@ local function through_pcall() local ok, e = pcall(through_pcall) error(e, 0) en
 fails("overflow", through_pcall)
 local function through_gsub() return (("x"):gsub("x", through_gsub)) end
 fails("overflow", through_gsub)
+fails("overflow", pairs, setmetatable({}, { __pairs = pairs }))
+local function through_pairs() return (pairs(setmetatable({}, { __pairs = through_pairs }))) end
+fails("overflow", through_pairs)
 local function through_sort() table.sort({ 2, 1 }, through_sort) end
 fails("overflow", through_sort)
 local function through_load() return load(through_load) end

@@ -66,6 +66,10 @@ const BUDGETS_MAX: usize = 16;
 const CHAIN_FACTOR: u64 = 4;
 /// A passing over all holders is worth it for this many tombstones (and a quarter of the holders' number).
 const TOMBS_MIN: usize = 256;
+/// Work in a step that a program asks for, for each byte of its size, and in any step at most. A cycle takes a fraction of that for each byte
+/// in use, so a program that steps at the pace of its allocation keeps well ahead of it.
+const STEP_NS_PER_BYTE: u64 = 20;
+const STEP_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) struct Pacer {
     goal: Duration,
@@ -606,17 +610,28 @@ impl<R: Runtime> Heap<R> {
         let mut watch = Stopwatch::start();
         let before = self.col.counters.cycles;
         self.timed_epoch_end(roots, &mut watch);
-        if self.col.phase == Phase::Idle && self.col.events != 0 {
-            self.begin_cycle();
-        }
-        // About a nanosecond of work for each byte.
-        let time = Duration::from_nanos(bytes as u64).clamp(self.col.pacer.slice(), Duration::from_secs(1));
+        let time = match bytes {
+            0 => self.col.pacer.slice(),
+            _ => Duration::from_nanos((bytes as u64).saturating_mul(STEP_NS_PER_BYTE)).min(STEP_MAX),
+        };
         let deadline = Instant::now() + time;
-        let released = self.release_slice(deadline);
-        self.cycle_slice(deadline, &mut watch);
+        let ended = loop {
+            if self.col.phase == Phase::Idle && self.col.events != 0 {
+                self.begin_cycle();
+            }
+            let released = self.release_slice(deadline);
+            self.pauses.lap(&mut watch, Cause::Release);
+            self.cycle_slice(deadline, &mut watch);
+            let idle = released && self.col.phase == Phase::Idle && self.col.events == 0;
+            if idle || self.col.counters.cycles != before || Instant::now() >= deadline {
+                break idle || self.col.counters.cycles != before;
+            }
+            // The phase waits for it.
+            self.timed_epoch_end(roots, &mut watch);
+        };
         self.set_alarm();
         self.pauses.end(watch);
-        self.col.counters.cycles != before || released && self.col.phase == Phase::Idle && self.col.events == 0
+        ended
     }
 
     /// Stress: an epoch end at every safepoint, a bit of everything else, whole collections now and then.

@@ -2,7 +2,7 @@
 
 use super::support::{self, Functions, text};
 use super::{load, table};
-use crate::value::{Special, TAIL_CALL, THREE_RESULTS, Tag, Value};
+use crate::value::{LAST_CALL, Special, THREE_RESULTS, Tag, Value};
 use crate::vm::{Args, Event, Throw, Vm};
 
 const FUNCTIONS: Functions = &[
@@ -145,7 +145,7 @@ fn pairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     vm.push(handler)?;
     vm.push(value)?;
-    Ok(TAIL_CALL + THREE_RESULTS + 2)
+    Ok(LAST_CALL + THREE_RESULTS + 2)
 }
 
 fn print(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

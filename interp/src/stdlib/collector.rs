@@ -23,7 +23,16 @@ const OPTIONS: [&str; 10] =
 
 pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let option = OPTIONS[vm.check_option(args, 0, Some("collect"), &OPTIONS)?];
-    let parameter = vm.opt_int(args, 1, 0)?;
+    let parameters = match option {
+        "step" | "setpause" | "setstepmul" => 1,
+        "generational" => 2,
+        "incremental" => 3,
+        _ => 0,
+    };
+    let mut given = [0; 3];
+    for (i, parameter) in given.iter_mut().enumerate().take(parameters) {
+        *parameter = vm.opt_int(args, i + 1, 0)?;
+    }
     if vm.in_finalizer {
         // As in the reference, a finalizer can't direct the collector.
         return vm.ret1(Value::NIL);
@@ -31,12 +40,8 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let result = match option {
         "count" => Value::float(vm.heap.allocated_bytes() as f64 / 1024.0),
         "step" => {
-            // The unit is 1 KiB of allocation; 0 asks for a basic step.
-            const BASIC_STEP: usize = 16 * 1024;
-            let bytes = match usize::try_from(parameter) {
-                Ok(units @ 1..) => units.saturating_mul(1024),
-                _ => BASIC_STEP,
-            };
+            // In KiB of allocation; 0 asks for a basic step.
+            let bytes = usize::try_from(given[0]).unwrap_or(0).saturating_mul(1024);
             // What is a cycle's worth at least is a cycle.
             let whole = bytes >= vm.heap.used_bytes();
             if whole {
@@ -45,10 +50,17 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             Value::bool(whole || vm.collect_step(bytes))
         }
         "isrunning" => Value::bool(vm.heap.is_running()),
-        "setpause" => Value::int(std::mem::replace(&mut vm.lib.collector.pause, parameter)),
-        "setstepmul" => Value::int(std::mem::replace(&mut vm.lib.collector.step_multiplier, parameter)),
+        "setpause" => Value::int(std::mem::replace(&mut vm.lib.collector.pause, given[0])),
+        "setstepmul" => Value::int(std::mem::replace(&mut vm.lib.collector.step_multiplier, given[0])),
         "generational" | "incremental" => {
-            let generational = std::mem::replace(&mut vm.lib.collector.generational, option == "generational");
+            let settings = &mut vm.lib.collector;
+            if option == "incremental" {
+                // 0 leaves a setting as it is; that of the size of steps can't be asked for.
+                for (setting, given) in [&mut settings.pause, &mut settings.step_multiplier].into_iter().zip(given) {
+                    *setting = if given == 0 { *setting } else { given };
+                }
+            }
+            let generational = std::mem::replace(&mut settings.generational, option == "generational");
             return vm.ret_str(if generational { b"generational" } else { b"incremental" });
         }
         _ => {

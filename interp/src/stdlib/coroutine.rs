@@ -52,9 +52,11 @@ fn create(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 }
 
 fn isyieldable(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let yieldable = match vm.arg(args, 0).as_thread() {
-        Some(thread) if thread != vm.current_thread() => thread != vm.main_thread() && thread.state().unyieldable == 0,
-        _ => vm.is_yieldable(),
+    let thread = if args.is_empty() { vm.current_thread() } else { thread(vm, args)? };
+    let yieldable = if thread == vm.current_thread() {
+        vm.is_yieldable()
+    } else {
+        thread != vm.main_thread() && thread.state().unyieldable == 0
     };
     vm.ret1(Value::bool(yieldable))
 }

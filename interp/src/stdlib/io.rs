@@ -391,8 +391,11 @@ enum Format {
 
 fn format(vm: &mut Vm, args: Args, i: usize) -> Result<Format, Throw> {
     if vm.arg(args, i).is_number() {
-        let count = vm.check_int(args, i)?;
-        return Ok(Format::Bytes(usize::try_from(count).unwrap_or(usize::MAX)));
+        // A negative number is a large one in the reference, more than there can be room for.
+        return match usize::try_from(vm.check_int(args, i)?) {
+            Ok(count) => Ok(Format::Bytes(count)),
+            Err(_) => Err(vm.memory_error()),
+        };
     }
     let text = text(vm, args, i)?;
     match text.strip_prefix(b"*").unwrap_or(text).first() {

@@ -4,7 +4,7 @@ use super::file::{Stream, error_text};
 use super::os::path;
 use super::support::{opt_text, text, until_zero};
 use crate::bytecode::chunk::HEADER;
-use crate::value::{Closure, Gc, TAIL_CALL, Text, Value};
+use crate::value::{Closure, Gc, LAST_CALL, Text, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::io::ErrorKind;
 
@@ -168,5 +168,5 @@ pub fn dofile(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = file_argument(vm, args)?;
     let closure = load_file(vm, name, b"bt", None)?;
     vm.push(Value::closure(closure))?;
-    Ok(TAIL_CALL + 1)
+    Ok(LAST_CALL + 1)
 }

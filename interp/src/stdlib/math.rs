@@ -11,7 +11,6 @@ const FUNCTIONS: Functions = &[
     ("acos", |vm, args| float(vm, args, f64::acos)),
     ("asin", |vm, args| float(vm, args, f64::asin)),
     ("atan", atan),
-    ("atan2", atan),
     ("ceil", |vm, args| round(vm, args, f64::ceil)),
     ("cos", |vm, args| float(vm, args, f64::cos)),
     ("deg", |vm, args| float(vm, args, |x| x * (180.0 / std::f64::consts::PI))),
@@ -36,6 +35,9 @@ const FUNCTIONS: Functions = &[
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "math", FUNCTIONS)?;
     vm.register(library, math_compat::FUNCTIONS)?;
+    // The same function: a message may name it either way.
+    let atan = vm.get_field(library, "atan")?;
+    vm.set_field(library, "atan2", atan)?;
     vm.set_field(library, "huge", Value::float(f64::INFINITY))?;
     vm.set_field(library, "maxinteger", Value::int(i64::MAX))?;
     vm.set_field(library, "mininteger", Value::int(i64::MIN))?;

@@ -136,6 +136,9 @@ fn rep(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn pack_values(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let mut layout = pack::Layout::new(text(vm, args, 0)?);
+    // As in the reference, a nil stands behind the arguments: that is what a message says of one that is missing.
+    vm.push(Value::NIL)?;
+    let args = Args { count: args.count + 1, ..args };
     vm.ret_text(|vm, out| {
         let mut next = 0;
         while let Some(item) = layout.next(out.len()).map_err(|fault| raise(vm, fault))? {

@@ -103,10 +103,10 @@ impl Parser<'_> {
     fn binary(&mut self, op: BinaryOp, left: ExprId, right: ExprId, line: u32) -> ExprId {
         let (left_kind, right_kind) = (self.ast[left].kind, self.ast[right].kind);
         if let BinaryOp::And | BinaryOp::Or = op {
+            // A constant that decides stays an operand, as in the reference: what comes of it is no constant, and has no name in messages.
             return match fold::truth(left_kind) {
-                Some(truth) if truth == (op == BinaryOp::Or) => left,
-                Some(_) => self.keep_single(right),
-                None => self.add_expr(ExprKind::Binary { op, left, right }, line),
+                Some(truth) if truth == (op == BinaryOp::And) => self.keep_single(right),
+                _ => self.add_expr(ExprKind::Binary { op, left, right }, line),
             };
         }
         if let Some(value) = fold::binary(op, left_kind, right_kind) {

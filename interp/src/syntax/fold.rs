@@ -42,7 +42,8 @@ pub fn binary(op: BinaryOp, left: ExprKind, right: ExprKind) -> Option<ExprKind>
         IDiv if b != 0.0 => (a / b).floor(),
         Mod if b != 0.0 => {
             let rest = a % b;
-            if rest * b < 0.0 { rest + b } else { rest }
+            // Not by the sign of a product, which may be too small to have one.
+            if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
         }
         Pow => power(a, b),
         _ => return None,

@@ -102,13 +102,13 @@ impl Gc<Closure> {
     }
 }
 
-/// A function of the host. It finds its arguments by `Args`, pushes its results and returns their number. With [`TAIL_CALL`] added to the
-/// number, it has pushed a function and its arguments, which is called in its place (and may yield).
+/// A function of the host. It finds its arguments by `Args`, pushes its results and returns their number. With [`LAST_CALL`] added to the
+/// number, it has pushed a function and its arguments, which is called (and may yield), and whose results are its own.
 pub type NativeFn = fn(&mut Vm, Args) -> Result<u32, Throw>;
 
 /// See [`NativeFn`].
-pub const TAIL_CALL: u32 = 1 << 31;
-/// With [`TAIL_CALL`]: of the results of the function, exactly three are given.
+pub const LAST_CALL: u32 = 1 << 31;
+/// With [`LAST_CALL`]: of the results of the function, exactly three are given.
 pub const THREE_RESULTS: u32 = 1 << 30;
 
 /// Native functions that the interpreter carries out itself, since they change the chain of frames.

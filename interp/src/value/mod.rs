@@ -20,7 +20,7 @@ mod text;
 mod thread;
 mod userdata;
 
-pub use function::{Closure, Native, NativeFn, Special, TAIL_CALL, THREE_RESULTS, UpBox};
+pub use function::{Closure, LAST_CALL, Native, NativeFn, Special, THREE_RESULTS, UpBox};
 pub use gc::Gc;
 pub use intern::StringTable;
 pub use kinds::{LuaRuntime, kind};

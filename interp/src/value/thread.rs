@@ -34,12 +34,10 @@ pub mod frame_flags {
     pub const FINALIZER: u16 = 1 << 11;
     /// A hook, likewise.
     pub const HOOK: u16 = 1 << 12;
-    /// The caller is no Lua function, but a protected call or none at all: no fast path for the return.
+    /// The caller is no Lua function, but a native one or none at all: no fast path for the return.
     pub const DETACHED: u16 = 1 << 13;
-    /// Called in the place of `pairs`: gives exactly three results.
-    pub const THREE: u16 = 1 << 14;
-    /// A metamethod `__lt` called for `<=`: the instruction gets the negation of its result. (What `META` is not `THREE`.)
-    pub const NEGATED: u16 = THREE;
+    /// A metamethod `__lt` called for `<=`: the instruction gets the negation of its result.
+    pub const NEGATED: u16 = 1 << 14;
     /// Closes a variable at the end of the state: no message handler below hears of its errors.
     pub const UNHEARD: u16 = 1 << 15;
 }

@@ -2,7 +2,7 @@
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Closure, Frame, Gc, Native, Special, TAIL_CALL, THREE_RESULTS, Tag, Value, frame_flags};
+use crate::value::{Closure, Frame, Gc, LAST_CALL, Native, Special, THREE_RESULTS, Tag, Value, frame_flags};
 
 impl Vm {
     /// Begins the call of the value in slot `func`, whose `nargs` arguments follow. A Lua function gets its frame; a native one runs, and its
@@ -128,30 +128,26 @@ impl Vm {
         }
     }
 
-    /// The native function whose frame is innermost has returned: it has pushed `n` results, or function and arguments of the call that takes
-    /// its place.
+    /// The native function whose frame is innermost is done: it has pushed `n` results, or function and arguments of its last call.
     #[inline(always)]
     pub(super) fn end_native(&mut self, n: u32) -> Result<Flow, Throw> {
-        if n & TAIL_CALL != 0 {
-            return self.call_in_place(n);
+        if n & LAST_CALL != 0 {
+            return self.call_last(n);
         }
         self.deliver(self.top - n as usize, n as usize)
     }
 
-    /// The function and the arguments that stand at the top are called in the place of the innermost frame. `n`: their number, with flags.
-    fn call_in_place(&mut self, n: u32) -> Result<Flow, Throw> {
-        let three = if n & THREE_RESULTS != 0 { frame_flags::THREE } else { 0 };
-        let n = (n & !(TAIL_CALL | THREE_RESULTS)) as usize;
-        let first = self.top - n;
-        let frame = self.pop_frame();
-        let func = frame.func as usize;
-        for i in 0..n {
-            let v = self.slot(first + i);
-            self.set_slot(func + i, v);
-        }
-        self.top = func + n;
-        let flags = frame.flags & !(frame_flags::NATIVE | frame_flags::WATERMARK);
-        self.precall(func, n - 1, frame.wanted, flags | three)
+    /// Calls the function that stands at the top with its arguments; the innermost frame will return what that returns. `n`: their number, with flags.
+    #[cold]
+    fn call_last(&mut self, n: u32) -> Result<Flow, Throw> {
+        let wanted = if n & THREE_RESULTS != 0 { 3 } else { -1 };
+        let n = (n & !(LAST_CALL | THREE_RESULTS)) as usize;
+        // A native function is called on the stack of the host.
+        self.check_depth(self.depth)?;
+        self.depth += 1;
+        let result = self.precall(self.top - n, n - 1, wanted, frame_flags::DETACHED);
+        self.depth -= 1;
+        result
     }
 
     /// The innermost frame returns the `n` values from slot `first` on: to a Lua caller, through protected calls, or to the thread that
@@ -172,13 +168,6 @@ impl Vm {
                     result = Value::bool(!result.is_truthy());
                 }
                 return self.finish_instruction(result, f.func as usize);
-            }
-            if f.has(frame_flags::THREE) {
-                self.check_stack(first + 3)?;
-                for i in n..3 {
-                    self.set_slot(first + i, Value::NIL);
-                }
-                n = 3;
             }
             let dest = f.func as usize;
             let count = if f.wanted < 0 { n } else { f.wanted as usize };
@@ -225,7 +214,9 @@ impl Vm {
                 self.set_slot(func + 1, Value::TRUE);
                 (first, n) = (func + 1, count + 1);
             } else {
-                unreachable!("a native frame below a frame that is not fresh is a protected call");
+                // It has made its last call.
+                (first, n) = (dest, count);
+                self.trace_return(first, n)?;
             }
         }
     }

@@ -8,12 +8,12 @@
 //! * **K2** A hook is called between two instructions: the frame's `pc` is at the next one. The registers of the frame, and the values in flight
 //!   above them, lie below the frame of the hook.
 //! * **K3** The function stands in the registry, in the table `_HOOKKEY`, by thread; its keys are weak.
-//! * **K4** A native function that is replaced by the one it names ([`TAIL_CALL`]) has returned before that is called.
+//! * **K4** A native function returns after the last call that it asks for ([`LAST_CALL`]), in `deliver`.
 //! * **K5** Finalizers have no hooks.
 
 use super::{Args, Flow, Throw, Vm};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Gc, Hook, Native, TAIL_CALL, THREE_RESULTS, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, Hook, LAST_CALL, Native, Table, Thread, Value, frame_flags};
 use std::sync::atomic::Ordering;
 
 /// The bit of the poll word that is set while there may be hooks.
@@ -118,8 +118,9 @@ impl Vm {
             return self.run_native(native, func, nargs);
         }
         let n = (native.function)(self, Args { base: func as u32 + 1, count: nargs as u32 })?;
-        let values = (n & !(TAIL_CALL | THREE_RESULTS)) as usize;
-        self.trace_return(self.top - values, if n & TAIL_CALL == 0 { values } else { 0 })?;
+        if n & LAST_CALL == 0 {
+            self.trace_return(self.top - n as usize, n as usize)?;
+        }
         self.end_native(n)
     }
 

@@ -134,7 +134,8 @@ impl Vm {
         proto.called_name(pc).and_then(|n| named(n.what, n.name))
     }
 
-    /// The name of a function among the loaded libraries: `string.rep`, and `print` without its `_G.`.
+    /// The name of a function among the loaded libraries: `string.rep`, and `print` without its `_G.`. Of several, that which a native function was
+    /// made with.
     pub fn global_name(&mut self, f: Value) -> Option<Vec<u8>> {
         let registry = self.registry();
         let Ok(loaded) = self.get_field(registry, "_LOADED") else {
@@ -142,6 +143,8 @@ impl Vm {
             return None;
         };
         let loaded = loaded.as_table()?;
+        let own = f.as_native().map(|native| native.name.as_bytes());
+        let mut other = None;
         let mut at = 0;
         while let Some((next, library, content)) = loaded.entry_from(&mut self.heap, at) {
             at = next;
@@ -156,14 +159,18 @@ impl Vm {
                 if let Some(name) = name.as_str()
                     && value.raw_equals(f)
                 {
-                    return Some(match library.bytes() {
+                    let found = match library.bytes() {
                         b"_G" => name.bytes().to_vec(),
                         library => [library, b".", name.bytes()].concat(),
-                    });
+                    };
+                    if own.is_none_or(|own| own == name.bytes()) {
+                        return Some(found);
+                    }
+                    other.get_or_insert(found);
                 }
             }
         }
-        None
+        other
     }
 
     /// The name by which the running native function was called, and whether as a method.

@@ -44,15 +44,7 @@ impl Vm {
         Ok(())
     }
 
-    /// Takes away the innermost frame; the watermark goes down with it (R7).
-    #[inline(always)]
-    pub(crate) fn pop_frame(&mut self) -> Frame {
-        let f = *self.frame();
-        self.take_away(&f);
-        f
-    }
-
-    /// The same, of a frame that is at hand.
+    /// Takes away the innermost frame, which is at hand; the watermark goes down with it (R7).
     #[inline(always)]
     pub(crate) fn take_away(&mut self, innermost: &Frame) {
         self.frame_count -= 1;
