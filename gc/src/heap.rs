@@ -1,7 +1,8 @@
 //! `Heap<R>`: the face of the crate for virtual machines.
 //!
 //! The obligations of the caller, beside those of each function:
-//! * **O1** A cell is initialised before the next safepoint, and between two safepoints references may be held anywhere.
+//! * **O1** A cell is initialised before the next safepoint (and before the heap is dropped), and between two safepoints references may be held
+//!   anywhere. All cells that a heap is told of are its own.
 //! * **O2** [`Heap::barrier`] comes before every write that overwrites or stores a reference in a cell that is not fresh, with no safepoint between.
 //! * **O3** A thread is touched before its stack is written, and when it becomes the current one again ([`Heap::touch_thread`]).
 //! * **O4** Weak slots are written, read and copied as the functions for weak references say.
@@ -18,6 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use crate::collect::{Drive, Handle, Phase, Sabotage};
+#[doc(hidden)]
+pub use crate::memory::Faults;
 pub use crate::memory::OutOfMemory;
 
 /// Settings of a heap.
@@ -27,7 +30,7 @@ pub struct Config {
     pub limit_bytes: usize,
     /// Stress: an epoch end at every safepoint, a full cycle every n-th (0: off).
     pub stress_cycle: u32,
-    /// Audit after every epoch end.
+    /// Audit after every epoch end; if the heap has thousands of references, after every n-th, so that an epoch's share of the time is bounded.
     pub audit: bool,
     /// Overwrite cells that die.
     pub poison: bool,
@@ -83,6 +86,8 @@ pub struct Heap<R: Runtime> {
     pub(crate) ticker: Option<Ticker>,
     pub(crate) stress_cycle: u32,
     pub(crate) audit: bool,
+    /// Epoch ends before the next audit.
+    pub(crate) audit_wait: u64,
     pub(crate) poison: bool,
     pub(crate) sabotage: Sabotage,
 }
@@ -99,6 +104,7 @@ impl<R: Runtime> Heap<R> {
             ticker: None,
             stress_cycle: config.stress_cycle,
             audit: config.audit,
+            audit_wait: 0,
             poison: config.poison,
             sabotage: config.sabotage,
         };
@@ -417,10 +423,10 @@ impl<R: Runtime> Heap<R> {
     pub fn peak_bytes(&self) -> usize {
         self.store.memory.peak_bytes()
     }
-    /// For tests: the next `n` requests to the operating system succeed, and all later ones fail. `usize::MAX`: none fails.
+    /// For tests: requests to the operating system are refused. Says what was left of the faults asked for before.
     #[doc(hidden)]
-    pub fn fail_after(&mut self, n: usize) {
-        self.store.memory.fail_after(n);
+    pub fn inject(&mut self, faults: Faults) -> Faults {
+        self.store.memory.inject(faults)
     }
 
     // ---- explicit blocks
@@ -492,9 +498,10 @@ impl<R: Runtime> Drop for Heap<R> {
                 id = block + 1;
             }
         }
-        // SAFETY: the young ones of special kinds are listed; each cell comes once (C1).
+        // SAFETY: the young ones of special kinds are listed; each cell comes once (C1: one that was adopted is listed and live, not young).
         unsafe {
-            doomed.extend(self.col.young_special.iter().map(|word| Ref::from_addr(word)));
+            doomed
+                .extend(self.col.young_special.iter().map(|word| Ref::from_addr(word)).filter(|r| r.header().has(flags::YOUNG)));
             for r in doomed {
                 if Kinds::<R>::destructor(r.kind()) {
                     self.destroy(r);

@@ -313,3 +313,18 @@ end)
 resume(closed)
 local done, message = coroutine.close(closed)
 assert(not done and message == "dc" and coroutine.status(closed) == "dead" and coroutine.close(closed))
+
+-- An error where the frames of a coroutine end exactly with its stack, whatever it is that fills it.
+for size = 1, 199, 3 do
+  local names = {}
+  for i = 1, size do names[i] = "a" .. i end
+  local fail = assert(load("local " .. table.concat(names, ",") .. " = ... return nil + a1"))
+  local function above(...) return fail(...), ... end
+  for pad = 0, 130 do
+    local co = create(pad % 2 == 0 and fail or above)
+    local ok, e = resume(co, table.unpack({}, 1, pad))
+    assert(not ok and e:find("arithmetic"))
+    local closed, again = coroutine.close(co)
+    assert(not closed and again == e)
+  end
+end

@@ -16,7 +16,7 @@ pub(crate) use view::{Entry, Stage};
 
 use crate::heap::Heap;
 use crate::memory::segment::Owner as BlockOwner;
-use crate::memory::{BlockView, Memory};
+use crate::memory::{BlockView, Memory, asan};
 use crate::object::{Kind, Ref, Runtime, Shape, Verdict, flags};
 use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
@@ -214,6 +214,7 @@ impl<R: Runtime> Audit<R> {
             && offset.is_multiple_of(block.cell_size)
             && offset / block.cell_size < block.capacity
             && !block.live[offset / 16]
+            && !asan::is_poisoned(at(addr).as_nonnull())
             // SAFETY: a cell of a block from which cells were handed out in this epoch: mapped memory.
             && unsafe { at(addr).header() }.has(flags::YOUNG)
     }

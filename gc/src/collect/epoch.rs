@@ -19,6 +19,8 @@ use crate::object::{Header, Kinds, Ref, Runtime, Shape, flags};
 const LOOK_AHEAD: usize = 4;
 /// The replay of a shorter log is not worth being measured.
 const MEASURED_WORDS: usize = 512;
+/// A heap with fewer references is audited after every epoch end.
+const AUDIT_REFERENCES: u64 = 4096;
 
 impl<R: Runtime> Heap<R> {
     /// An epoch end that takes a fixpoint if it can.
@@ -28,11 +30,14 @@ impl<R: Runtime> Heap<R> {
 
     /// `fixpoint`: if marking is on, what this epoch end shades may be marked here, so that the fixpoint can be taken.
     pub(crate) fn end_epoch(&mut self, roots: &dyn RootSource, fixpoint: bool) {
+        // Before anything changes: a root source that panics leaves the heap as it was.
+        let (globals, chain) = self.ask_for_roots(roots);
+        let base = roots.current_base();
         self.col.counters.epochs += 1;
         if self.without(Sabotage::WaitingLast) {
             self.examine_waiting();
         }
-        self.scan_roots(roots);
+        self.list_roots(globals, chain);
         self.scan_touched();
         self.apply_adoptions();
         self.replay_log();
@@ -51,13 +56,25 @@ impl<R: Runtime> Heap<R> {
             unsafe {
                 self.touch_thread(current);
                 let stack = R::stack(current);
-                stack.low = stack.low.min(roots.current_base());
+                stack.low = stack.low.min(base);
             }
         }
-        if self.audit
-            && let Err(error) = self.audit()
-        {
-            panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase);
+        if self.audit {
+            self.audit_epoch();
+        }
+    }
+
+    /// See [`crate::Config::audit`].
+    fn audit_epoch(&mut self) {
+        if let Some(wait) = self.audit_wait.checked_sub(1) {
+            self.audit_wait = wait;
+            return;
+        }
+        match self.audit() {
+            Ok(report) => self.audit_wait = report.references / AUDIT_REFERENCES,
+            Err(error) => {
+                panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase)
+            }
         }
     }
 
@@ -183,18 +200,23 @@ impl<R: Runtime> Heap<R> {
 
     // ---- roots and log
 
-    fn scan_roots(&mut self, roots: &dyn RootSource) {
-        let mut new = std::mem::take(&mut self.col.scratch);
-        new.clear();
-        roots.globals(&mut |r| new.push(r));
-        let old = std::mem::replace(&mut self.col.globals, new);
+    /// Root slots and running chain as they are now.
+    fn ask_for_roots(&mut self, roots: &dyn RootSource) -> (Vec<Ref>, Vec<Ref>) {
+        let (mut globals, mut chain) = (std::mem::take(&mut self.col.scratch), std::mem::take(&mut self.col.chain_scratch));
+        globals.clear();
+        chain.clear();
+        roots.globals(&mut |r| globals.push(r));
+        roots.chain(&mut |r| chain.push(r));
+        (globals, chain)
+    }
+
+    fn list_roots(&mut self, globals: Vec<Ref>, chain: Vec<Ref>) {
+        let old = std::mem::replace(&mut self.col.globals, globals);
         self.relist(&old, |col| &col.globals);
-        let mut new = old;
-        new.clear();
-        roots.chain(&mut |r| new.push(r));
-        let old = std::mem::replace(&mut self.col.chain, new);
-        self.relist(&old, |col| &col.chain);
         self.col.scratch = old;
+        let old = std::mem::replace(&mut self.col.chain, chain);
+        self.relist(&old, |col| &col.chain);
+        self.col.chain_scratch = old;
     }
 
     /// Compares a list of roots by position with the one of the last epoch end (R10).

@@ -81,6 +81,7 @@ pub(crate) struct Collector {
     pub globals: Vec<Ref>,
     pub chain: Vec<Ref>,
     pub scratch: Vec<Ref>,
+    pub chain_scratch: Vec<Ref>,
     /// Mature threads that ran.
     pub touched: Queue,
     /// Pending increments of adoptions (R28).
@@ -159,6 +160,7 @@ impl Collector {
             globals: Vec::new(),
             chain: Vec::new(),
             scratch: Vec::new(),
+            chain_scratch: Vec::new(),
             touched: Queue::new(),
             increments: Queue::new(),
             adopted: Queue::new(),

@@ -303,14 +303,22 @@ impl<R: Runtime> Heap<R> {
         })
     }
 
-    /// Runs the destructor of a cell.
+    /// Runs the destructor of a cell. One that panics ends the process: the collector is in the middle of its work, and could not go on.
     ///
     /// # Safety
     /// The cell's kind has one, and the cell is dead.
     pub(crate) unsafe fn destroy(&mut self, r: Ref) {
+        struct Unfinished;
+        impl Drop for Unfinished {
+            fn drop(&mut self) {
+                std::process::abort();
+            }
+        }
         self.col.counters.destructors += 1;
         let store = &mut self.store;
+        let unfinished = Unfinished;
         // SAFETY: by the caller; what a destructor releases are blocks of this heap.
         unsafe { self.runtime.destroy(r, &mut |block| store.free(block)) };
+        std::mem::forget(unfinished);
     }
 }

@@ -20,6 +20,7 @@ mod tests;
 #[cfg(test)]
 mod tests_checked;
 
+use crate::memory::asan;
 use crate::memory::block::Lanes;
 use crate::memory::segment::{BLOCK, FIRST_PAGE, NONE, Owner, PAGE, PAGES, RunState, SEGMENT, Segment, State, bits_of, block_id};
 use crate::memory::size_class::{CLASSES, GRANULE, MAX_SMALL, class_of, size_of_class};
@@ -242,6 +243,7 @@ impl Explicit {
                 return memory.pages.give_back_run(segment, page);
             }
             let size = (*desc).cell as usize * GRANULE;
+            asan::poison(cell, size);
             memory.explicit_bytes -= size;
             (*desc).live -= 1;
             if state == State::Current {

@@ -1,6 +1,7 @@
 //! Random programs of malloc and free against a naive model, beside a collected heap on the same segments.
 
 use super::*;
+use crate::memory::Faults;
 use crate::memory::tests::Random;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -247,7 +248,7 @@ fn impossible_requests_are_errors() {
     assert!(memory.alloc(800_000).is_ok());
     for n in 0.. {
         let (mut memory, mut explicit) = (Memory::new(usize::MAX), Explicit::new());
-        memory.fail_after(n);
+        memory.inject(Faults::From(n));
         let mut errors = 0;
         for n in 0..200 {
             match explicit.malloc(&mut memory, n * n * 10) {

@@ -1,6 +1,7 @@
 //! Checked blocks: every offence is found and names its places; random programs against a naive model.
 
 use super::*;
+use crate::memory::Faults;
 use crate::memory::tests::Random;
 use std::collections::BTreeMap;
 
@@ -267,7 +268,7 @@ fn random_programs_agree_with_the_model() {
 fn failures_of_memory_are_errors() {
     for n in 0..40 {
         let mut world = World::new(usize::MAX);
-        world.memory.fail_after(n);
+        world.memory.inject(Faults::From(n));
         let mut kept = Vec::new();
         for size in [10, 5_000, 20_000, 300_000, usize::MAX, usize::MAX - 50] {
             let mut blocks = world.blocks();

@@ -5,8 +5,9 @@
 //! * **B3** The allocator hands out cells of a block in ascending order from `scan`, and never goes back in an epoch: no cell is handed
 //!   out twice between two looks at the `live` bits (R9).
 //!
-//! Imports `pages`, `segment`, `size_class`.
+//! Imports `pages`, `segment`, `size_class`, `asan`.
 
+use super::asan;
 use super::os::OutOfMemory;
 use super::pages::{Pages, split};
 use super::segment::*;
@@ -32,7 +33,9 @@ impl Bump {
         }
         self.cursor = cell.wrapping_add(size);
         // SAFETY: only the empty bump is null, and it ends where it begins; this one is inside a block.
-        Some(unsafe { NonNull::new_unchecked(cell) })
+        let cell = unsafe { NonNull::new_unchecked(cell) };
+        asan::unpoison(cell, size);
+        Some(cell)
     }
 }
 
@@ -175,6 +178,7 @@ impl Pages {
                 owner,
                 in_limbo: false,
             });
+            asan::poison(segment.data(block * BLOCK), BLOCK);
             Ok(block_id((*segment.head()).index, block))
         }
     }
@@ -210,6 +214,24 @@ impl Pages {
             (*desc).scan = end as u16;
             let base = segment.data(block * BLOCK).as_ptr();
             Ok(Some(Bump { cursor: base.add(start * GRANULE), end: base.add(end * GRANULE) }))
+        }
+    }
+
+    /// The cells of a block that have died young are no cells any more.
+    ///
+    /// # Safety
+    /// The block is in use.
+    pub unsafe fn poison_free(&self, segment: Segment, block: usize) {
+        if cfg!(neap_asan) {
+            // SAFETY: the descriptor, bits and cells of the block.
+            unsafe {
+                let cell = (*segment.block_desc(block)).cell as usize;
+                for granule in (0..(*segment.block_desc(block)).capacity as usize).map(|n| n * cell) {
+                    if (*segment.pair(block * BLOCK_PAIRS + granule / 64)).live >> (granule % 64) & 1 == 0 {
+                        asan::poison(segment.data(block * BLOCK + granule * GRANULE), cell * GRANULE);
+                    }
+                }
+            }
         }
     }
 

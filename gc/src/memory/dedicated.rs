@@ -68,7 +68,7 @@ impl Pages {
         // SAFETY: the head of a mapped segment, and pages that no run needs (D1).
         unsafe {
             let excess = (*head).committed - bytes;
-            if excess == 0 || !self.os.decommit(segment.data((*head).own.page as usize * PAGE + bytes).as_ptr(), excess) {
+            if excess == 0 || !self.os.decommit(segment.data((*head).own.page as usize * PAGE + bytes), excess) {
                 return 0;
             }
             (*head).committed = bytes;

@@ -12,9 +12,10 @@
 //! * **L4** A collected run of which no card was ever dirty (`dirtied` is clear) holds no reference: what it held would have to be written, and
 //!   that makes a card dirty.
 //!
-//! Imports `pages`, `dedicated`, `segment`.
+//! Imports `pages`, `dedicated`, `segment`, `asan`.
 
 use super::Memory;
+use super::asan;
 use super::dedicated::DEDICATED;
 use super::os::OutOfMemory;
 use super::pages::Pages;
@@ -24,6 +25,8 @@ use std::ptr::NonNull;
 /// Slots that one card bit stands for.
 pub const CARD_SLOTS: usize = 8;
 const WORD_SLOTS: usize = CARD_SLOTS * 64;
+/// The longest run: the descriptor counts pages and card words in 32 bits.
+const MAX_RUN: usize = 8 << 40;
 
 /// The segment of a run and the page where it starts.
 ///
@@ -38,7 +41,7 @@ unsafe fn place_of(cell: NonNull<u8>) -> (Segment, usize) {
 impl Pages {
     /// A run of `size` bytes, at a multiple of `align` pages; also how many of its first bytes may have been touched before.
     pub fn new_run(&mut self, size: usize, align: usize, owner: Owner) -> Result<(NonNull<u8>, usize), OutOfMemory> {
-        let bytes = size.max(2 * PAGE + 1).checked_next_multiple_of(PAGE).ok_or(OutOfMemory)?;
+        let bytes = size.max(2 * PAGE + 1).checked_next_multiple_of(PAGE).filter(|&bytes| bytes <= MAX_RUN).ok_or(OutOfMemory)?;
         let (segment, page, touched) = if bytes < DEDICATED {
             let (segment, page) = self.take_run(bytes / PAGE, align)?;
             (segment, page, bytes)
@@ -61,6 +64,7 @@ impl Pages {
                 owner,
             });
             let cell = segment.data(page * PAGE);
+            asan::unpoison(cell, bytes);
             let (pair, bit) = bits_of(cell);
             (*pair).live &= !bit;
             (*pair).mark &= !bit;
@@ -74,6 +78,7 @@ impl Pages {
         unsafe {
             let desc = segment.run_desc(page);
             let pages = (*desc).pages as usize;
+            asan::poison(segment.data(page * PAGE), pages * PAGE);
             (*desc).state = RunState::None;
             (*segment.head()).runs[page / 3 / 64] &= !(1 << (page / 3 % 64));
             if (*segment.head()).room != 0 {
@@ -118,7 +123,9 @@ impl Pages {
                 }
             } else if new < old {
                 self.give_back(segment, page + new, old - new);
+                asan::poison(segment.data((page + new) * PAGE), (old - new) * PAGE);
             }
+            asan::unpoison(cell, bytes);
             (*desc).pages = new as u32;
             (*desc).size = size;
         }
@@ -220,6 +227,7 @@ impl Memory {
         // SAFETY: the head and descriptor of a run in use, in no list.
         unsafe {
             let desc = segment.run_desc(page);
+            asan::poison(segment.data(page * PAGE), (*desc).pages as usize * PAGE);
             (*desc).state = RunState::Limbo;
             (*desc).next = self.limbo;
             self.limbo = run_id((*segment.head()).index, page);

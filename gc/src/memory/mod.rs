@@ -27,6 +27,7 @@
 //!
 //! Imports nothing of the crate but its own files.
 
+pub(crate) mod asan;
 pub(crate) mod block;
 mod dedicated;
 mod gray;
@@ -42,7 +43,7 @@ mod walk;
 
 pub(crate) use gray::{Found, GrayWord};
 pub(crate) use large::CARD_SLOTS;
-pub use os::OutOfMemory;
+pub use os::{Faults, OutOfMemory};
 pub(crate) use size_class::GRANULE;
 
 use block::Lanes;
@@ -263,6 +264,7 @@ impl Memory {
             if (*segment.block_desc(block)).state == State::Free {
                 self.free_run(cell);
             } else {
+                asan::poison(cell, (*segment.block_desc(block)).cell as usize * size_class::GRANULE);
                 self.cells_died(segment, block, 1);
             }
         }
@@ -361,6 +363,7 @@ impl Memory {
             let next = unsafe {
                 let size = (*desc).cell as usize * size_class::GRANULE;
                 let live = self.pages.count_live(segment, block);
+                self.pages.poison_free(segment, block);
                 self.small_live = self.small_live + live * size - (*desc).live as usize * size;
                 (*desc).live = live as u16;
                 (*desc).next
@@ -488,9 +491,9 @@ impl Memory {
         self.pages.make_room(bytes);
     }
 
-    /// For tests: the next `n` requests to the system succeed, all later ones fail (`usize::MAX`: none does).
-    pub fn fail_after(&mut self, n: usize) {
-        self.pages.os.fail_after(n);
+    /// For tests: see [`Faults`].
+    pub fn inject(&mut self, faults: Faults) -> Faults {
+        self.pages.os.inject(faults)
     }
 }
 

@@ -6,8 +6,9 @@
 //! * **O1** A mapping starts at a multiple of [`SEGMENT`].
 //! * **O2** Only this file makes system calls.
 //!
-//! Imports `rustix` only.
+//! Imports `rustix`, `segment` (its sizes), `asan`.
 
+use super::asan;
 use super::segment::{PAGE, SEGMENT};
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 use std::ffi::c_void;
@@ -25,28 +26,44 @@ impl std::fmt::Display for OutOfMemory {
 
 impl std::error::Error for OutOfMemory {}
 
+/// Faults for tests: which requests to the operating system are refused, counted from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Faults {
+    None,
+    /// This one alone.
+    At(usize),
+    /// This one and all after it.
+    From(usize),
+}
+
 /// The operating system, with a switch that makes it fail.
 pub struct Os {
-    /// Requests that still succeed, while faults are injected.
-    remaining: usize,
+    faults: Faults,
     page_bytes: usize,
 }
 
 impl Os {
     pub fn new() -> Os {
-        Os { remaining: usize::MAX, page_bytes: rustix::param::page_size() }
+        Os { faults: Faults::None, page_bytes: rustix::param::page_size() }
     }
 
-    /// The next `n` requests succeed and all later ones fail, until this is called again. `usize::MAX`: no faults.
-    pub fn fail_after(&mut self, n: usize) {
-        self.remaining = n;
+    /// Counts requests anew; says what was left of the faults asked for before.
+    pub fn inject(&mut self, faults: Faults) -> Faults {
+        std::mem::replace(&mut self.faults, faults)
     }
 
     /// Asks whether one more request (a mapping, or the commitment of pages inside one) is granted.
     pub fn request(&mut self) -> Result<(), OutOfMemory> {
-        if self.remaining != usize::MAX {
-            self.remaining = self.remaining.checked_sub(1).ok_or(OutOfMemory)?;
-        }
+        self.faults = match self.faults {
+            Faults::None => return Ok(()),
+            Faults::At(0) => {
+                self.faults = Faults::None;
+                return Err(OutOfMemory);
+            }
+            Faults::From(0) => return Err(OutOfMemory),
+            Faults::At(n) => Faults::At(n - 1),
+            Faults::From(n) => Faults::From(n - 1),
+        };
         Ok(())
     }
 
@@ -91,12 +108,13 @@ impl Os {
     ///
     /// # Safety
     /// The range lies in one mapping and its contents are not needed.
-    pub unsafe fn decommit(&mut self, start: *mut u8, len: usize) -> bool {
-        debug_assert!(start.addr().is_multiple_of(PAGE) && len.is_multiple_of(PAGE));
+    pub unsafe fn decommit(&mut self, start: NonNull<u8>, len: usize) -> bool {
+        debug_assert!(start.as_ptr().addr().is_multiple_of(PAGE) && len.is_multiple_of(PAGE));
         if self.page_bytes != PAGE {
             return false;
         }
+        asan::unpoison(start, len);
         // SAFETY: by the caller.
-        unsafe { mm::madvise(start.cast::<c_void>(), len, Advice::LinuxDontNeed) }.is_ok()
+        unsafe { mm::madvise(start.as_ptr().cast::<c_void>(), len, Advice::LinuxDontNeed) }.is_ok()
     }
 }

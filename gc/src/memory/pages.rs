@@ -10,8 +10,9 @@
 //! * **P4** A free block is in the warm list if one of its pages is touched, else it counts in its segment's `cold`.
 //! * **P5** No segment is unmapped while the layout is pinned (R9).
 //!
-//! Imports `os`, `segment`.
+//! Imports `os`, `segment`, `asan`.
 
+use super::asan;
 use super::os::{Os, OutOfMemory};
 use super::segment::*;
 use bitvec::prelude::{BitSlice, Lsb0};
@@ -208,6 +209,10 @@ impl Pages {
 
     /// Maps a segment and enters it into the table.
     pub(super) fn map(&mut self, len: usize, dedicated: bool, small_pages: bool) -> Result<(usize, Segment), OutOfMemory> {
+        // Identities have 32 bits.
+        if self.vacant == NONE && self.table.len() >= NONE as usize / IDS {
+            return Err(OutOfMemory);
+        }
         self.table.try_reserve(1).map_err(|_| OutOfMemory)?;
         self.by_address.try_reserve(1).map_err(|_| OutOfMemory)?;
         let base = self.os.map(len, small_pages)?;
@@ -262,6 +267,12 @@ impl Pages {
         // SAFETY: the head of a mapped segment; after this nothing refers to it (P5, and it left the table).
         unsafe {
             let (len, meta) = ((*segment.head()).mapped, (*segment.head()).meta);
+            // What a dedicated segment has given back already is not poisoned.
+            let (start, bytes) = match (*segment.head()).room {
+                0 => (0, len),
+                _ => ((*segment.head()).own.page as usize * PAGE, (*segment.head()).committed),
+            };
+            asan::unpoison(segment.data(start), bytes);
             self.committed -= meta.count_ones() as usize * PAGE;
             self.os.unmap(segment.base(), len);
         }

@@ -142,7 +142,7 @@ impl Pages {
     fn decommit(&mut self, segment: Segment, start: usize, count: usize) -> usize {
         // SAFETY: pages of a mapped segment that are free (S2), so nobody needs their contents.
         unsafe {
-            if !self.os.decommit(segment.data(start * PAGE).as_ptr(), count * PAGE) {
+            if !self.os.decommit(segment.data(start * PAGE), count * PAGE) {
                 return 0;
             }
             let touched = &mut (*segment.head()).touched;

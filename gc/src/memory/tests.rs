@@ -1,5 +1,6 @@
 //! Random programs against a naive model: no overlap, contents kept, counts equal; limits, faults, and memory given back.
 
+use super::os::Faults;
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -386,13 +387,13 @@ fn the_limit_is_hard_and_memory_over_it_comes_back() {
 fn every_failing_request_is_an_error_and_no_more() {
     for n in 0.. {
         let mut model = Model::new(5, usize::MAX);
-        model.memory.fail_after(n);
+        model.memory.inject(Faults::From(n));
         let mut errors = 0;
         for _ in 0..300 {
             let size = model.random.size();
             errors += model.memory.alloc(size).is_err() as usize;
         }
-        model.memory.fail_after(usize::MAX);
+        model.memory.inject(Faults::None);
         model.memory.epoch_reset();
         for _ in 0..300 {
             model.alloc();

@@ -6,9 +6,10 @@
 //!
 //! * **W1** Explicit blocks have identities too, but no walk for the collector yields, marks or frees their cells.
 //!
-//! Imports `pages`, `segment`.
+//! Imports `pages`, `segment`, `asan`.
 
 use super::Memory;
+use super::asan;
 use super::pages::split;
 use super::segment::*;
 use super::size_class::GRANULE;
@@ -202,6 +203,7 @@ impl Memory {
     #[inline]
     pub fn sweep_block(&mut self, id: usize, mut keep: impl FnMut(NonNull<u8>) -> bool) -> usize {
         let Some(extent) = self.collected(id) else { return 0 };
+        let number = split(id as u32).1;
         let mut cells = 0;
         for n in 0..extent.pairs {
             // SAFETY: a pair of a block or run in use; the cells are granules of it.
@@ -211,8 +213,11 @@ impl Memory {
                 let mut dead = word;
                 while word != 0 {
                     let bit = word & word.wrapping_neg();
-                    if keep(extent.base.add((n * 64 + word.trailing_zeros() as usize) * GRANULE)) {
+                    let cell = extent.base.add((n * 64 + word.trailing_zeros() as usize) * GRANULE);
+                    if keep(cell) {
                         dead &= !bit;
+                    } else if cfg!(neap_asan) && number < BLOCKS {
+                        asan::poison(cell, (*extent.segment.block_desc(number)).cell as usize * GRANULE);
                     }
                     word &= word - 1;
                 }
@@ -223,7 +228,6 @@ impl Memory {
         if cells == 0 {
             return 0;
         }
-        let number = split(id as u32).1;
         // SAFETY: the run or block is in use, and of its cells only those counted have died.
         unsafe {
             if number >= BLOCKS {

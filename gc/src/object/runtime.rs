@@ -74,7 +74,8 @@ pub(crate) struct Counted {
 ///
 /// # Safety
 /// For every cell the methods report exactly the references that stand in it, the same ones each time while the cell is
-/// unchanged, and touch nothing else. They do not allocate, and do not call back into the heap.
+/// unchanged, and touch nothing else. They do not allocate, do not call back into the heap, and do not panic (a destructor that does ends the
+/// process).
 pub unsafe trait Runtime: Sized {
     /// A slot of a thread's stack.
     type Slot: Copy;

@@ -140,7 +140,8 @@ impl Slots {
 
 /// What a thread keeps beside its cell's fixed head. Only the interpreter and the collector touch it, never at the same time.
 pub struct ThreadState {
-    /// The collector's record; `slots` is an explicit block of `capacity` values.
+    /// The collector's record; `slots` is an explicit block of `capacity` values and one more, for the error that ends a coroutine whose frames need all
+    /// of them.
     pub stack: Stack<Value>,
     pub capacity: usize,
     /// An explicit block of `frame_capacity` frames.
@@ -156,7 +157,7 @@ pub struct ThreadState {
     pub metamethods: u32,
     /// The thread that resumed this one.
     pub resumer: Option<Gc<Thread>>,
-    /// `execute` depth in which the thread was resumed.
+    /// An error has ended it; its value is the last live slot.
     pub failed: bool,
     /// What the debug library wants to be told of.
     pub hook: Option<Box<Hook>>,
@@ -190,7 +191,7 @@ pub struct Thread {
 }
 
 impl Gc<Thread> {
-    /// Slots and frames of a new coroutine: most stay small.
+    /// Slots, the one for the error among them, and frames of a new coroutine: most stay small.
     const FIRST_SLOTS: usize = 32;
     const FIRST_FRAMES: usize = 4;
 
@@ -223,7 +224,7 @@ impl Gc<Thread> {
             (&raw mut (*t).status).write(Cell::new(Status::Suspended));
             (&raw mut (*t).state).write(UnsafeCell::new(ThreadState {
                 stack,
-                capacity: Self::FIRST_SLOTS,
+                capacity: Self::FIRST_SLOTS - 1,
                 frames: frames.as_ptr().cast(),
                 frame_count: 0,
                 frame_capacity: Self::FIRST_FRAMES,

@@ -92,8 +92,11 @@ impl Vm {
         self.deliver(first, 2)
     }
 
-    /// An error that passes a wrap function gets the position of its caller, if it is a string.
+    /// An error that passes a wrap function gets the position of its caller, if it is a string and not for want of memory.
     fn prefix_error(&mut self) {
+        if self.out_of_memory && self.roots.error.as_ref() == self.roots.memory_message.as_ref() {
+            return;
+        }
         if let Some(s) = self.roots.error.as_str() {
             let mut text = self.position(1);
             if !text.is_empty() {
@@ -182,7 +185,8 @@ impl Vm {
                 self.top.max(f.base as usize + end)
             }
         };
-        self.set_slot(live, error);
+        // SAFETY: the frames end within the capacity, and the block has one slot more.
+        unsafe { *self.stack.add(live) = error };
         let (first, _) = match self.back_to_resumer(live + 1, live, 1) {
             Ok(x) => x,
             Err(_) => return Ok(None),

@@ -113,13 +113,14 @@ impl Vm {
         }
         let state = self.thread.state();
         if need + SLACK > state.capacity {
-            let capacity = (state.capacity * 2).max(need + SLACK);
+            let capacity = (state.capacity * 2 + 1).max(need + SLACK);
             let old = NonNull::new(self.stack.cast::<u8>()).expect("a block");
             // SAFETY: the block is this thread's, of the size given; the new slots are initialised here.
             unsafe {
-                let new = self.heap.realloc(old, state.capacity * size_of::<Value>(), capacity * size_of::<Value>());
+                let bytes = |capacity: usize| (capacity + 1) * size_of::<Value>();
+                let new = self.heap.realloc(old, bytes(state.capacity), bytes(capacity));
                 let new = new.map_err(|_| self.memory_error())?.as_ptr().cast::<Value>();
-                for i in state.capacity..capacity {
+                for i in state.capacity + 1..=capacity {
                     new.add(i).write(Value::NIL);
                 }
                 self.stack = new;

@@ -149,7 +149,7 @@ impl World {
         let may_fail = self.options.fault_every.is_some() || self.options.limit_bytes != usize::MAX;
         for (i, op) in ops.iter().enumerate() {
             if let Some(n) = self.options.fault_every {
-                self.heap.fail_after(if i % (2 * n) < n { usize::MAX } else { 0 });
+                self.heap.inject(if i % (2 * n) < n { Faults::None } else { Faults::From(0) });
             }
             let step = self.step(*op).and_then(|()| self.stressed());
             match step {
@@ -160,7 +160,7 @@ impl World {
             }
         }
         if self.options.fault_every.is_some() {
-            self.heap.fail_after(usize::MAX);
+            self.heap.inject(Faults::None);
         }
         match self.finish() {
             Ok(()) => Ok(()),

@@ -1,0 +1,221 @@
+//! Memory that is refused at any moment: each program runs again and again, and the n-th request to the system fails, for every n until one is
+//! too late; once that one alone, once all from there on. The program must come to its result, or to the error "not enough memory"; then,
+//! with memory again, the heap must stand an audit and the same interpreter come to the same result.
+//!
+//! `NEAP_TEST_ROUNDS=20 cargo test --release -p neap --test faults` goes on longer: more of everything, and under stress.
+
+use neap::stdlib;
+use neap::value::Value;
+use neap::vm::Vm;
+use neap_gc::Config;
+use neap_gc::heap::Faults;
+
+/// Each is a function of a size, whose result is a text that says what came of it.
+const PROGRAMS: &[(&str, &str)] = &[
+    (
+        "tables",
+        "local n = ... local t, sum = {}, 0
+        for i = 1, n do t[i] = {i} t['k' .. i] = i t[i + 0.5] = t[i] end
+        for i = 1, n, 3 do t[i] = nil t['k' .. i] = nil end
+        for k, v in pairs(t) do sum = sum + (type(v) == 'table' and v[1] or v) end
+        table.move(t, 1, n, 2) table.insert(t, 1, {0}) local packed = table.pack(table.unpack(t, 1, 50))
+        return sum .. ' ' .. #packed .. ' ' .. select('#', table.unpack({}, 1, n))",
+    ),
+    (
+        "strings",
+        "local n = ... local parts = {}
+        for i = 1, n do parts[i] = ('%d %5.2f %q %s'):format(i, i / 3, 'x\\n' .. i, parts) :gsub('table: 0x%x+', 'T') end
+        local all = table.concat(parts, ', ')
+        local upper, count = all:upper():gsub('%d+', function(d) return '<' .. d .. '>' end)
+        local twice, found = all .. all .. upper:rep(3, '-'), 0
+        for word in twice:gmatch('%a+') do found = found + #word end
+        local packed = string.pack('s4s1z', all, 'short', 'zero')
+        return #twice .. ' ' .. count .. ' ' .. found .. ' ' .. #string.unpack('s4', packed) .. ' ' .. #all:reverse() .. utf8.char(n, 0x10ffff)",
+    ),
+    (
+        "closures and prototypes",
+        "local n = ... local fs, sum = {}, 0
+        for i = 1, n do local a, b = i, {i} fs[i] = function(x) a = a + x return function() return a + b[1] end end end
+        for i = 1, n do sum = sum + fs[i](1)() end
+        for i = 1, n // 20 do
+            local f = assert(load('local a, b = ... local function g(x) return x .. [[' .. ('z'):rep(i) .. ']] end return #g(a) + b, {1, 2, k = a}'))
+            sum = sum + f(i, 2) + assert(load(string.dump(f), 'd', 'b'))(i, 3)
+        end
+        return tostring(sum)",
+    ),
+    (
+        "coroutines",
+        "local n = ... local live, sum = {}, 0
+        local function deep(k) if k == 0 then coroutine.yield(1) return 0 end return 1 + deep(k - 1) end
+        for i = 1, n // 4 do
+            local co = coroutine.create(function(...) local t <close> = setmetatable({...}, {__close = function() sum = sum + 1 end}) return deep(i) end)
+            assert(coroutine.resume(co, i, i))
+            live[i] = co
+        end
+        for i, co in pairs(live) do
+            if i % 2 == 0 then local ok, depth = coroutine.resume(co) assert(ok, depth) sum = sum + depth else assert(coroutine.close(co)) end
+        end
+        local gen = coroutine.wrap(function() for i = 1, n do coroutine.yield({i}) end end)
+        for i = 1, n do sum = sum + gen()[1] end
+        return tostring(sum)",
+    ),
+    (
+        "weak tables and finalizers",
+        "local n = ... local keys, values, both, gone = setmetatable({}, {__mode = 'k'}), setmetatable({}, {__mode = 'v'}), setmetatable({}, {__mode = 'kv'}), 0
+        local kept, meta = {}, {__gc = function(o) gone = gone + 1 end}
+        for i = 1, n do
+            local o = setmetatable({i}, meta)
+            keys[o], values[i], both[o] = {o}, o, o
+            if i % 5 == 0 then kept[#kept + 1] = o end
+        end
+        collectgarbage() collectgarbage()
+        local a, b, c = 0, 0, 0
+        for k, v in pairs(keys) do a = a + v[1][1] end
+        for k, v in pairs(values) do b = b + v[1] end
+        for k, v in pairs(both) do c = c + k[1] end
+        return a .. ' ' .. b .. ' ' .. c .. ' ' .. #kept",
+    ),
+    (
+        "objects and metamethods",
+        "local n = ... local V = {} V.__index = V
+        V.__add = function(a, b) return setmetatable({a[1] + b[1]}, V) end
+        V.__concat = function(a, b) return tostring(a) .. tostring(b) end
+        V.__tostring = function(a) return 'V' .. a[1] end
+        V.__eq = function(a, b) return a[1] == b[1] end
+        V.__lt = function(a, b) return a[1] < b[1] end
+        V.__len = function(a) return a[1] end
+        V.__call = function(a, ...) return select('#', ...) + a[1] end
+        V.__newindex = function(t, k, v) rawset(t, k, {v}) end
+        local all, sum = {}, setmetatable({0}, V)
+        for i = 1, n do all[i] = setmetatable({(i * 7919) % n}, V) all[i].extra = i sum = sum + all[i] end
+        table.sort(all)
+        return sum .. all[1] .. ' ' .. #all[n] .. ' ' .. all[2](1, 2, 3) .. tostring(all[3] == all[4])",
+    ),
+    (
+        "errors",
+        "local n = ... local caught = 0
+        local function fail(i) local t <close> = setmetatable({}, {__close = function(_, e) caught = caught + 1 end}) error({i}, 2) end
+        for i = 1, n do
+            local ok, e = pcall(fail, i)
+            assert(not ok) if type(e) ~= 'table' then error(e, 0) end
+            local ok, e = xpcall(fail, function(e) return type(e) == 'table' and {e, debug.traceback('x')} or e end, i)
+            if type(e) ~= 'table' then error(e, 0) end
+            local ok, e = pcall(function() local x = nil + i end)
+            if not e:find('arithmetic') then error(e, 0) end
+        end
+        return tostring(caught)",
+    ),
+    (
+        "explicit blocks",
+        "local n = ... local sum, blocks = 0, {}
+        for i = 1, n do
+            local b = mem.malloc(i * 3)
+            b:fill(i % 256)
+            blocks[i] = b
+            if i % 3 == 0 then b:resize(i * 7) end
+            sum = sum + #b:read(0, 'c' .. i)
+            if i % 2 == 0 then b:free() blocks[i] = nil end
+        end
+        for _, b in pairs(blocks) do b:free() end
+        return tostring(sum)",
+    ),
+    (
+        "files",
+        "local n = ... local f = assert(io.tmpfile()) local sum = 0
+        for i = 1, n do f:write('line ', i, '\\n') end
+        f:seek('set')
+        for line in f:lines() do sum = sum + #line end
+        f:seek('set') local all = f:read('a') f:seek('set') local a, b = f:read('l', 20)
+        f:close()
+        return sum .. ' ' .. #all .. a .. #b",
+    ),
+    (
+        "deep recursion",
+        "local n = ... local function f(k, ...) if k == 0 then return select('#', ...) end return 1 + f(k - 1, k, ...) end
+        local function g(k) if k == 0 then return 0 end return 1 + g(k - 1) end
+        return f(n // 3) .. ' ' .. g(n * 10)",
+    ),
+];
+
+const MESSAGE: &[u8] = b"not enough memory";
+
+/// An interpreter with the libraries, if there is memory for that.
+fn interpreter(config: Config) -> Result<Vm, ()> {
+    let mut vm = Vm::new(config).map_err(drop)?;
+    match stdlib::open_all(&mut vm) {
+        Ok(()) => Ok(vm),
+        Err(_) => {
+            assert_eq!(text(vm.take_error()), MESSAGE);
+            Err(())
+        }
+    }
+}
+
+fn text(value: Value) -> Vec<u8> {
+    value.as_str().map_or_else(|| b"no text".to_vec(), |s| s.bytes().to_vec())
+}
+
+/// The result of a program, or its error.
+fn run(vm: &mut Vm, program: &str, size: i64) -> Result<Vec<u8>, Vec<u8>> {
+    let result = vm.load(program.as_bytes(), b"=program").and_then(|chunk| vm.call1(Value::closure(chunk), &[Value::int(size)]));
+    match result {
+        Ok(value) => Ok(text(value)),
+        Err(_) => Err(text(vm.take_error())),
+    }
+}
+
+fn audit(vm: &mut Vm) {
+    vm.collect_full();
+    vm.collect_full();
+    if let Err(error) = vm.heap.audit() {
+        panic!("{error}");
+    }
+}
+
+fn shown(outcome: &Result<Vec<u8>, Vec<u8>>) -> String {
+    let (Ok(text) | Err(text)) = outcome;
+    format!("{}: {}", if outcome.is_ok() { "result" } else { "error" }, String::from_utf8_lossy(text))
+}
+
+/// Runs the program with the n-th request refused, for n from 0 in steps, until the refusal comes too late. Says how many runs were refused.
+fn refuse_each(program: &str, size: i64, config: &Config, step: usize, faults: fn(usize) -> Faults) -> usize {
+    let fresh = || interpreter(config.clone()).expect("memory for the libraries");
+    let expected = run(&mut fresh(), program, size);
+    assert!(expected.is_ok(), "{}", shown(&expected));
+    let mut refused = 0;
+    let mut n = 0;
+    loop {
+        let mut vm = fresh();
+        vm.heap.inject(faults(n));
+        let outcome = run(&mut vm, program, size);
+        let late = matches!(vm.heap.inject(Faults::None), Faults::At(_) | Faults::From(1..));
+        match &outcome {
+            Err(message) if message == MESSAGE => refused += 1,
+            outcome => assert_eq!(shown(outcome), shown(&expected), "request {n}"),
+        }
+        audit(&mut vm);
+        assert_eq!(shown(&run(&mut vm, program, size)), shown(&expected), "after the refusal of request {n}");
+        if late {
+            return refused;
+        }
+        n += step;
+    }
+}
+
+fn rounds() -> usize {
+    std::env::var("NEAP_TEST_ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn each_request_of_a_program_is_refused() {
+    let rounds = rounds();
+    let size = 150 * rounds.min(8) as i64;
+    for (name, program) in PROGRAMS {
+        // Steps that know nothing of the sizes of things.
+        for (what, faults, step) in [("one", Faults::At as fn(usize) -> Faults, 3), ("rest", Faults::From, 7)] {
+            let step = if rounds > 1 { 1 } else { step };
+            let refused = refuse_each(program, size, &Config::default(), step, faults);
+            println!("{name}, {what}: {refused} refused");
+        }
+    }
+}
