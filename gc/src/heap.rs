@@ -350,7 +350,8 @@ impl<R: Runtime> Heap<R> {
     /// Does what is due: an epoch end, slices. Call when the poll word has [`poll::COLLECT`] (it is cleared here), at a safepoint.
     ///
     /// # Safety
-    /// Every reference that the runtime holds is in a root, on a stack below `top`, or in a cell reached from them.
+    /// Every reference that the runtime holds is in a root, on a stack below `top`, or in a cell reached from them. The roots are live or young cells
+    /// of this heap, those of the chain threads.
     pub unsafe fn safepoint(&mut self, roots: &dyn RootSource) {
         self.poll.fetch_and(!poll::COLLECT, Ordering::Relaxed);
         self.start_ticker();

@@ -10,6 +10,10 @@ use neap::vm::Vm;
 use neap_gc::Config;
 use neap_gc::heap::Faults;
 
+/// Before each program: `assert` would add a position to the message.
+const CHECK: &str =
+    "local function check(ok, ...) if not ok then error(..., 0) end if ok == true then return ... end return ok, ... end ";
+
 /// Each is a function of a size, whose result is a text that says what came of it.
 const PROGRAMS: &[(&str, &str)] = &[
     (
@@ -38,8 +42,8 @@ const PROGRAMS: &[(&str, &str)] = &[
         for i = 1, n do local a, b = i, {i} fs[i] = function(x) a = a + x return function() return a + b[1] end end end
         for i = 1, n do sum = sum + fs[i](1)() end
         for i = 1, n // 20 do
-            local f = assert(load('local a, b = ... local function g(x) return x .. [[' .. ('z'):rep(i) .. ']] end return #g(a) + b, {1, 2, k = a}'))
-            sum = sum + f(i, 2) + assert(load(string.dump(f), 'd', 'b'))(i, 3)
+            local f = check(load('local a, b = ... local function g(x) return x .. [[' .. ('z'):rep(i) .. ']] end return #g(a) + b, {1, 2, k = a}'))
+            sum = sum + f(i, 2) + check(load(string.dump(f), 'd', 'b'))(i, 3)
         end
         return tostring(sum)",
     ),
@@ -49,11 +53,11 @@ const PROGRAMS: &[(&str, &str)] = &[
         local function deep(k) if k == 0 then coroutine.yield(1) return 0 end return 1 + deep(k - 1) end
         for i = 1, n // 4 do
             local co = coroutine.create(function(...) local t <close> = setmetatable({...}, {__close = function() sum = sum + 1 end}) return deep(i) end)
-            assert(coroutine.resume(co, i, i))
+            check(coroutine.resume(co, i, i))
             live[i] = co
         end
         for i, co in pairs(live) do
-            if i % 2 == 0 then local ok, depth = coroutine.resume(co) assert(ok, depth) sum = sum + depth else assert(coroutine.close(co)) end
+            if i % 2 == 0 then sum = sum + check(coroutine.resume(co)) else check(coroutine.close(co)) end
         end
         local gen = coroutine.wrap(function() for i = 1, n do coroutine.yield({i}) end end)
         for i = 1, n do sum = sum + gen()[1] end
@@ -97,7 +101,7 @@ const PROGRAMS: &[(&str, &str)] = &[
         local function fail(i) local t <close> = setmetatable({}, {__close = function(_, e) caught = caught + 1 end}) error({i}, 2) end
         for i = 1, n do
             local ok, e = pcall(fail, i)
-            assert(not ok) if type(e) ~= 'table' then error(e, 0) end
+            if type(e) ~= 'table' then error(e, 0) end
             local ok, e = xpcall(fail, function(e) return type(e) == 'table' and {e, debug.traceback('x')} or e end, i)
             if type(e) ~= 'table' then error(e, 0) end
             local ok, e = pcall(function() local x = nil + i end)
@@ -112,7 +116,7 @@ const PROGRAMS: &[(&str, &str)] = &[
             local b = mem.malloc(i * 3)
             b:fill(i % 256)
             blocks[i] = b
-            if i % 3 == 0 then b:resize(i * 7) end
+            if i % 3 == 0 then b:realloc(i * 7):fill(1) end
             sum = sum + #b:read(0, 'c' .. i)
             if i % 2 == 0 then b:free() blocks[i] = nil end
         end
@@ -121,7 +125,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ),
     (
         "files",
-        "local n = ... local f = assert(io.tmpfile()) local sum = 0
+        "local n = ... local f = check(io.tmpfile()) local sum = 0
         for i = 1, n do f:write('line ', i, '\\n') end
         f:seek('set')
         for line in f:lines() do sum = sum + #line end
@@ -157,6 +161,7 @@ fn text(value: Value) -> Vec<u8> {
 
 /// The result of a program, or its error.
 fn run(vm: &mut Vm, program: &str, size: i64) -> Result<Vec<u8>, Vec<u8>> {
+    let program = [CHECK, program].concat();
     let result = vm.load(program.as_bytes(), b"=program").and_then(|chunk| vm.call1(Value::closure(chunk), &[Value::int(size)]));
     match result {
         Ok(value) => Ok(text(value)),
@@ -206,16 +211,81 @@ fn rounds() -> usize {
     std::env::var("NEAP_TEST_ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(1)
 }
 
+/// How requests are refused: one alone, one and all after it; and in which steps the one is chosen.
+const WAYS: [(fn(usize) -> Faults, usize); 2] = [(Faults::At, 1), (Faults::From, 3)];
+
 #[test]
 fn each_request_of_a_program_is_refused() {
-    let rounds = rounds();
-    let size = 150 * rounds.min(8) as i64;
+    let size = 150 * rounds().min(8) as i64;
     for (name, program) in PROGRAMS {
-        // Steps that know nothing of the sizes of things.
-        for (what, faults, step) in [("one", Faults::At as fn(usize) -> Faults, 3), ("rest", Faults::From, 7)] {
-            let step = if rounds > 1 { 1 } else { step };
+        for (faults, step) in WAYS {
             let refused = refuse_each(program, size, &Config::default(), step, faults);
-            println!("{name}, {what}: {refused} refused");
+            assert!(refused > 1, "{name}");
+        }
+    }
+}
+
+/// The same beside a collector that ends an epoch at each safepoint and overwrites what dies.
+#[test]
+fn each_request_is_refused_under_stress() {
+    let size = 25 * rounds().min(8) as i64;
+    let config = Config { stress_cycle: 16, poison: true, audit: rounds() > 1, ..Config::default() };
+    for (_, program) in PROGRAMS {
+        for (faults, step) in WAYS {
+            refuse_each(program, size, &config, step, faults);
+        }
+    }
+}
+
+#[test]
+fn each_limit_is_too_low_or_enough() {
+    let mut limit_bytes = 0;
+    while interpreter(Config { limit_bytes, ..Config::default() }).is_err() {
+        limit_bytes += 4096;
+    }
+    assert!((64 << 10..2 << 20).contains(&limit_bytes), "{limit_bytes}");
+    let start = limit_bytes;
+    for (name, program) in PROGRAMS {
+        let config = |limit_bytes| Config { limit_bytes, ..Config::default() };
+        let expected = run(&mut interpreter(config(usize::MAX)).expect("memory for the libraries"), program, 100);
+        let mut limit_bytes = start;
+        loop {
+            let mut vm = interpreter(config(limit_bytes)).expect("memory for the libraries");
+            let outcome = run(&mut vm, program, 100);
+            audit(&mut vm);
+            if outcome.as_ref().is_err_and(|message| message == MESSAGE) {
+                limit_bytes += 4096;
+                continue;
+            }
+            assert_eq!(shown(&outcome), shown(&expected), "{name}, {limit_bytes} bytes");
+            break;
+        }
+    }
+}
+
+/// The scripts of `tests/lua` with refusals here and there. What becomes of their assertions nobody can say; the heap is sound.
+#[test]
+fn scripts_leave_a_sound_heap() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/lua");
+    for entry in std::fs::read_dir(root).expect("the folder of the scripts") {
+        let path = entry.expect("an entry of the folder").path();
+        let Ok(script) = std::fs::read_to_string(&path) else { continue };
+        // They have their processes for themselves, as a rule, and some end them.
+        let script = format!("os.exit = error; debug.debug = error; io.read = error; {script}");
+        let mut n = 3;
+        loop {
+            let mut late = true;
+            for (faults, _) in WAYS {
+                let mut vm = interpreter(Config::default()).expect("memory for the libraries");
+                vm.heap.inject(faults(n));
+                let _ = vm.load(script.as_bytes(), b"=script").and_then(|chunk| vm.call1(Value::closure(chunk), &[]));
+                late &= matches!(vm.heap.inject(Faults::None), Faults::At(_) | Faults::From(1..));
+                audit(&mut vm);
+            }
+            if late {
+                break;
+            }
+            n += 1 + n * 4 / rounds();
         }
     }
 }
