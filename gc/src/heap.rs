@@ -30,8 +30,8 @@ pub struct Config {
     pub limit_bytes: usize,
     /// Stress: an epoch end at every safepoint, a full cycle every n-th (0: off).
     pub stress_cycle: u32,
-    /// Audit after every epoch end; if the heap has thousands of references, after every n-th, so that an epoch's share of the time is bounded.
-    pub audit: bool,
+    /// Audit after every n-th epoch end (0: never).
+    pub audit: u32,
     /// Overwrite cells that die.
     pub poison: bool,
     /// Goal of the pacer, in microseconds.
@@ -42,14 +42,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config {
-            limit_bytes: usize::MAX,
-            stress_cycle: 0,
-            audit: false,
-            poison: false,
-            max_pause_us: 500,
-            sabotage: Sabotage::None,
-        }
+        Config { limit_bytes: usize::MAX, stress_cycle: 0, audit: 0, poison: false, max_pause_us: 500, sabotage: Sabotage::None }
     }
 }
 
@@ -85,9 +78,7 @@ pub struct Heap<R: Runtime> {
     pub(crate) pauses: Pauses,
     pub(crate) ticker: Option<Ticker>,
     pub(crate) stress_cycle: u32,
-    pub(crate) audit: bool,
-    /// Epoch ends before the next audit.
-    pub(crate) audit_wait: u64,
+    pub(crate) audit: u32,
     pub(crate) poison: bool,
     pub(crate) sabotage: Sabotage,
 }
@@ -104,7 +95,6 @@ impl<R: Runtime> Heap<R> {
             ticker: None,
             stress_cycle: config.stress_cycle,
             audit: config.audit,
-            audit_wait: 0,
             poison: config.poison,
             sabotage: config.sabotage,
         };

@@ -229,7 +229,7 @@ fn each_request_of_a_program_is_refused() {
 #[test]
 fn each_request_is_refused_under_stress() {
     let size = 25 * rounds().min(8) as i64;
-    let config = Config { stress_cycle: 16, poison: true, audit: rounds() > 1, ..Config::default() };
+    let config = Config { stress_cycle: 16, poison: true, audit: u32::from(rounds() > 1), ..Config::default() };
     for (_, program) in PROGRAMS {
         for (faults, step) in WAYS {
             refuse_each(program, size, &config, step, faults);

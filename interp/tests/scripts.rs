@@ -1,7 +1,7 @@
 //! Runs every script of `tests/lua`, as it is and again under a collector that ends an epoch at each safepoint and audits
 //! the heap after it. A script passes if it exits with success; its assertions are the test.
 //!
-//! The auditor looks at all of the stack each time: a script that fills it says so by the words [`NOT_AUDITED`] in its first lines.
+//! The auditor looks at all of the stack each time: a script that fills it says so by the words [`SELDOM`] in its first lines.
 //!
 //! Each script is a test of its own: `cargo test --test scripts -- plain::strings`.
 
@@ -14,7 +14,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 /// The settings of `NEAP_GC` under which the scripts run, by name.
 const SETTINGS: [(&str, Option<&str>); 2] = [("plain", None), ("stress", Some("stress,audit"))];
-const NOT_AUDITED: &str = "(not audited)";
+const SELDOM: &str = "(audited seldom)";
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn main() {
@@ -52,7 +52,7 @@ fn run(script: &Path, setting: Option<&str>) -> Result<(), Failed> {
     if let Some(setting) = setting {
         let source = std::fs::read(script)?;
         let head = String::from_utf8_lossy(&source[..source.len().min(400)]).into_owned();
-        command.env("NEAP_GC", if head.contains(NOT_AUDITED) { "stress" } else { setting });
+        command.env("NEAP_GC", if head.contains(SELDOM) { "stress,audit=5000" } else { setting });
     }
     let outcome = common::run(command, b"", LIMIT)?;
     if outcome.status.success() {

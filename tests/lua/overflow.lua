@@ -1,4 +1,4 @@
--- A full stack, with collections while the error is handled; recursion through metamethods, which ends soon. (not audited)
+-- A full stack, with collections while the error is handled; recursion through metamethods, which ends soon. (audited seldom)
 
 local unpack = table.unpack
 

@@ -1,4 +1,4 @@
--- Recursion without end, in several ways: each ends with an error that can be caught, and leaves the stack whole. (not audited)
+-- Recursion without end, in several ways: each ends with an error that can be caught, and leaves the stack whole. (audited seldom)
 
 local function fails(message, f, ...)
   local ok, err = pcall(f, ...)

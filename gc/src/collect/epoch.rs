@@ -19,8 +19,6 @@ use crate::object::{Header, Kinds, Ref, Runtime, Shape, flags};
 const LOOK_AHEAD: usize = 4;
 /// The replay of a shorter log is not worth being measured.
 const MEASURED_WORDS: usize = 512;
-/// A heap with fewer references is audited after every epoch end.
-const AUDIT_REFERENCES: u64 = 4096;
 
 impl<R: Runtime> Heap<R> {
     /// An epoch end that takes a fixpoint if it can.
@@ -59,22 +57,11 @@ impl<R: Runtime> Heap<R> {
                 stack.low = stack.low.min(base);
             }
         }
-        if self.audit {
-            self.audit_epoch();
-        }
-    }
-
-    /// See [`crate::Config::audit`].
-    fn audit_epoch(&mut self) {
-        if let Some(wait) = self.audit_wait.checked_sub(1) {
-            self.audit_wait = wait;
-            return;
-        }
-        match self.audit() {
-            Ok(report) => self.audit_wait = report.references / AUDIT_REFERENCES,
-            Err(error) => {
-                panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase)
-            }
+        if self.audit != 0
+            && self.col.counters.epochs.is_multiple_of(u64::from(self.audit))
+            && let Err(error) = self.audit()
+        {
+            panic!("the audit after epoch end {} in phase {:?}: {error}", self.col.counters.epochs, self.col.phase);
         }
     }
 

@@ -4,7 +4,8 @@ use super::args::Options;
 use neap_gc::Config;
 
 /// The variable that sets the heap under stress: a list, separated by commas, of `stress` (an epoch end at every safepoint),
-/// `stress=N` (and a full cycle at every N-th), `audit` (check the heap after each epoch end) and `poison` (overwrite cells that die).
+/// `stress=N` (and a full cycle at every N-th), `audit` (check the heap after each epoch end), `audit=N` (after every N-th) and `poison`
+/// (overwrite cells that die).
 pub const VARIABLE: &str = "NEAP_GC";
 
 /// How often `stress` alone makes a full cycle.
@@ -13,18 +14,19 @@ const STRESS_CYCLE: u32 = 64;
 /// The settings that the options and the value of [`VARIABLE`] ask for. The error is the message.
 pub fn config(options: &Options, variable: &str) -> Result<Config, Vec<u8>> {
     let mut config = Config::default();
+    let positive = |number: &str| number.parse::<u32>().ok().filter(|&n| n > 0);
     if let Some(limit) = options.heap_limit {
         config.limit_bytes = limit;
     }
     for word in variable.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match word.split_once('=').unwrap_or((word, "")) {
             ("stress", "") => config.stress_cycle = STRESS_CYCLE,
-            ("stress", number) if number.parse::<u32>().is_ok_and(|n| n > 0) => {
-                config.stress_cycle = number.parse().unwrap_or(STRESS_CYCLE);
-            }
-            ("audit", "") => config.audit = true,
+            ("audit", "") => config.audit = 1,
             ("poison", "") => config.poison = true,
-            _ => return Err(format!("{VARIABLE}: '{word}' is not one of stress, stress=N, audit, poison").into_bytes()),
+            (setting @ ("stress" | "audit"), number) if let Some(n) = positive(number) => {
+                *(if setting == "stress" { &mut config.stress_cycle } else { &mut config.audit }) = n;
+            }
+            _ => return Err(format!("{VARIABLE}: '{word}' is not one of stress, stress=N, audit, audit=N, poison").into_bytes()),
         }
     }
     Ok(config)
@@ -38,11 +40,12 @@ mod tests {
     fn words_of_the_variable() {
         let of = |text: &str| config(&Options::default(), text);
         let c = of("stress=7, audit,poison").unwrap();
-        assert_eq!((c.stress_cycle, c.audit, c.poison), (7, true, true));
+        assert_eq!((c.stress_cycle, c.audit, c.poison), (7, 1, true));
+        assert_eq!(of("audit=100").unwrap().audit, 100);
         let c = of("").unwrap();
-        assert_eq!((c.stress_cycle, c.audit, c.poison), (0, false, false));
+        assert_eq!((c.stress_cycle, c.audit, c.poison), (0, 0, false));
         assert_eq!(of("stress").unwrap().stress_cycle, STRESS_CYCLE);
-        for bad in ["stress=0", "stress=x", "audit=1", "Stress"] {
+        for bad in ["stress=0", "stress=x", "audit=0", "audit=x", "poison=1", "Stress"] {
             assert!(of(bad).is_err(), "{bad}");
         }
     }

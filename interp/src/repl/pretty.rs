@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     fn machine() -> Vm {
-        let config = neap_gc::Config { stress_cycle: 3, audit: true, ..Default::default() };
+        let config = neap_gc::Config { stress_cycle: 3, audit: 1, ..Default::default() };
         let mut vm = Vm::new(config).expect("memory");
         crate::stdlib::open_all(&mut vm).expect("libraries");
         vm
