@@ -52,7 +52,7 @@ fn run(script: &Path, setting: Option<&str>) -> Result<(), Failed> {
     if let Some(setting) = setting {
         let source = std::fs::read(script)?;
         let head = String::from_utf8_lossy(&source[..source.len().min(400)]).into_owned();
-        command.env("NEAP_GC", if head.contains(SELDOM) { "stress,audit=5000" } else { setting });
+        command.env("NEAP_GC", if head.contains(SELDOM) { "stress,audit=10000" } else { setting });
     }
     let outcome = common::run(command, b"", LIMIT)?;
     if outcome.status.success() {

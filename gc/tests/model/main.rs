@@ -88,6 +88,7 @@ fn random_programs_with_failing_memory() {
 
 /// A program that leaves out the write barrier is found out: by the auditor, before anything that can be reached has gone.
 #[test]
+#[cfg_attr(neap_asan, ignore = "a heap without a rule looks into dead cells")]
 fn a_missing_barrier_makes_the_auditor_fail() {
     let options = Options { skip_barrier: true, ..Options::default() };
     let mut audits = 0;
@@ -142,6 +143,7 @@ fn every_rule_is_cited_where_it_is_upheld() {
 /// assertions do.
 #[test]
 #[cfg(debug_assertions)]
+#[cfg_attr(neap_asan, ignore = "a heap without a rule looks into dead cells")]
 fn a_removed_rule_is_noticed() {
     for row in table() {
         let mut idle = row.tests.clone();
