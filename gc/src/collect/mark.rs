@@ -254,10 +254,12 @@ impl<R: Runtime> Heap<R> {
             unsafe {
                 let r = Ref::from_addr(cell);
                 if self.store.memory.is_live(r.as_nonnull()) {
-                    if from == 0 {
-                        self.scan(r)
-                    } else {
+                    // Where a thread has died another cell may live by now, which is scanned once too often.
+                    let begun = from != 0 && (r.header().has(flags::CARDED) || Kinds::<R>::shape(r.kind()) == Shape::Thread);
+                    if begun {
                         self.scan_large(r, from)
+                    } else {
+                        self.scan(r)
                     }
                     return true;
                 }
@@ -323,6 +325,7 @@ impl<R: Runtime> Heap<R> {
         unsafe {
             let header = r.header();
             let thread = Kinds::<R>::shape(header.kind) == Shape::Thread;
+            debug_assert!(thread || header.has(flags::CARDED));
             let slots = if thread { R::stack(r).counted.len } else { R::slots(r) };
             let to = (from + GRAY_SLOTS).min(slots);
             self.col.gray.scanned_bytes += to.saturating_sub(from) * size_of::<R::Slot>();

@@ -30,19 +30,23 @@ pub struct Host {
 impl Host {
     fn new(globals: usize, config: Config) -> Host {
         let mut heap = Heap::new(Toy::default(), config).expect("a heap");
-        // SAFETY: all words of the thread are written.
-        let main = unsafe {
-            let main = heap.alloc(toy::THREAD, toy::size_of_kind(toy::THREAD, 0)).expect("a thread");
-            toy::word::<u64>(main, 1).write(u64::MAX);
-            toy::body(main).write(None);
-            let mut stack = neap_gc::Stack::new();
-            stack.slots = toy::new_buffer(toy::STACK_SLOTS);
-            (stack.top, stack.high) = (FRAME, FRAME);
-            toy::word::<neap_gc::Stack<Slot>>(main, 3).write(stack);
-            toy::capacity(main).write(toy::STACK_SLOTS);
-            main
-        };
+        let main = Host::new_thread(&mut heap, toy::STACK_SLOTS, FRAME);
         Host { heap, roots: Roots { globals: vec![None; globals], main }, made: 0 }
+    }
+
+    fn new_thread(heap: &mut Heap<Toy>, capacity: usize, top: usize) -> Ref {
+        // SAFETY: all words of the thread are written.
+        unsafe {
+            let thread = heap.alloc(toy::THREAD, toy::size_of_kind(toy::THREAD, 0)).expect("a thread");
+            toy::word::<u64>(thread, 1).write(u64::MAX);
+            toy::body(thread).write(None);
+            let mut stack = neap_gc::Stack::new();
+            stack.slots = toy::new_buffer(capacity);
+            (stack.top, stack.high) = (top, top);
+            toy::word::<neap_gc::Stack<Slot>>(thread, 3).write(stack);
+            toy::capacity(thread).write(capacity);
+            thread
+        }
     }
 
     fn new_object(&mut self, kind: u8, len: usize) -> Result<Ref, OutOfMemory> {
@@ -359,4 +363,37 @@ fn objects_as_large_as_a_budget_leave_room_for_slices() {
         host.safepoint();
     }
     host.heap.audit().expect("a sound heap");
+}
+
+/// Marking scans a deep stack in parts. If the thread dies between two of them, another cell may stand in its place when the next is due.
+#[test]
+fn a_thread_dies_half_scanned() {
+    for units in 0..8 {
+        let mut host = Host::new(1, Config::default());
+        let deep = Host::new_thread(&mut host.heap, 4000, 4000);
+        let object = host.new_object(toy::PLAIN, 0).expect("an object");
+        // SAFETY: the stack has so many slots.
+        unsafe { (*toy::word::<neap_gc::Stack<Slot>>(deep, 3)).slots.add(3999).write(Some(object)) };
+        host.roots.globals[0] = Some(deep);
+        // SAFETY: nothing is held but what stands in the globals.
+        let drive = |host: &mut Host, what| unsafe { host.heap.drive(&host.roots, what) };
+        drive(&mut host, Drive::EpochEnd(0));
+        drive(&mut host, Drive::EpochEndAndStart);
+        drive(&mut host, Drive::Phase(units));
+        host.roots.globals[0] = None;
+        drive(&mut host, Drive::EpochEnd(0));
+        while drive(&mut host, Drive::Release(1000)) {}
+        // As large as a thread, and more than a block holds.
+        let len = (toy::size_of_kind(toy::THREAD, 0) - toy::size_of_kind(toy::ARRAY, 0)) / 8;
+        for _ in 0..400 {
+            let array = host.new_object(toy::ARRAY, len).expect("an array");
+            let before = host.roots.globals[0].replace(array);
+            host.store(array, 0, before);
+        }
+        drive(&mut host, Drive::EpochEnd(0));
+        while drive(&mut host, Drive::Phase(1)) {}
+        host.heap.audit().expect("a sound heap");
+        host.collect();
+        assert_eq!((host.objects(toy::ARRAY), host.objects(toy::THREAD)), (400, 1));
+    }
 }

@@ -100,7 +100,7 @@ impl World {
             poison: true,
             limit_bytes: options.limit_bytes,
             stress_cycle: options.stress_cycle,
-            audit: options.stress_cycle != 0,
+            audit: u32::from(options.stress_cycle != 0),
             sabotage: options.sabotage,
             ..Config::default()
         };
