@@ -183,7 +183,7 @@ fn shown(outcome: &Result<Vec<u8>, Vec<u8>>) -> String {
 }
 
 /// Runs the program with the n-th request refused, for n from 0 in steps, until the refusal comes too late. Says how many runs were refused.
-fn refuse_each(program: &str, size: i64, config: &Config, step: usize, faults: fn(usize) -> Faults) -> usize {
+fn refuse_each(program: &str, size: i64, config: &Config, step: usize, faults: Way) -> usize {
     let fresh = || interpreter(config.clone()).expect("memory for the libraries");
     let expected = run(&mut fresh(), program, size);
     assert!(expected.is_ok(), "{}", shown(&expected));
@@ -211,8 +211,10 @@ fn rounds() -> usize {
     std::env::var("NEAP_TEST_ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(1)
 }
 
+type Way = fn(usize) -> Faults;
+
 /// How requests are refused: one alone, one and all after it; and in which steps the one is chosen.
-const WAYS: [(fn(usize) -> Faults, usize); 2] = [(Faults::At, 1), (Faults::From, 3)];
+const WAYS: [(Way, usize); 2] = [(Faults::At, 1), (Faults::From, 3)];
 
 #[test]
 fn each_request_of_a_program_is_refused() {
