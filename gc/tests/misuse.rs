@@ -55,7 +55,7 @@ unsafe impl Runtime for Arrays {
     }
     unsafe fn size(cell: Ref) -> usize {
         // SAFETY: (here and below) by the caller.
-        size_of::<Array>() + unsafe { slots(cell) }.len() * size_of::<Slot>()
+        size_of::<Array>() + size_of_val(unsafe { slots(cell) })
     }
     unsafe fn trace(_: Ref, _: &mut impl FnMut(Ref)) {}
     unsafe fn slots(cell: Ref) -> usize {
