@@ -331,6 +331,7 @@ fn nesting_ends_with_an_error() {
 /// What the system says of the process against what the heap says of itself.
 #[test]
 #[cfg(target_os = "linux")]
+#[cfg_attr(neap_asan, ignore = "the sanitizer has memory of its own")]
 fn the_resident_memory_is_the_heap() {
     if !is_neap() {
         return;
