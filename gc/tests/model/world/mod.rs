@@ -10,7 +10,7 @@ mod operations;
 use crate::program::{NAMES, Op};
 use crate::shadow::{FRAME, Id, Object, Shadow};
 use crate::toy::{self, Slot, Toy};
-use neap_gc::heap::{Config, Heap, OutOfMemory, RootSource, Sabotage};
+use neap_gc::heap::{Config, Faults, Heap, OutOfMemory, RootSource, Sabotage};
 use neap_gc::{Handle, Ref, Runtime};
 
 /// How programs are run.
