@@ -21,11 +21,11 @@ use std::time::Instant;
 
 /// Slots of a large array, or entries of a counted list, scanned at a time.
 const GRAY_SLOTS: usize = 512;
-/// Units of marking between two looks at the clock: a unit is the cells that begin within a kilobyte, or a part of a large one.
+/// Units of marking, and bytes scanned, between two looks at the clock: a unit is the cells that begin within a kilobyte, or a part of a large one.
 const BATCH: usize = 16;
+const BATCH_BYTES: usize = 16 << 10;
 /// How many references that were found wait for the cache.
 const RING: usize = 16;
-
 /// How many gray cells wait for the cache.
 const AHEAD: usize = 16;
 
@@ -162,6 +162,7 @@ impl<R: Runtime> Heap<R> {
     pub(crate) fn mark_slice(&mut self, deadline: Instant) -> bool {
         let mut ahead = Ahead { cells: [0; AHEAD], next: 0 };
         loop {
+            let enough = self.col.gray.scanned_bytes + BATCH_BYTES;
             for _ in 0..BATCH {
                 // Large cells first: the more is gray at once, the more of it stands side by side.
                 let did = self.scan_part()
@@ -172,6 +173,9 @@ impl<R: Runtime> Heap<R> {
                     || self.ephemeron_unit();
                 if !did {
                     return true;
+                }
+                if self.col.gray.scanned_bytes >= enough {
+                    break;
                 }
             }
             if Instant::now() >= deadline {
