@@ -102,6 +102,7 @@ fn what_is_read_is_refused() {
 
 /// What the compiler makes of a source is not on the heap, and is refused all the same.
 #[test]
+#[cfg_attr(neap_asan, ignore = "the sanitizer has memory of its own")]
 fn large_sources_are_refused() {
     refused(
         r#"

@@ -328,3 +328,25 @@ for size = 1, 199, 3 do
     assert(not closed and again == e)
   end
 end
+
+-- An error may be nil: it is an error all the same.
+do
+  local seen
+  local function failing() return setmetatable({}, {__close = function() error() end}) end
+  local co = coroutine.create(function()
+    local first <close> = setmetatable({}, {__close = function(_, e) seen = {e} end})
+    local second <close> = failing()
+    coroutine.yield()
+  end)
+  coroutine.resume(co)
+  local closed = table.pack(coroutine.close(co))
+  assert(closed.n == 2 and closed[1] == false and closed[2] == nil and #seen == 0)
+  assert(coroutine.status(co) == "dead" and coroutine.close(co) == true)
+  -- One that closes without an error does not take it away.
+  co = coroutine.create(function()
+    local first <close> = setmetatable({}, {__close = function() end})
+    error()
+  end)
+  assert(select("#", coroutine.resume(co)) == 2)
+  assert(select("#", coroutine.close(co)) == 2 and coroutine.close(co) == true)
+end

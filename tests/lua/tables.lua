@@ -195,3 +195,15 @@ for i = 1, n_big do
 end
 assert(t["s" .. n_big - 50] == nil and count(t) == 3 * n_big + 50)
 for i = 1, n_big do assert(t[i] == i and t[-i] == i and t[i + 0.25] == i) end
+
+-- A length by metamethod is an integer however it is written.
+do
+  local function sized(n) return setmetatable({}, {__len = function() return n end, __index = function(_, i) return i end}) end
+  for _, two in ipairs {2, 2.0, "2", "0x2", "2.0"} do
+    assert(table.concat(sized(two), ",") == "1,2" and select("#", table.unpack(sized(two))) == 2)
+  end
+  for _, other in ipairs {2.5, "2.5", "two", true, {}} do
+    local ok, e = pcall(table.concat, sized(other))
+    assert(not ok and e == "object length is not an integer")
+  end
+end

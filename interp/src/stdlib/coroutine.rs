@@ -35,11 +35,7 @@ fn close(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let status = vm.thread_status(thread);
         return Err(vm.error(format!("cannot close a {status} coroutine")));
     }
-    let failed = thread.state().failed;
-    let error = vm.close_coroutine(thread);
-    if !failed && error.is_nil() {
-        return vm.ret1(Value::TRUE);
-    }
+    let Some(error) = vm.close_coroutine(thread) else { return vm.ret1(Value::TRUE) };
     vm.push(Value::FALSE)?;
     vm.push(error)?;
     Ok(2)

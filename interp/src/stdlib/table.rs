@@ -5,7 +5,7 @@
 use super::sort::{Sortable, sort};
 use super::support::{self, Functions, Rounds, append};
 use crate::value::{Tag, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::vm::{Args, Throw, Vm, coerce_number};
 use std::cmp::Ordering;
 
 const FUNCTIONS: Functions = &[
@@ -63,9 +63,10 @@ fn set(vm: &mut Vm, table: Value, i: i64, value: Value) -> Result<(), Throw> {
     }
 }
 
-/// `#t`
+/// `#t`, which may be a float or a string that is an integer.
 fn length(vm: &mut Vm, table: Value) -> Result<i64, Throw> {
-    match vm.len(table)?.as_int() {
+    let length = vm.len(table)?;
+    match length.as_int().or_else(|| support::integer_of(coerce_number(length)?)) {
         Some(length) => Ok(length),
         None => Err(vm.error("object length is not an integer")),
     }

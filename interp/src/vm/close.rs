@@ -3,14 +3,14 @@
 //! * **I1** Closing ends, however finalizers behave: what they create gets no finalizer, and nothing is collected any more.
 
 use super::Vm;
-use crate::value::{Value, frame_flags};
+use crate::value::frame_flags;
 
 impl Vm {
     /// Closes the pending variables of the main thread, then calls every finalizer: those that the collector has queued, then the others, the last one set
     /// first. Errors are the error of the variables closed later, or warnings.
     pub fn close(&mut self) {
         // The methods are called at the present top, whatever runs there: the frames below stay as they are, since nothing returns into them.
-        self.close_variables(self.roots.main, 0, frame_flags::UNHEARD, Value::NIL);
+        self.close_variables(self.roots.main, 0, frame_flags::UNHEARD, None);
         self.closing = true;
         self.heap.set_running(false);
         // Not between finalizers either: each is called from here, in order.

@@ -198,8 +198,8 @@ impl Vm {
             // The coroutine is closed first; an error in that takes the place of the first one.
             self.top = first + 2;
             self.set_slot(first + 1, Value::thread(co));
-            let error = self.close_variables_of(co, error);
-            let _ = self.throw(error);
+            let error = self.close_variables_of(co, Some(error));
+            let _ = self.throw(error.unwrap_or(Value::NIL));
             self.prefix_error();
             return Ok(None);
         }
@@ -212,7 +212,7 @@ impl Vm {
 
     /// Closes the pending variables of a coroutine that does not run, and with them the coroutine, on whose stack the closing methods run: for
     /// them it is the running one, which can't yield. Returns the error they end with (`error` if none of them fails).
-    fn close_variables_of(&mut self, co: Gc<Thread>, error: Value) -> Value {
+    fn close_variables_of(&mut self, co: Gc<Thread>, error: Option<Value>) -> Option<Value> {
         let closer = self.thread;
         closer.status.set(Status::Normal);
         co.status.set(Status::Running);
@@ -239,14 +239,11 @@ impl Vm {
         error
     }
 
-    /// `coroutine.close`: the error with which it ended, or nil.
-    pub fn close_coroutine(&mut self, co: Gc<Thread>) -> Value {
+    /// `coroutine.close`: the error with which it ended, if any.
+    pub fn close_coroutine(&mut self, co: Gc<Thread>) -> Option<Value> {
         let state = co.state();
-        let mut error = Value::NIL;
-        if state.failed {
-            // SAFETY: the error is the last live slot.
-            error = unsafe { *state.stack.slots.add(state.stack.top - 1) };
-        }
+        // SAFETY: the error is the last live slot.
+        let error = state.failed.then(|| unsafe { *state.stack.slots.add(state.stack.top - 1) });
         self.close_variables_of(co, error)
     }
 

@@ -211,13 +211,19 @@ impl Vm {
     /// After a failed host call: closes the variables at or above a slot; an error in a closing method takes the place of the one before.
     pub(crate) fn close_pending(&mut self, from: usize, _throw: Throw) -> Result<(), Throw> {
         let error = self.take_error();
-        let error = self.close_variables(self.thread, from, 0, error);
-        Err(self.throw(error))
+        let error = self.close_variables(self.thread, from, 0, Some(error));
+        Err(self.throw(error.unwrap_or(Value::NIL)))
     }
 
     /// Closes the pending variables of a thread at or above a slot, innermost first. The methods are called from the running thread, at its top, with
-    /// `flags` for their frames. The result is the error of the last method that failed; `error`, if none did.
-    pub(super) fn close_variables(&mut self, thread: Gc<Thread>, from: usize, flags: u16, mut error: Value) -> Value {
+    /// `flags` for their frames. The result is the error of the last method that failed; `error`, if none did. (An error may be nil.)
+    pub(super) fn close_variables(
+        &mut self,
+        thread: Gc<Thread>,
+        from: usize,
+        flags: u16,
+        mut error: Option<Value>,
+    ) -> Option<Value> {
         let pending = |thread: Gc<Thread>, from| thread.state().tbc.last().map(|s| s as usize).filter(|&s| s >= from);
         let (running, top) = (self.thread, self.top);
         loop {
@@ -234,11 +240,12 @@ impl Vm {
             let close = self.metamethod(value, Event::Close);
             // Kept on the stack: the call is a safepoint.
             let place = self.top;
-            let result = match self.push(error) {
-                Ok(()) => self.call_values_as(flags, close, &[value, error], 0).map(drop),
+            let reason = error.unwrap_or(Value::NIL);
+            let result = match self.push(reason) {
+                Ok(()) => self.call_values_as(flags, close, &[value, reason], 0).map(drop),
                 Err(throw) => Err(throw),
             };
-            error = if result.is_err() { self.take_error() } else { self.slot(place) };
+            error = if result.is_err() { Some(self.take_error()) } else { error.map(|_| self.slot(place)) };
         }
         self.top = top;
         error
