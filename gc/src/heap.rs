@@ -285,7 +285,7 @@ impl<R: Runtime> Heap<R> {
             self.shade(value);
         }
     }
-    /// Whether the copy of a weak storage keeps an entry with this weak value or key (R13).
+    /// Whether the copy of a weak storage keeps an entry with this weak value or key; also to be asked before an entry moves within its storage (R13).
     ///
     /// # Safety
     /// As for [`Heap::weak_hold`].

@@ -97,6 +97,10 @@ impl Gc<Table> {
                         before = next;
                     }
                     self.node(before).next = free as i32 - before as i32;
+                    // R13: the collector may have been at the free node already, and not here yet.
+                    if weak && self.node(mp).value_tag != Tag::NIL && !self.copy_keeps(heap, self.weak_kind(), self.node(mp)) {
+                        self.node(mp).kill();
+                    }
                     let moved = *self.node(mp);
                     *self.node(free) = moved;
                     if moved.next != 0 {

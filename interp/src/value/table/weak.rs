@@ -123,3 +123,58 @@ impl Gc<Table> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::intern::StringTable;
+    use crate::value::kinds::LuaRuntime;
+    use neap_gc::heap::Drive;
+    use neap_gc::{Config, Heap, Ref, RootSource};
+    use rand_core::{Rng, SeedableRng};
+    use rand_xoshiro::Xoshiro256StarStar;
+
+    struct NoRoots;
+
+    impl RootSource for NoRoots {
+        fn globals(&self, _: &mut dyn FnMut(Ref)) {}
+        fn chain(&self, _: &mut dyn FnMut(Ref)) {}
+        fn current_base(&self) -> usize {
+            0
+        }
+    }
+
+    /// An insertion moves entries to other nodes, from where a pass has not been yet to where it has.
+    #[test]
+    fn entries_move_under_a_pass() {
+        let mut random = Xoshiro256StarStar::seed_from_u64(1);
+        for (keys, values) in [(false, true), (true, false), (true, true)] {
+            let mut heap = Heap::new(LuaRuntime { strings: StringTable::new() }, Config::default()).expect("a heap");
+            let t = Gc::<Table>::new(&mut heap, 0, 0).expect("memory");
+            // SAFETY: a young cell of this heap.
+            let _held = unsafe { heap.handle(t.as_ref()) };
+            t.set_weakness(&mut heap, keys, values).ok().expect("memory");
+            for step in 0..20_000 {
+                let number = Value::int((random.next_u32() % 400) as i64);
+                let object = Value::table(Gc::<Table>::new(&mut heap, 0, 0).expect("memory"));
+                let (key, value) = if keys { (object, number) } else { (number, object) };
+                t.set(&mut heap, key, value).ok().expect("memory");
+                let what = match random.next_u32() % 16 {
+                    0 => Drive::EpochEnd(1),
+                    1 => Drive::EpochEndAndStart,
+                    2 => Drive::Release(8),
+                    3 => Drive::Phase(1),
+                    4..7 => Drive::Clean(1),
+                    _ => continue,
+                };
+                // SAFETY: what is needed later is in the table.
+                unsafe { heap.drive(&NoRoots, what) };
+                if step % 8 == 0
+                    && let Err(error) = heap.audit()
+                {
+                    panic!("after {what:?} in step {step}: {error}");
+                }
+            }
+        }
+    }
+}
