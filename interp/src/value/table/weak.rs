@@ -153,12 +153,12 @@ mod tests {
             let t = Gc::<Table>::new(&mut heap, 0, 0).expect("memory");
             // SAFETY: a young cell of this heap.
             let _held = unsafe { heap.handle(t.as_ref()) };
-            t.set_weakness(&mut heap, keys, values).ok().expect("memory");
+            t.set_weakness(&mut heap, keys, values).expect("memory");
             for step in 0..20_000 {
                 let number = Value::int((random.next_u32() % 400) as i64);
                 let object = Value::table(Gc::<Table>::new(&mut heap, 0, 0).expect("memory"));
                 let (key, value) = if keys { (object, number) } else { (number, object) };
-                t.set(&mut heap, key, value).ok().expect("memory");
+                t.set(&mut heap, key, value).expect("memory");
                 let what = match random.next_u32() % 16 {
                     0 => Drive::EpochEnd(1),
                     1 => Drive::EpochEndAndStart,
