@@ -40,7 +40,7 @@ const PURGE_BYTES: usize = 1 << 20;
 /// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
 const GROWTH_MIN: usize = 512 << 10;
 /// Growth, in percent of what the last cycle left, that starts a cycle: with many events, with few. Cycles that find little raise it.
-const EAGER_PERCENT: (usize, usize) = (14, 80);
+const EAGER_PERCENT: (usize, usize) = (10, 80);
 const LAZY_PERCENT: (usize, usize) = (60, 120);
 /// A program that does not allocate rests from cycles for so many times the length of the last one, and at least so long.
 const IDLE_REST: u32 = 4;
@@ -52,7 +52,7 @@ const PATIENCE_MIN: Duration = Duration::from_millis(400);
 /// There are many events if each would have to have cut off no more than this to make up for the growth.
 const BYTES_PER_EVENT: usize = 512;
 /// Growth, in percent, during which a cycle should run from its begin to its end.
-const CYCLE_PERCENT: usize = 12;
+const CYCLE_PERCENT: usize = 10;
 /// A cycle that only waits for an epoch end gets one after this many slices' worth of allocation.
 const EPOCH_SLICES: usize = 2;
 /// What a cycle costs in all, beside its marking.
