@@ -330,6 +330,8 @@ impl<R: Runtime> Heap<R> {
         let measured = pacer.cycle_ns as f64 / pacer.used_before.max(1 << 20) as f64;
         pacer.cycle_ns_per_byte = (pacer.cycle_ns_per_byte + measured) / 2.0;
         match found * 100 / pacer.used_before.max(1) {
+            // Where counting has given most of it back meanwhile, nothing is learnt.
+            0..=4 if pacer.overdue && pacer.base_bytes < pacer.used_before / 2 => {}
             0..=4 if pacer.overdue => pacer.patience = (pacer.patience * 2).min(PATIENCE.1),
             0..=4 => {
                 if pacer.eager {

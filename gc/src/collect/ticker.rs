@@ -15,7 +15,7 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_millis(15);
 const PERIOD_MAX: Duration = Duration::from_millis(500);
 /// About twice a slice.
-const PERIOD_BUSY: Duration = Duration::from_micros(250);
+const PERIOD_BUSY: Duration = Duration::from_micros(200);
 
 /// What the two threads share.
 struct Shared {
