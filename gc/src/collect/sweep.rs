@@ -16,9 +16,17 @@ use std::time::Instant;
 
 /// Slots of a large dead cell detached at a time.
 const DETACH_SLOTS: usize = 512;
-const BATCH: usize = 32;
+const BATCH: usize = 8;
 /// How far ahead the dead of a block are brought into the cache.
 const AHEAD: usize = 8;
+
+/// A step of a walk over the blocks.
+enum Next {
+    Block(usize),
+    /// The rest of a segment has none.
+    Nothing,
+    End,
+}
 
 /// How far a walk over the blocks is.
 pub(crate) struct Sweep {
@@ -98,10 +106,23 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    fn next_block(&mut self) -> Option<usize> {
-        let id = self.store.memory.next_block(self.col.sweep.block)?;
-        self.col.sweep.block = id + 1;
-        Some(id)
+    /// The next block of the walk. It passes by one segment at a time: many that hold nothing would be a long way.
+    fn next_block(&mut self) -> Next {
+        let from = self.col.sweep.block;
+        if from >= self.store.memory.block_limit() {
+            return Next::End;
+        }
+        let end = self.store.memory.segment_end(from);
+        match self.store.memory.next_block_below(from, end) {
+            Some(id) => {
+                self.col.sweep.block = id + 1;
+                Next::Block(id)
+            }
+            None => {
+                self.col.sweep.block = end;
+                Next::Nothing
+            }
+        }
     }
 
     pub(crate) fn clear_unit(&mut self) -> bool {
@@ -109,8 +130,9 @@ impl<R: Runtime> Heap<R> {
             return false;
         }
         match self.next_block() {
-            Some(id) => self.store.memory.clear_marks_in(id),
-            None => self.col.sweep.cleared = true,
+            Next::Block(id) => self.store.memory.clear_marks_in(id),
+            Next::Nothing => {}
+            Next::End => self.col.sweep.cleared = true,
         }
         true
     }
@@ -128,13 +150,14 @@ impl<R: Runtime> Heap<R> {
             return true;
         }
         match self.next_block() {
-            Some(id) => {
+            Next::Nothing => {}
+            Next::Block(id) => {
                 let mut cells = std::mem::take(&mut self.col.sweep.cells);
                 // SAFETY: a live cell.
                 self.store.memory.for_each_unmarked_in(id, |cell| cells.push(unsafe { Ref::from_ptr(cell) }));
                 self.col.sweep.cells = cells;
             }
-            None => {
+            Next::End => {
                 self.col.sweep.cells = Vec::new();
                 self.col.enter(Phase::Drain);
             }
@@ -207,7 +230,8 @@ impl<R: Runtime> Heap<R> {
 
     pub(crate) fn release_block(&mut self) -> bool {
         match self.next_block() {
-            Some(id) => {
+            Next::Nothing => {}
+            Next::Block(id) => {
                 if self.poison {
                     let mut cells = Vec::new();
                     self.store.memory.for_each_unmarked_in(id, |cell| cells.push(cell));
@@ -220,7 +244,7 @@ impl<R: Runtime> Heap<R> {
                 let bytes = self.store.memory.sweep_block(id, |_| false);
                 self.col.counters.cyclic_bytes += bytes as u64;
             }
-            None => {
+            Next::End => {
                 self.col.enter(Phase::Idle);
                 self.col.sweep = Sweep::new();
                 self.col.counters.cycles += 1;

@@ -96,8 +96,18 @@ impl Memory {
 
     /// The first identity at or after `from` that a block or run has.
     pub fn next_block(&self, from: usize) -> Option<usize> {
+        self.next_block_below(from, self.block_limit())
+    }
+
+    /// Where the identities of the next segment begin.
+    pub fn segment_end(&self, id: usize) -> usize {
+        (id / IDS + 1) * IDS
+    }
+
+    /// The first identity at or after `from` that a block or run has, looked for in the segments that begin below `end`.
+    pub fn next_block_below(&self, from: usize, end: usize) -> Option<usize> {
         let mut from = from;
-        while from < self.block_limit() {
+        while from < end {
             let (index, number) = (from / IDS, from % IDS);
             if let Some(segment) = self.pages.segment(index) {
                 // SAFETY: the head of a mapped segment.
