@@ -206,7 +206,6 @@ impl<R: Runtime> Heap<R> {
         let header = |r: Ref| unsafe { r.header() };
         let all_young = old.iter().all(|&r| header(r).has(flags::YOUNG));
         let worth = new.iter().any(|&r| header(r).has(flags::CARDED));
-        let references = worth && old.iter().any(|&r| self.holds_references(r));
         if all_young || !worth || new.iter().any(|&r| !header(r).has(flags::YOUNG)) {
             for &r in new {
                 if header(r).has(flags::CARDED) {
@@ -215,6 +214,7 @@ impl<R: Runtime> Heap<R> {
             }
             return;
         }
+        let references = old.iter().any(|&r| self.holds_references(r));
         for &r in old {
             let h = header(r);
             // SAFETY: the cells are initialised, and no safepoint has been since.
@@ -264,9 +264,7 @@ impl<R: Runtime> Heap<R> {
             }
         }
     }
-}
 
-impl<R: Runtime> Heap<R> {
     /// Whether a storage holds references, as far as is known: large arrays of numbers are told by their cards (L4 of `memory::large`).
     pub(crate) fn holds_references(&self, storage: Ref) -> bool {
         // SAFETY: the caller vouches for the storage; a carded cell is a run in use.

@@ -31,10 +31,10 @@ const LOG_WORDS: (usize, usize) = (2 << 10, 64 << 10);
 const LOG_NS_PER_WORD: f64 = 20.0;
 /// An epoch that the program does not end by allocating is ended after this long.
 const STALE: Duration = Duration::from_millis(60);
-/// Slices in one stop, at most, when an array grows at one stroke by more than an epoch's budget: one for each.
-const BULK_SLICES: usize = 6;
 /// The same while a cycle does nothing but wait for it.
 const STALE_CYCLE: Duration = Duration::from_millis(5);
+/// Slices in one stop, at most, when an array grows at one stroke by more than an epoch's budget: one for each.
+const BULK_SLICES: usize = 6;
 /// Given back to the system in one stop.
 const PURGE_BYTES: usize = 1 << 20;
 /// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
