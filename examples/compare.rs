@@ -7,6 +7,9 @@
 //!
 //! I1: a child is waited for exactly once, by `wait4`, which also reports what it used.
 
+use neap_gc::observe::{Cause, Pauses};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -135,7 +138,7 @@ fn compare(options: &Options) -> Result<bool, Error> {
                     }
                 }
             }
-            print_gaps(if options.smoke { Duration::from_millis(100) } else { Duration::from_secs(5) });
+            print_control(if options.smoke { Duration::from_millis(100) } else { Duration::from_secs(5) });
         } else {
             let mut outputs = contenders.iter().zip(&runs).flat_map(|(c, runs)| runs.iter().map(move |r| (c.name, &r.output)));
             if let Some((first, expected)) = outputs.next() {
@@ -163,21 +166,25 @@ fn compare(options: &Options) -> Result<bool, Error> {
     Ok(sound)
 }
 
-/// The gaps that an empty loop sees when it does nothing but read the clock: what the machine adds to the pauses above.
-fn print_gaps(time: Duration) {
-    let start = Instant::now();
-    let (mut last, mut longest, mut long) = (start, Duration::ZERO, 0);
-    while last - start < time {
-        let now = Instant::now();
-        let gap = now - last;
-        longest = longest.max(gap);
-        long += u32::from(gap > Duration::from_micros(300));
-        last = now;
+/// How long a piece of work takes that is always the same and about as long as a slice of the collector: what the machine adds to the pauses above.
+fn print_control(time: Duration) {
+    const READS: usize = 1000;
+    let memory = vec![1u8; 256 << 20];
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let mut pieces = Pauses::new();
+    let (start, mut sum) = (Instant::now(), 0u64);
+    while start.elapsed() < time {
+        let piece = Instant::now();
+        for _ in 0..READS {
+            sum += u64::from(memory[random.next_u64() as usize % memory.len()]);
+        }
+        pieces.record(Cause::Stop, piece.elapsed().as_nanos() as u64);
     }
+    let found = pieces.summary(Cause::Stop);
+    assert_eq!(sum, found.count * READS as u64);
+    let [p50, p99, p999, max] = [found.p50_ns, found.p99_ns, found.p999_ns, found.max_ns].map(|ns| ns as f64 / 1e6);
     println!(
-        "    an empty loop of {:.1} s on this machine: longest gap {:.3} ms, {long} above 0.3 ms",
-        time.as_secs_f64(),
-        longest.as_secs_f64() * 1e3
+        "    control, {READS} random reads of 256 MiB at a time: p50 {p50:.3}  p99 {p99:.3}  p99.9 {p999:.3}  longest {max:.3} ms"
     );
 }
 

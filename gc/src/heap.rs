@@ -42,7 +42,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config { limit_bytes: usize::MAX, stress_cycle: 0, audit: 0, poison: false, max_pause_us: 500, sabotage: Sabotage::None }
+        Config { limit_bytes: usize::MAX, stress_cycle: 0, audit: 0, poison: false, max_pause_us: 250, sabotage: Sabotage::None }
     }
 }
 

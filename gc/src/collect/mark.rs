@@ -23,19 +23,43 @@ use std::time::Instant;
 const GRAY_SLOTS: usize = 512;
 /// Units of marking, and bytes scanned, between two looks at the clock: a unit is the cells that begin within a kilobyte, or a part of a large one.
 const BATCH: usize = 16;
-const BATCH_BYTES: usize = 16 << 10;
-/// How many references that were found wait for the cache.
-const RING: usize = 16;
-/// How many gray cells wait for the cache.
+const BATCH_BYTES: usize = 8 << 10;
+/// How many references, or gray cells, wait for the cache.
 const AHEAD: usize = 16;
 
 /// The tag of a word in `large` that is not a cell: how far the cell below it has been scanned.
 const POSITION: usize = 1;
 
-/// Gray cells that a slice has taken and is about to scan, 0 for none.
+/// Addresses that wait for the cache, the oldest first out. In use are the `len` words before `next`; the others are 0.
 struct Ahead {
-    cells: [usize; AHEAD],
+    words: [usize; AHEAD],
     next: usize,
+    len: usize,
+}
+
+impl Ahead {
+    const fn new() -> Ahead {
+        Ahead { words: [0; AHEAD], next: 0, len: 0 }
+    }
+
+    /// Takes `word` in; if there is no room for it, the oldest comes out.
+    #[inline(always)]
+    fn swap(&mut self, word: usize) -> Option<usize> {
+        let oldest = std::mem::replace(&mut self.words[self.next], word);
+        self.next = (self.next + 1) % AHEAD;
+        if oldest == 0 {
+            self.len += 1;
+            return None;
+        }
+        Some(oldest)
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> Option<usize> {
+        let at = (self.next + AHEAD - self.len) % AHEAD;
+        self.len = self.len.checked_sub(1)?;
+        Some(std::mem::take(&mut self.words[at]))
+    }
 }
 
 /// What marking has still to look at.
@@ -46,20 +70,19 @@ pub(crate) struct Gray {
     block: Option<u32>,
     /// Gray cells that are runs or are scanned in parts, each with its position above it if it has been begun.
     large: Queue,
-    /// References that were found, 0 for none.
-    found: [usize; RING],
-    next: usize,
+    /// References that were found.
+    found: Ahead,
     /// What has been scanned in this cycle.
     pub scanned_bytes: usize,
 }
 
 impl Gray {
     pub const fn new() -> Gray {
-        Gray { blocks: Queue::new(), block: None, large: Queue::new(), found: [0; RING], next: 0, scanned_bytes: 0 }
+        Gray { blocks: Queue::new(), block: None, large: Queue::new(), found: Ahead::new(), scanned_bytes: 0 }
     }
 
     fn is_empty(&self) -> bool {
-        self.blocks.is_empty() && self.block.is_none() && self.large.is_empty() && self.found == [0; RING]
+        self.blocks.is_empty() && self.block.is_none() && self.large.is_empty() && self.found.len == 0
     }
 }
 
@@ -137,10 +160,7 @@ impl<R: Runtime> Heap<R> {
     #[inline(always)]
     pub(crate) fn found(&mut self, r: Ref) {
         self.store.memory.prefetch_bits(r.addr());
-        let gray = &mut self.col.gray;
-        let waited = std::mem::replace(&mut gray.found[gray.next], r.addr());
-        gray.next = (gray.next + 1) % RING;
-        if waited != 0 {
+        if let Some(waited) = self.col.gray.found.swap(r.addr()) {
             // SAFETY: K2.
             self.shade(unsafe { Ref::from_addr(waited) });
         }
@@ -148,19 +168,17 @@ impl<R: Runtime> Heap<R> {
 
     /// Shades what has been found so far. `false` if there was nothing.
     fn shade_found(&mut self) -> bool {
-        let found = std::mem::replace(&mut self.col.gray.found, [0; RING]);
-        for word in found {
-            if word != 0 {
-                // SAFETY: K2.
-                self.shade(unsafe { Ref::from_addr(word) });
-            }
+        let any = self.col.gray.found.len != 0;
+        while let Some(word) = self.col.gray.found.pop() {
+            // SAFETY: K2.
+            self.shade(unsafe { Ref::from_addr(word) });
         }
-        found != [0; RING]
+        any
     }
 
     /// Marks until nothing is left for now (`true`) or the time is up.
     pub(crate) fn mark_slice(&mut self, deadline: Instant) -> bool {
-        let mut ahead = Ahead { cells: [0; AHEAD], next: 0 };
+        let mut ahead = Ahead::new();
         loop {
             let enough = self.col.gray.scanned_bytes + BATCH_BYTES;
             for _ in 0..BATCH {
@@ -219,9 +237,7 @@ impl<R: Runtime> Heap<R> {
                     let cell = base.as_ptr().addr() + gray.trailing_zeros() as usize * GRANULE;
                     gray &= gray - 1;
                     prefetch(cell);
-                    let waited = std::mem::replace(&mut ahead.cells[ahead.next], cell);
-                    ahead.next = (ahead.next + 1) % AHEAD;
-                    if waited != 0 {
+                    if let Some(waited) = ahead.swap(cell) {
                         // SAFETY: live when it was taken, and marking frees nothing.
                         unsafe { self.scan(Ref::from_addr(waited)) };
                     }
@@ -235,16 +251,12 @@ impl<R: Runtime> Heap<R> {
 
     /// Scans what has been taken. `false` if that was nothing.
     fn scan_ahead(&mut self, ahead: &mut Ahead) -> bool {
-        let cells = std::mem::replace(&mut ahead.cells, [0; AHEAD]);
-        // The oldest first.
-        for i in 0..AHEAD {
-            let cell = cells[(ahead.next + i) % AHEAD];
-            if cell != 0 {
-                // SAFETY: as above.
-                unsafe { self.scan(Ref::from_addr(cell)) };
-            }
+        let any = ahead.len != 0;
+        while let Some(cell) = ahead.pop() {
+            // SAFETY: as above.
+            unsafe { self.scan(Ref::from_addr(cell)) };
         }
-        cells != [0; AHEAD]
+        any
     }
 
     /// A part of a large cell.
@@ -304,7 +316,7 @@ impl<R: Runtime> Heap<R> {
     /// What marking has still to look at, for whoever only looks: cells, and how far they have been scanned.
     pub(crate) fn report_gray(&self, visit: &mut dyn FnMut(Ref, usize)) {
         let gray = &self.col.gray;
-        let found = gray.found.iter().copied().filter(|&word| word != 0);
+        let found = gray.found.words.into_iter().filter(|&word| word != 0);
         // SAFETY: K2.
         found.for_each(|word| visit(unsafe { Ref::from_addr(word) }, 0));
         for block in gray.blocks.iter().map(|block| block as u32).chain(gray.block) {
