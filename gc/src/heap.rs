@@ -26,7 +26,8 @@ pub use crate::memory::OutOfMemory;
 /// Settings of a heap.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Hard limit of the bytes taken from the operating system.
+    /// Hard limit of the bytes taken from the operating system. Near it the heap collects as often as it takes, in whole collections too, and keeps
+    /// the last 32nd (1 MiB at most) for small requests.
     pub limit_bytes: usize,
     /// Stress: an epoch end at every safepoint, a full cycle every n-th (0: off).
     pub stress_cycle: u32,
@@ -34,7 +35,7 @@ pub struct Config {
     pub audit: u32,
     /// Overwrite cells that die.
     pub poison: bool,
-    /// Goal of the pacer, in microseconds.
+    /// Goal of the pacer, in microseconds, for the longest stops on a busy machine. What a stop is planned to take is about a quarter of it.
     pub max_pause_us: u32,
     #[doc(hidden)]
     pub sabotage: Sabotage,
@@ -141,7 +142,7 @@ impl<R: Runtime> Heap<R> {
     fn alloc_slow(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
         let mut born = Kinds::<R>::born(kind);
         let size = size.max(size_of::<Header>());
-        let cell = self.with_relief(|heap| heap.store.memory.alloc(size))?;
+        let cell = self.with_relief(size, |heap| heap.store.memory.alloc(size))?;
         let large = Memory::alloc_is_large(size);
         if large && Kinds::<R>::shape(kind).is_carded() {
             born = born & !flags::LOGGED | flags::CARDED;
@@ -164,13 +165,20 @@ impl<R: Runtime> Heap<R> {
         Ok(r)
     }
 
-    /// Asks for memory, a second time if the first is refused and what the release queue knows to be dead could be given back.
+    /// Asks for memory, a second time if the first is refused and what the release queue knows to be dead could be given back. After a refusal
+    /// the next safepoint looks whether a whole collection would help.
     #[inline(always)]
-    fn with_relief<T>(&mut self, ask: impl Fn(&mut Self) -> Result<T, OutOfMemory>) -> Result<T, OutOfMemory> {
-        match ask(self) {
+    fn with_relief<T>(&mut self, bytes: usize, ask: impl Fn(&mut Self) -> Result<T, OutOfMemory>) -> Result<T, OutOfMemory> {
+        self.col.pacer.largest_bytes = self.col.pacer.largest_bytes.max(bytes);
+        let ask = |heap: &mut Self| if heap.needs_reserve(bytes) { Err(OutOfMemory) } else { ask(heap) };
+        let result = match ask(self) {
             Err(_) if self.relieve() => ask(self),
             result => result,
+        };
+        if result.is_err() {
+            self.request_safepoint();
         }
+        result
     }
 
     /// Makes a large run of shape `Array` bigger at its own address (R5). `false`: it can't grow, make a new one. What is dead
@@ -184,8 +192,9 @@ impl<R: Runtime> Heap<R> {
             if !cell.header().has(flags::CARDED) || new_size < self.store.memory.run_bytes(cell.as_nonnull()) {
                 return Ok(false);
             }
-            self.pay_for_growth(new_size - self.store.memory.run_bytes(cell.as_nonnull()));
-            let grown = self.with_relief(|heap| heap.store.memory.grow(cell.as_nonnull(), new_size))?;
+            let more = new_size - self.store.memory.run_bytes(cell.as_nonnull());
+            self.pay_for_growth(more);
+            let grown = self.with_relief(more, |heap| heap.store.memory.grow(cell.as_nonnull(), new_size))?;
             if grown {
                 // The cards of the new slots: clean.
                 self.cards(cell);
@@ -347,6 +356,11 @@ impl<R: Runtime> Heap<R> {
         self.start_ticker();
         self.stop(roots);
     }
+    /// Whether the last safepoint has found less left before the limit than small requests should have, though it has collected everything. The
+    /// runtime does well to raise its memory error where it stands, while there is room to handle it.
+    pub fn take_exhausted(&mut self) -> bool {
+        self.exhausted()
+    }
     /// The next safepoint is to be an epoch end: a stack has grown by so much that its scan should not wait.
     pub fn request_epoch(&mut self) {
         self.col.pacer.epoch_wanted = true;
@@ -424,13 +438,13 @@ impl<R: Runtime> Heap<R> {
 
     /// An explicit block of at least `size` bytes, 16-byte aligned, neither scanned nor freed by the collector.
     pub fn malloc(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        self.with_relief(|heap| heap.store.malloc(size))
+        self.with_relief(size, |heap| heap.store.malloc(size))
     }
     /// # Safety
     /// `block` came from this heap's `malloc` family and was not freed; `old_size` is what was asked for.
     pub unsafe fn realloc(&mut self, block: NonNull<u8>, _old_size: usize, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
         // SAFETY: by the caller.
-        self.with_relief(|heap| unsafe { heap.store.explicit.realloc(&mut heap.store.memory, block, size) })
+        self.with_relief(size, |heap| unsafe { heap.store.explicit.realloc(&mut heap.store.memory, block, size) })
     }
     /// # Safety
     /// `block` came from this heap's `malloc` family and was not freed.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 type Slot = Option<Ref>;
 
@@ -352,5 +353,49 @@ fn refusals_anywhere() {
             }
             n += 1;
         }
+    }
+}
+
+/// Near its limit a heap collects before it refuses; if that does not help it says so while small requests still find room.
+#[test]
+fn before_the_limit_comes_a_collection() {
+    const LIMIT: usize = 8 << 20;
+    let mut heap = heap(Config { limit_bytes: LIMIT, ..Config::default() });
+    let mut roots = Roots::of(Vec::new());
+    // Says whether the heap is exhausted.
+    let safepoint = |heap: &mut Heap<Arrays>, roots: &Roots| {
+        if heap.poll_word().load(Ordering::Relaxed) != 0 {
+            // SAFETY: nothing is held but what the roots lead to.
+            unsafe { heap.safepoint(roots) };
+        }
+        heap.take_exhausted()
+    };
+    for round in 0..3 {
+        // Garbage that only a cycle finds, small and large, twenty times the limit.
+        let mut made = 0;
+        while made < LIMIT * 20 {
+            for len in [10, 100, 1000, 50_000] {
+                let ring = new(&mut heap, ARRAY, 0, len).expect("room, once what is dead is gone");
+                store(&mut heap, ring, 0, Some(ring));
+                made += len * size_of::<Slot>();
+                assert!(!safepoint(&mut heap, &roots));
+            }
+        }
+        // What lives fills the heap to the brim.
+        let mut list = 0;
+        loop {
+            let cell = new(&mut heap, ARRAY, list, 20).expect("room for small cells until the heap says that it is exhausted");
+            store(&mut heap, cell, 0, roots.globals.pop());
+            roots.globals.push(cell);
+            list += 1;
+            if safepoint(&mut heap, &roots) {
+                break;
+            }
+        }
+        assert!(heap.used_bytes() > LIMIT * 3 / 4, "round {round}: exhausted at {}", heap.used_bytes());
+        for _ in 0..100 {
+            new(&mut heap, ARRAY, 0, 100).expect("the reserve");
+        }
+        roots.globals.clear();
     }
 }

@@ -96,6 +96,25 @@ const PROGRAMS: &[(&str, &str)] = &[
         return sum .. all[1] .. ' ' .. #all[n] .. ' ' .. all[2](1, 2, 3) .. tostring(all[3] == all[4])",
     ),
     (
+        // Each call is to be made once, however often an instruction or a function is begun anew.
+        "calls from what is begun anew",
+        "local n = ... local calls, sum = 0, 0
+        local function told(x) return type(x) == 'table' and 'V' or #x end
+        local meta = {__concat = function(a, b) calls = calls + 1 return told(a) .. ('y'):rep(3000) .. told(b) end,
+            __tostring = function() calls = calls + 1 return ('t'):rep(5000) end,
+            __newindex = function(t, k, v) calls = calls + 1 rawset(t, k, ('n'):rep(v)) end,
+            __index = function(t, k) calls = calls + 1 return ('i'):rep(4000) .. k end}
+        for i = 1, n // 4 do
+            local v = setmetatable({}, meta)
+            local s = ('x'):rep(i * 50) .. i .. v .. ('z'):rep(i * 40) .. i .. ('w'):rep(5000) .. v .. i .. 'e'
+            v[i] = i * 30
+            local t = ('%s%10.3f%s'):format(v, i, ('f'):rep(90)):gsub('t+', function(x) calls = calls + 1 return x .. x end)
+            local u = ('a'):rep(i):gsub('a', setmetatable({}, meta))
+            sum = sum + #s + #t + #u + #v[i] + #table.concat(setmetatable({}, meta), '-', 1, 3)
+        end
+        return sum .. ' ' .. calls",
+    ),
+    (
         "errors",
         "local n = ... local caught = 0
         local function fail(i) local t <close> = setmetatable({}, {__close = function(_, e) caught = caught + 1 end}) error({i}, 2) end

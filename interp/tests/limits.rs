@@ -189,6 +189,52 @@ fn garbage_does_not_count_against_the_limit() {
     }
 }
 
+/// Only a cycle finds this garbage, and with it the program would need several times the limit. Beside it lives half of the limit.
+#[test]
+fn cyclic_garbage_does_not_count_against_the_limit() {
+    if !is_neap() {
+        return;
+    }
+    for program in [
+        "for i = 1, 100 do local ring = {} for j = 1, 2000 do ring[j] = {ring, j} end end",
+        "for i = 1, 50 do local t = {} t[1] = t for j = 2, 200000 do t[j] = j end end",
+        "for i = 1, 20 do local t = {} t.t = t for j = 1, 1e5 do t['k' .. j] = true end end",
+        "for i = 1, 50 do local t = {} t.t = t t.s = ('x'):rep(6e6) .. i end",
+        "for i = 1, 50 do local t = {} t.t = t t.s = table.concat({('x'):rep(15e5), ('y'):rep(15e5)}) end",
+        "for i = 1, 20 do local t = table.pack(table.unpack({}, 1, 3e5)) t[1] = t end",
+        "for i = 1, 3e4 do local co co = coroutine.create(function() return co end) end",
+        "for i = 1, 1e5 do local f f = function() return f end end",
+        "for i = 1, 20 do local t = setmetatable({}, {__gc = function(t) t.s = nil end}) t.t = t t.s = ('x'):rep(5e6) end",
+        // An instruction in the middle of what a handler has left of it.
+        "local s = setmetatable({}, {__concat = function(a, b) return #a end}) for i = 1, 50 do local t = {} t.t = t \
+         t.s = ('x'):rep(4e6) .. s .. ('y'):rep(2e6) .. 'z' end",
+    ] {
+        let live = "local live = {} for i = 1, 100000 do live[i] = {i, {}} end";
+        let whole = "for i, t in ipairs(live) do assert(t[1] == i and #t[2] == 0) end";
+        for stop in ["", "collectgarbage('stop')"] {
+            run(&["--heap-limit", "32M", "-e", &format!("{live} {stop} {program} {whole}")]);
+        }
+    }
+}
+
+/// A program that has filled the heap to the brim with what it needs hears of it in time to let it go.
+#[test]
+fn a_full_heap_can_be_emptied() {
+    if !is_neap() {
+        return;
+    }
+    for make in ["{t}", "('x'):rep(1e5) .. i", "function() return i end", "i * 1.5"] {
+        for limit in ["8M", "16M", "64M"] {
+            let program = format!(
+                "local t = {{}} local ok, message = pcall(function() for i = 1, 1e8 do t[i] = {make} end end) \
+                 assert(not ok) print(message, #t > 50) t = nil print('gone') \
+                 for i = 1, 100 do local s = ('x'):rep(1e6) .. i end"
+            );
+            assert_eq!(run(&["--heap-limit", limit, "-e", &program]), "not enough memory\ttrue\ngone\n", "{make} {limit}");
+        }
+    }
+}
+
 /// A heap that has shrunk by its own figure, while a loop that allocates nothing runs on.
 #[test]
 fn unused_memory_comes_back_while_the_program_runs_on() {

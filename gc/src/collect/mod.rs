@@ -9,7 +9,7 @@
 //! * `mark`, `weak`, `sweep`: the phases of a cycle
 //! * `finalize`: finalizers and their queues
 //! * `handles`: references held by native code
-//! * `pacer`, `ticker`: when each of these happens
+//! * `pacer`, `ticker`, `limit`: when each of these happens
 //! * `report`, `drive`: for the auditor and the model tests
 //! * `queue`: the lists that all of them use
 //!
@@ -28,6 +28,7 @@ mod drive;
 mod epoch;
 mod finalize;
 mod handles;
+mod limit;
 mod mark;
 mod pacer;
 mod queue;

@@ -98,6 +98,10 @@ pub(crate) struct Pacer {
     pass_wait: u32,
     /// Bytes in use when the last cycle ended.
     base_bytes: usize,
+    /// The largest request since then.
+    pub largest_bytes: usize,
+    /// The reserve before the limit has been begun, and a whole collection did not help.
+    pub exhausted: bool,
     eager_percent: usize,
     lazy_percent: usize,
     /// Whether the cycle under way began because of many events.
@@ -137,6 +141,8 @@ impl Pacer {
             slice_owed: false,
             pass_wait: 0,
             base_bytes: 0,
+            largest_bytes: 0,
+            exhausted: false,
             eager_percent: EAGER_PERCENT.0,
             eager: false,
             lazy_percent: LAZY_PERCENT.0,
@@ -192,7 +198,7 @@ impl<R: Runtime> Heap<R> {
         if self.stress_cycle != 0 {
             return self.stress(roots);
         }
-        if !self.col.pacer.running {
+        if self.collect_before_limit(roots) || !self.col.pacer.running {
             return;
         }
         let mut watch = Stopwatch::start();
@@ -326,6 +332,7 @@ impl<R: Runtime> Heap<R> {
         pacer.cycle_time = pacer.cycle_end - pacer.cycle_begin;
         let found = (self.col.counters.cyclic_bytes - pacer.reclaimed_before) as usize;
         pacer.base_bytes = self.store.memory.used_bytes();
+        pacer.largest_bytes = 0;
         pacer.allocated_before = self.col.counters.allocated_bytes;
         let measured = pacer.cycle_ns as f64 / pacer.used_before.max(1 << 20) as f64;
         pacer.cycle_ns_per_byte = (pacer.cycle_ns_per_byte + measured) / 2.0;
@@ -349,7 +356,7 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    fn growth(&self) -> usize {
+    pub(super) fn growth(&self) -> usize {
         self.store.memory.used_bytes().saturating_sub(self.col.pacer.base_bytes)
     }
 
@@ -362,7 +369,8 @@ impl<R: Runtime> Heap<R> {
     fn has_grown(&self) -> bool {
         let pacer = &self.col.pacer;
         let percent = if self.many_events() { pacer.eager_percent } else { pacer.lazy_percent };
-        self.growth() >= (pacer.base_bytes / 100 * percent).max(GROWTH_MIN)
+        let wanted = (pacer.base_bytes / 100 * percent).max(GROWTH_MIN);
+        self.growth() >= wanted.min(self.growth_before_limit(pacer.base_bytes))
     }
 
     fn cycle_is_due(&self) -> bool {
@@ -390,7 +398,8 @@ impl<R: Runtime> Heap<R> {
     /// Bytes that the program may allocate before the cycle's next slice, for the cycle to end within its share of growth.
     fn cycle_slice_bytes(&self) -> usize {
         let pacer = &self.col.pacer;
-        let share = (pacer.used_before / 100 * CYCLE_PERCENT).max(GROWTH_MIN / 2) as f64;
+        let share = (pacer.used_before / 100 * CYCLE_PERCENT).max(GROWTH_MIN / 2);
+        let share = share.min(self.growth_before_limit(pacer.used_before)) as f64;
         let grown = self.store.memory.used_bytes().saturating_sub(pacer.used_before) as f64;
         let cost = self.cycle_cost();
         let cost_left = (cost - pacer.cycle_ns as f64).max(cost / 8.0);
@@ -539,8 +548,8 @@ impl<R: Runtime> Heap<R> {
         } else if self.cycle_has_slices() {
             step = step.min(pacer.slice_bytes);
         }
-        let step = step.clamp(SLICE_BYTES_MIN, EPOCH_BYTES_MAX);
-        let at = if pacer.running { young + step } else { usize::MAX };
+        let step = step.min(self.store.memory.room() / 4).clamp(SLICE_BYTES_MIN, EPOCH_BYTES_MAX);
+        let at = if pacer.running || self.has_limit() { young + step } else { usize::MAX };
         self.store.memory.set_run_max(if step < SLICE_BYTES_MAX { step } else { usize::MAX });
         self.store.memory.set_alarm(at);
     }
@@ -600,6 +609,7 @@ impl<R: Runtime> Heap<R> {
         self.pauses = pauses;
         self.pauses.lap(&mut watch, Cause::Whole);
         self.col.pacer.base_bytes = self.store.memory.used_bytes();
+        self.col.pacer.largest_bytes = 0;
         self.col.pacer.last_epoch = Instant::now();
         self.set_alarm();
     }

@@ -473,6 +473,17 @@ impl Memory {
     pub fn peak_bytes(&self) -> usize {
         self.pages.peak()
     }
+    /// Bytes of pages that may still be had under the limit.
+    pub fn room(&self) -> usize {
+        self.limit().saturating_sub(self.mapped_bytes() - self.idle_bytes())
+    }
+    /// The last part before the limit is for small requests: a program that has been refused a large one can go on, and say so.
+    pub fn reserve_bytes(&self) -> usize {
+        match self.limit() {
+            usize::MAX => 0,
+            limit => (limit / 32).min(1 << 20),
+        }
+    }
     pub fn limit(&self) -> usize {
         self.pages.limit()
     }

@@ -41,6 +41,7 @@ const TYPE_NAMES: [(&str, &[Tag]); 8] = [
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let globals = vm.globals();
     vm.register(globals, FUNCTIONS)?;
+    vm.mark_restartable(globals, ["rawset", "setmetatable", "tostring"])?;
     vm.set_field(globals, "_G", Value::table(globals))?;
     let version = vm.new_str(b"Lua 5.4")?;
     vm.set_field(globals, "_VERSION", version)?;

@@ -15,6 +15,7 @@ const FUNCTIONS: Functions = &[
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "coroutine", FUNCTIONS)?;
+    vm.mark_restartable(library, ["create", "wrap"])?;
     for (name, special) in [("resume", Special::Resume), ("yield", Special::Yield)] {
         let function = vm.new_special(name, support::by_machine, special, &[])?;
         vm.set_field(library, name, function)?;

@@ -27,6 +27,7 @@ const FUNCTIONS: Functions = &[
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "string", FUNCTIONS)?;
+    vm.mark_restartable(library, FUNCTIONS.iter().map(|&(name, _)| name))?;
     let meta = vm.new_table(0, 16)?;
     vm.set_field(meta, "__index", Value::table(library))?;
     string_arith::open(vm, meta)?;

@@ -19,7 +19,8 @@ const FUNCTIONS: Functions = &[
 ];
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
-    support::library(vm, "table", FUNCTIONS).map(drop)
+    let library = support::library(vm, "table", FUNCTIONS)?;
+    vm.mark_restartable(library, ["concat", "insert", "pack", "unpack"])
 }
 
 const READ: &[&str] = &["__index"];

@@ -11,6 +11,7 @@ const FUNCTIONS: Functions = &[("char", char), ("codepoint", codepoint), ("codes
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "utf8", FUNCTIONS)?;
+    vm.mark_restartable(library, FUNCTIONS.iter().map(|&(name, _)| name))?;
     let pattern = vm.new_str(CHAR_PATTERN)?;
     vm.set_field(library, "charpattern", pattern)
 }

@@ -129,13 +129,15 @@ pub enum Special {
     IpairsStep,
     /// A metamethod of strings, which arithmetic carries out without a call; upvalue 0 is the operator.
     StringArith,
+    /// It has no effect before it has all its memory, unless it calls back: refused memory, it may be called again.
+    Restartable,
 }
 
 impl Special {
     /// Whether the function is called like any other.
     #[inline(always)]
     pub fn is_plain(self) -> bool {
-        matches!(self, Special::None | Special::Next | Special::IpairsStep | Special::StringArith)
+        matches!(self, Special::None | Special::Next | Special::IpairsStep | Special::StringArith | Special::Restartable)
     }
 }
 
@@ -176,6 +178,11 @@ impl Gc<Native> {
             f.add(1).cast::<Value>().copy_from_nonoverlapping(upvals.as_ptr(), upvals.len());
             Ok(Gc::from_ref(cell))
         }
+    }
+
+    pub fn set_special(self, special: Special) {
+        // SAFETY: V1; no reference.
+        unsafe { (&raw mut (*self.as_ptr()).special).write(special) };
     }
 
     pub fn upval(self, i: usize) -> Value {

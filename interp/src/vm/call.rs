@@ -119,6 +119,10 @@ impl Vm {
                 let n = (native.function)(self, args)?;
                 self.end_native(n)
             }
+            Special::Restartable => {
+                let n = self.run_restartable(native, args)?;
+                self.end_native(n)
+            }
             Special::SetHook => self.run_set_hook(native, args),
             Special::Pcall => self.begin_pcall(func, nargs),
             Special::Xpcall => self.begin_xpcall(func, nargs),
@@ -369,6 +373,7 @@ impl Vm {
     fn enter_host(&mut self) -> Result<(), Throw> {
         self.check_depth(self.depth)?;
         self.depth += 1;
+        self.runs += 1;
         self.thread.state().unyieldable += 1;
         Ok(())
     }

@@ -8,6 +8,7 @@ impl Vm {
     /// there are make one string at a time.
     #[inline(never)]
     pub(crate) fn concat(&mut self, a: usize, n: usize, total: usize) -> Result<Flow, Throw> {
+        let whole = n == total;
         let mut n = n;
         while n > 1 {
             let is_text = |v: Value| v.is_str() || v.is_number();
@@ -27,7 +28,14 @@ impl Vm {
             while first > 0 && is_text(self.slot(a + first - 1)) {
                 first -= 1;
             }
-            let joined = self.join(a + first, n - first)?;
+            let joined = match self.join(a + first, n - first) {
+                Ok(joined) => joined,
+                // Taken up again after a handler, the operands are no longer what they were.
+                Err(throw) => {
+                    self.restartable &= whole;
+                    return Err(throw);
+                }
+            };
             self.set_slot(a + first, Value::str(joined));
             n = first + 1;
         }
@@ -67,7 +75,7 @@ impl Vm {
                 }
                 vm.append(text, piece)?;
             }
-            text.string(&mut vm.heap).map_err(|_| vm.memory_error())
+            text.string(&mut vm.heap).map_err(|_| vm.refused())
         })
     }
 
@@ -75,6 +83,6 @@ impl Vm {
         if len > Str::MAX_LEN {
             return Err(self.runtime_error(b"string length overflow"));
         }
-        Gc::<Str>::join(&mut self.heap, len, pieces).map_err(|_| self.memory_error())
+        Gc::<Str>::join(&mut self.heap, len, pieces).map_err(|_| self.refused())
     }
 }

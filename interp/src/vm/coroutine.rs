@@ -94,7 +94,7 @@ impl Vm {
 
     /// An error that passes a wrap function gets the position of its caller, if it is a string and not for want of memory.
     fn prefix_error(&mut self) {
-        if self.out_of_memory && self.roots.error.as_ref() == self.roots.memory_message.as_ref() {
+        if self.is_memory_error() {
             return;
         }
         if let Some(s) = self.roots.error.as_str() {

@@ -40,9 +40,18 @@ impl Vm {
         let message = self.roots.memory_message;
         self.roots.error = message;
         self.out_of_memory = true;
+        self.restartable = false;
         // Message handlers are not called for it.
         self.handled = true;
         Throw(())
+    }
+
+    /// Not enough memory for the instruction in progress, which has changed nothing so far.
+    #[cold]
+    pub(super) fn refused(&mut self) -> Throw {
+        let throw = self.memory_error();
+        self.restartable = true;
+        throw
     }
 
     /// An error with a message, without position.

@@ -29,6 +29,7 @@ impl Vm {
             self.tracing = self.hooked;
             let result = if self.tracing { self.run::<true>() } else { self.run::<false>() };
             let flow = match result {
+                Err(_) if self.restart_instruction() => Flow::Reload,
                 Err(throw) => self.recover(throw)?,
                 Ok(()) => Flow::Exit,
             };
@@ -95,14 +96,14 @@ impl Vm {
                 }
             };
         }
-        // Result or memory error.
+        // Result or memory error. The instruction has changed nothing that doing it again would not.
         macro_rules! mem {
             ($e:expr) => {
                 match $e {
                     Ok(v) => v,
                     Err(_) => {
                         save!();
-                        return Err(self.memory_error());
+                        return Err(self.refused());
                     }
                 }
             };
@@ -760,7 +761,7 @@ impl Vm {
                 }
                 return match t.set_node(&mut self.heap, i, value) {
                     Ok(()) => Ok(Flow::Next),
-                    Err(_) => Err(self.memory_error()),
+                    Err(_) => Err(self.refused()),
                 };
             }
             if t.meta().is_none() {

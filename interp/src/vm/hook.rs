@@ -13,7 +13,7 @@
 
 use super::{Args, Flow, Throw, Vm};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Gc, Hook, LAST_CALL, Native, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, Hook, LAST_CALL, Native, Special, Table, Thread, Value, frame_flags};
 use std::sync::atomic::Ordering;
 
 /// The bit of the poll word that is set while there may be hooks.
@@ -117,7 +117,11 @@ impl Vm {
             // Those that change the chain of frames return in `deliver`.
             return self.run_native(native, func, nargs);
         }
-        let n = (native.function)(self, Args { base: func as u32 + 1, count: nargs as u32 })?;
+        let args = Args { base: func as u32 + 1, count: nargs as u32 };
+        let n = match native.special {
+            Special::Restartable => self.run_restartable(native, args)?,
+            _ => (native.function)(self, args)?,
+        };
         if n & LAST_CALL == 0 {
             self.trace_return(self.top - n as usize, n as usize)?;
         }

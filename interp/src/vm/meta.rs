@@ -234,7 +234,7 @@ impl Vm {
             SetError::NilIndex => self.runtime_error(b"table index is nil"),
             SetError::NanIndex => self.runtime_error(b"table index is NaN"),
             SetError::Overflow => self.runtime_error(b"table overflow"),
-            SetError::Memory => self.memory_error(),
+            SetError::Memory => self.refused(),
         }
     }
 

@@ -20,6 +20,7 @@ mod load;
 mod meta;
 mod native;
 mod protect;
+mod restart;
 mod safepoint;
 mod stack;
 mod traceback;
@@ -98,6 +99,12 @@ pub struct Vm {
     pub(crate) switching: bool,
     /// The heap has refused memory: what can be given up is collected where the error is caught.
     pub(crate) out_of_memory: bool,
+    /// So it has for an instruction that can be done again.
+    restartable: bool,
+    /// The instruction done again last, and the epochs up to then.
+    restarted: (*const std::cell::Cell<u32>, u64),
+    /// How often natives and hosts have called into the interpreter.
+    runs: u64,
     /// The interpreter is being closed: nothing gets a finalizer any more.
     pub(crate) closing: bool,
     /// Called when the program ends by [`Vm::exit`].
@@ -143,6 +150,9 @@ impl Vm {
             tracing: false,
             switching: false,
             out_of_memory: false,
+            restartable: false,
+            restarted: (std::ptr::null(), 0),
+            runs: 0,
             closing: false,
             at_exit: None,
             warnings: Default::default(),

@@ -23,6 +23,10 @@ impl Args {
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
+    /// The slot behind the last one.
+    pub(super) fn end(&self) -> usize {
+        (self.base + self.count) as usize
+    }
 }
 
 impl Vm {
@@ -305,6 +309,16 @@ impl Vm {
         for &(name, f) in functions {
             let f = self.new_native(name, f, &[])?;
             self.set_field(t, name, f)?;
+        }
+        Ok(())
+    }
+
+    /// Says of functions in a table that they have no effect before they have all their memory, unless they call back ([`Special::Restartable`]).
+    pub(crate) fn mark_restartable(&mut self, t: Gc<Table>, names: impl IntoIterator<Item = &'static str>) -> Result<(), Throw> {
+        for name in names {
+            let function = self.get_field(t, name)?.as_native().expect("a function of the library");
+            debug_assert!(function.special == Special::None);
+            function.set_special(Special::Restartable);
         }
         Ok(())
     }

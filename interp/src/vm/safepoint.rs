@@ -63,7 +63,7 @@ impl RootSource for Roots {
 }
 
 impl Vm {
-    /// The poll word is set. `live_top`: the end of the live slots of the running thread (M3). Errors: an interrupt.
+    /// The poll word is set. `live_top`: the end of the live slots of the running thread (M3). Errors: an interrupt, memory.
     #[cold]
     #[inline(never)]
     pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), super::Throw> {
@@ -77,6 +77,9 @@ impl Vm {
             // A share of what waits, so that a program that makes more and more of them is not outrun.
             let count = (self.heap.finalizers_waiting() / 16).max(64);
             self.run_finalizers(live_top, count);
+            if self.heap.take_exhausted() {
+                return Err(self.memory_error());
+            }
         }
         if word & poll::INTERRUPT != 0 {
             self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);

@@ -1,0 +1,66 @@
+//! A request for memory was refused: everything is collected, and what asked for it is done again, once.
+//!
+//! Where a request is refused nothing can be collected, for what is at hand stands in no root (M3). An instruction that has changed nothing yet, or a native
+//! function without effects, can be begun anew: then all that it needs is in the stack.
+//!
+//! * **A1** `restartable` is set only where the innermost frame's instruction, the one before its `pc`, has just been refused memory
+//!   (`refused`); every other memory error clears it.
+//! * **A2** The same instruction is done again twice only if epochs have ended in between.
+
+use super::{Args, Throw, Vm};
+use crate::value::{Gc, Native};
+
+impl Vm {
+    /// The loop has been left with an error. `true`: it may be entered again, at the instruction that failed.
+    #[cold]
+    pub(super) fn restart_instruction(&mut self) -> bool {
+        if !std::mem::take(&mut self.restartable) || self.frame_count == 0 || !self.frame().is_lua() {
+            return false;
+        }
+        let frame = self.frame();
+        // SAFETY: A1, X2: `pc` stands behind the first word of the instruction.
+        let pc = unsafe { frame.pc.sub(1) };
+        let registers = frame.base as usize + frame.closure().proto.max_stack as usize;
+        if self.restarted == (pc, self.heap.counters().epochs) {
+            return false;
+        }
+        self.frame().pc = pc;
+        // Operands whose number the instruction before has left open may stand above the registers.
+        let top = self.top.max(registers);
+        self.collect_refused(top);
+        self.restarted = (pc, self.heap.counters().epochs);
+        true
+    }
+
+    /// Calls a native function whose frame is innermost, a second time if memory has been refused and it has not called back.
+    #[inline(always)]
+    pub(super) fn run_restartable(&mut self, native: Gc<Native>, args: Args) -> Result<u32, Throw> {
+        let runs = self.runs;
+        match (native.function)(self, args) {
+            Err(_) if self.runs == runs && self.is_memory_error() => self.run_again(native, args),
+            result => result,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_again(&mut self, native: Gc<Native>, args: Args) -> Result<u32, Throw> {
+        self.top = args.end();
+        self.collect_refused(self.top);
+        (native.function)(self, args)
+    }
+
+    /// Whether the error in flight says that memory was refused.
+    pub(super) fn is_memory_error(&self) -> bool {
+        self.out_of_memory && self.roots.error.as_ref() == self.roots.memory_message.as_ref()
+    }
+
+    fn collect_refused(&mut self, live_top: usize) {
+        self.take_error();
+        self.out_of_memory = false;
+        self.collect_with(live_top, |heap, roots| {
+            // SAFETY: M3: what was refused has been given up, the rest stands below `live_top`.
+            unsafe { heap.collect_full(roots) }
+        });
+    }
+}
