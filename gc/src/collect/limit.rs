@@ -22,7 +22,9 @@ const ROOM_PART: usize = 16;
 /// The part of the reserve that is a small request.
 const SMALL_PART: usize = 16;
 /// The part of the reserve that may be used up before a whole collection (N1).
-const RESERVE_GROWTH_PART: usize = 4;
+const RESERVE_GROWTH_PART: usize = 8;
+/// Bytes between two safepoints, as part of what is left: with it, half of the reserve is there when the heap is found to be exhausted.
+const ALARM_PART: usize = 8;
 
 impl<R: Runtime> Heap<R> {
     pub(super) fn has_limit(&self) -> bool {
@@ -33,6 +35,11 @@ impl<R: Runtime> Heap<R> {
     pub(super) fn growth_before_limit(&self, used: usize) -> usize {
         let limit = self.store.memory.limit();
         (limit.saturating_sub(used) / 2).max(limit / GROWTH_PART)
+    }
+
+    /// Bytes that the program may allocate before the limit is looked at again.
+    pub(super) fn step_before_limit(&self) -> usize {
+        self.store.memory.room() / ALARM_PART
     }
 
     /// Whether a request is too large for what is left above the reserve.
@@ -59,7 +66,7 @@ impl<R: Runtime> Heap<R> {
         self.collect_whole(roots);
         self.pauses.end(watch);
         // What finalizers wait for may go once they have run.
-        self.col.pacer.exhausted = self.store.memory.room() < reserve / 2 && self.col.fin_queue.is_empty();
+        self.col.pacer.exhausted = self.store.memory.room() < reserve / 4 * 3 && self.col.fin_queue.is_empty();
         true
     }
 

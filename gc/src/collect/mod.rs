@@ -9,7 +9,8 @@
 //! * `mark`, `weak`, `sweep`: the phases of a cycle
 //! * `finalize`: finalizers and their queues
 //! * `handles`: references held by native code
-//! * `pacer`, `ticker`, `limit`: when each of these happens
+//! * `pacer`, `cycle`, `ticker`, `limit`: when each of these happens
+//! * `whole`: what is asked for: whole collections, steps, stress
 //! * `report`, `drive`: for the auditor and the model tests
 //! * `queue`: the lists that all of them use
 //!
@@ -24,6 +25,7 @@
 //! May import: `memory`, `object`.
 
 mod barrier;
+mod cycle;
 mod drive;
 mod epoch;
 mod finalize;
@@ -39,6 +41,7 @@ mod sweep;
 mod threads;
 mod ticker;
 mod weak;
+mod whole;
 
 pub use drive::Drive;
 pub use handles::Handle;

@@ -1,19 +1,19 @@
-//! When each part of the collector's work is done: the budget of an epoch, slices between epoch ends, the start of a cycle.
+//! When each part of the collector's work is done: the budget of an epoch, slices between epoch ends.
 //!
 //! The program comes to a safepoint when the alarm of the memory rings (so many bytes allocated), when the log is long, or when the ticker asks. There it
 //! stops once: for an epoch end, or for a slice of what is queued. Both are bounded by time: the epoch's budget follows the measured cost of
 //! the last ones, a slice looks at the clock. If garbage outruns the slices, there are more of them, not longer ones.
 //!
 //! Invariants:
-//! P1. One stop is one epoch end or one slice, outside of the calls that ask for a whole collection; only if the stop before was an epoch end
+//! P1. One stop is one epoch end or one slice, outside of whole collections (`whole`, `limit`); only if the stop before was an epoch end
 //!     too does a slice follow in the same stop. (A program whose every object is as large as an epoch's budget would get no slice at all.) It
 //!     is longer if the program has allocated more than a budget at once: garbage must not outrun it. An array that grows at one stroke by
 //!     more than that pays with slices first.
-//! P2. Without an event no cycle starts (R27), unless finalizers wait for weak tables to be cleaned.
 //!
 //! May import: `object`, `memory`, `observe`.
 
 use super::Phase;
+use super::cycle::CyclePace;
 use crate::heap::{Heap, RootSource};
 use crate::object::Runtime;
 use crate::observe::{Cause, Stopwatch};
@@ -37,39 +37,12 @@ const STALE_CYCLE: Duration = Duration::from_millis(5);
 const BULK_SLICES: usize = 6;
 /// Given back to the system in one stop.
 const PURGE_BYTES: usize = 1 << 20;
-/// A cycle may start when the heap has grown by this much since the last one ended, whatever its size.
-const GROWTH_MIN: usize = 512 << 10;
-/// Growth, in percent of what the last cycle left, that starts a cycle: with many events, with few. Cycles that find little raise it.
-const EAGER_PERCENT: (usize, usize) = (10, 80);
-const LAZY_PERCENT: (usize, usize) = (60, 120);
-/// A program that does not allocate rests from cycles for so many times the length of the last one, and at least so long.
-const IDLE_REST: u32 = 4;
-const IDLE_REST_MIN: Duration = Duration::from_millis(200);
-/// A cycle that growth has not started for so many times its expected cost, and not for so long, starts all the same: what a program has let go should
-/// come back though it makes nothing that stays. Such a cycle that finds little doubles the times, one that finds much resets them.
-const PATIENCE: (u32, u32) = (2, 128);
-const PATIENCE_MIN: Duration = Duration::from_millis(400);
-/// There are many events if each would have to have cut off no more than this to make up for the growth.
-const BYTES_PER_EVENT: usize = 512;
-/// Growth, in percent, during which a cycle should run from its begin to its end.
-const CYCLE_PERCENT: usize = 10;
 /// A cycle that only waits for an epoch end gets one after this many slices' worth of allocation.
 const EPOCH_SLICES: usize = 2;
-/// What a cycle costs in all, beside its marking.
-const AFTER_MARKING: f64 = 1.25;
-/// What a cycle costs, before one has been measured.
-const CYCLE_NS_PER_BYTE: f64 = 1.5;
 /// A slice is as long as this many at most, for a program that comes to a safepoint too seldom.
 const BUDGETS_MAX: usize = 16;
-/// A cycle may clean the weak tables that finalizers wait for when this many times the heap has been allocated since the last one: only a cycle
-/// takes a chain of weak keys and values at once, where a pass takes a link.
-const CHAIN_FACTOR: u64 = 4;
 /// A passing over all holders is worth it for this many tombstones (and a quarter of the holders' number).
 const TOMBS_MIN: usize = 256;
-/// Work in a step that a program asks for, for each byte of its size, and in any step at most. A cycle takes a fraction of that for each byte
-/// in use, so a program that steps at the pace of its allocation keeps well ahead of it.
-const STEP_NS_PER_BYTE: u64 = 20;
-const STEP_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) struct Pacer {
     goal: Duration,
@@ -80,43 +53,23 @@ pub(crate) struct Pacer {
     pub running: bool,
     /// The runtime has asked for an epoch end.
     pub epoch_wanted: bool,
-    last_epoch: Instant,
+    pub last_epoch: Instant,
     /// This stop is the ticker's, and the program does not allocate.
-    idle: bool,
-    /// When the last cycle ended, and how long it took from its begin.
-    cycle_end: Instant,
-    cycle_begin: Instant,
-    cycle_time: Duration,
-    patience: u32,
-    /// The cycle under way began because it was overdue.
-    overdue: bool,
+    pub idle: bool,
     /// Young bytes after the last stop.
     young_before: usize,
     /// The last stop was an epoch end.
     slice_owed: bool,
     /// Epoch ends since tombstones or waiting finalizers have begun to wait.
     pass_wait: u32,
-    /// Bytes in use when the last cycle ended.
-    base_bytes: usize,
-    /// The largest request since then.
+    pub cycle: CyclePace,
+    /// The largest request since the last cycle ended.
     pub largest_bytes: usize,
     /// The reserve before the limit has been begun, and a whole collection did not help.
     pub exhausted: bool,
-    eager_percent: usize,
-    lazy_percent: usize,
-    /// Whether the cycle under way began because of many events.
-    eager: bool,
-    /// What had been allocated when the last cycle ended.
-    allocated_before: u64,
-    /// When the cycle under way began: what the cycles had reclaimed, the bytes in use.
-    reclaimed_before: u64,
-    used_before: usize,
-    /// Time spent on the cycle under way, and what the last one took for each byte that was in use.
-    cycle_ns: u64,
-    cycle_ns_per_byte: f64,
     /// The part of what is allocated that survives its epoch, by the last ones.
-    survival: f64,
-    safepoints: u32,
+    pub survival: f64,
+    pub safepoints: u32,
 }
 
 impl Pacer {
@@ -132,25 +85,12 @@ impl Pacer {
             epoch_wanted: false,
             last_epoch: Instant::now(),
             idle: false,
-            cycle_end: Instant::now(),
-            cycle_begin: Instant::now(),
-            cycle_time: Duration::ZERO,
-            patience: PATIENCE.0,
-            overdue: false,
             young_before: 0,
             slice_owed: false,
             pass_wait: 0,
-            base_bytes: 0,
+            cycle: CyclePace::new(),
             largest_bytes: 0,
             exhausted: false,
-            eager_percent: EAGER_PERCENT.0,
-            eager: false,
-            lazy_percent: LAZY_PERCENT.0,
-            allocated_before: 0,
-            reclaimed_before: 0,
-            used_before: 0,
-            cycle_ns: 0,
-            cycle_ns_per_byte: CYCLE_NS_PER_BYTE,
             survival: 0.5,
             safepoints: 0,
         }
@@ -227,7 +167,7 @@ impl<R: Runtime> Heap<R> {
         }
         self.col.pacer.young_before = self.store.memory.young_bytes();
         if let Some(ticker) = &self.ticker {
-            ticker.set_busy((idle || self.col.pacer.overdue) && (self.has_slices() || self.col.phase != Phase::Idle));
+            ticker.set_busy((idle || self.col.pacer.cycle.overdue) && (self.has_slices() || self.col.phase != Phase::Idle));
         }
         self.set_alarm();
         self.pauses.end(watch);
@@ -275,7 +215,7 @@ impl<R: Runtime> Heap<R> {
             || col.phase == Phase::Idle && self.cycle_is_due()
     }
 
-    fn timed_epoch_end(&mut self, roots: &dyn RootSource, watch: &mut Stopwatch) {
+    pub(super) fn timed_epoch_end(&mut self, roots: &dyn RootSource, watch: &mut Stopwatch) {
         let young = self.store.memory.young_bytes();
         if !self.release_is_empty() {
             // Garbage outruns the slices: more of them.
@@ -306,118 +246,12 @@ impl<R: Runtime> Heap<R> {
         if self.cycle_is_due() || self.chain_is_due() {
             let overdue = !self.has_grown();
             self.begin_cycle();
-            self.col.pacer.overdue = overdue;
+            self.col.pacer.cycle.overdue = overdue;
         }
         if self.col.pass.is_none() && self.pass_is_due() {
             self.start_pass(Phase::Idle);
         }
         self.turn_if_stale();
-    }
-
-    pub(crate) fn begin_cycle(&mut self) {
-        self.col.pacer.eager = self.many_events();
-        let pacer = &mut self.col.pacer;
-        pacer.cycle_begin = Instant::now();
-        pacer.overdue = false;
-        pacer.used_before = self.store.memory.used_bytes();
-        pacer.reclaimed_before = self.col.counters.cyclic_bytes;
-        pacer.cycle_ns = 0;
-        self.start_clearing();
-    }
-
-    /// The release has ended: what it found sets the pace of the next.
-    pub(crate) fn end_cycle(&mut self) {
-        let pacer = &mut self.col.pacer;
-        pacer.cycle_end = Instant::now();
-        pacer.cycle_time = pacer.cycle_end - pacer.cycle_begin;
-        let found = (self.col.counters.cyclic_bytes - pacer.reclaimed_before) as usize;
-        pacer.base_bytes = self.store.memory.used_bytes();
-        pacer.largest_bytes = 0;
-        pacer.allocated_before = self.col.counters.allocated_bytes;
-        let measured = pacer.cycle_ns as f64 / pacer.used_before.max(1 << 20) as f64;
-        pacer.cycle_ns_per_byte = (pacer.cycle_ns_per_byte + measured) / 2.0;
-        match found * 100 / pacer.used_before.max(1) {
-            // Where counting has given most of it back meanwhile, nothing is learnt.
-            0..=4 if pacer.overdue && pacer.base_bytes < pacer.used_before / 2 => {}
-            0..=4 if pacer.overdue => pacer.patience = (pacer.patience * 2).min(PATIENCE.1),
-            0..=4 => {
-                if pacer.eager {
-                    pacer.eager_percent = (pacer.eager_percent * 3 / 2).min(EAGER_PERCENT.1);
-                } else {
-                    pacer.lazy_percent = (pacer.lazy_percent * 5 / 4).min(LAZY_PERCENT.1);
-                }
-            }
-            5..=9 => {}
-            _ => {
-                pacer.patience = PATIENCE.0;
-                pacer.eager_percent = EAGER_PERCENT.0;
-                pacer.lazy_percent = (pacer.lazy_percent * 4 / 5).max(LAZY_PERCENT.0);
-            }
-        }
-    }
-
-    pub(super) fn growth(&self) -> usize {
-        self.store.memory.used_bytes().saturating_sub(self.col.pacer.base_bytes)
-    }
-
-    /// Many events for the growth: garbage is likely.
-    fn many_events(&self) -> bool {
-        (self.col.events as usize).saturating_mul(BYTES_PER_EVENT) >= self.growth()
-    }
-
-    /// Whether the heap has grown enough for a cycle.
-    fn has_grown(&self) -> bool {
-        let pacer = &self.col.pacer;
-        let percent = if self.many_events() { pacer.eager_percent } else { pacer.lazy_percent };
-        let wanted = (pacer.base_bytes / 100 * percent).max(GROWTH_MIN);
-        self.growth() >= wanted.min(self.growth_before_limit(pacer.base_bytes))
-    }
-
-    fn cycle_is_due(&self) -> bool {
-        // P2.
-        self.col.events != 0 && (self.has_grown() || self.cycle_is_overdue())
-    }
-
-    /// Whether a cycle has not been for so long that what was let go should not wait for growth.
-    fn cycle_is_overdue(&self) -> bool {
-        let pacer = &self.col.pacer;
-        let since = pacer.cycle_end.elapsed();
-        let cost = Duration::from_nanos((self.store.memory.used_bytes() as f64 * pacer.cycle_ns_per_byte) as u64);
-        pacer.idle && since >= (pacer.cycle_time * IDLE_REST).max(IDLE_REST_MIN)
-            || since >= (cost * pacer.patience).max(PATIENCE_MIN)
-    }
-
-    /// Whether finalizers wait for weak tables to be cleaned, and a cycle is not too much for that.
-    fn chain_is_due(&self) -> bool {
-        let allocated = self.col.counters.allocated_bytes - self.col.pacer.allocated_before;
-        !self.col.fin_wait.is_empty()
-            && !self.col.tombs.is_empty()
-            && allocated >= self.store.memory.used_bytes() as u64 * CHAIN_FACTOR
-    }
-
-    /// Bytes that the program may allocate before the cycle's next slice, for the cycle to end within its share of growth.
-    fn cycle_slice_bytes(&self) -> usize {
-        let pacer = &self.col.pacer;
-        let share = (pacer.used_before / 100 * CYCLE_PERCENT).max(GROWTH_MIN / 2);
-        let share = share.min(self.growth_before_limit(pacer.used_before)) as f64;
-        let grown = self.store.memory.used_bytes().saturating_sub(pacer.used_before) as f64;
-        let cost = self.cycle_cost();
-        let cost_left = (cost - pacer.cycle_ns as f64).max(cost / 8.0);
-        let share_left = (share - grown).max(share / 16.0);
-        (pacer.slice().as_nanos() as f64 * share_left / cost_left / pacer.survival) as usize
-    }
-
-    /// Nanoseconds that the cycle under way will have taken: first what the last ones did, then what its own marking tells. (A graph that the program has
-    /// mixed up since takes several times as long.)
-    fn cycle_cost(&self) -> f64 {
-        let pacer = &self.col.pacer;
-        let expected = pacer.used_before as f64 * pacer.cycle_ns_per_byte;
-        let scanned = self.col.gray.scanned_bytes;
-        if !self.col.shading || scanned < pacer.used_before / 32 {
-            return expected;
-        }
-        let marking = pacer.cycle_ns as f64 / scanned as f64 * pacer.used_before as f64;
-        expected.max(marking * AFTER_MARKING)
     }
 
     fn pass_is_due(&mut self) -> bool {
@@ -502,7 +336,7 @@ impl<R: Runtime> Heap<R> {
                 break;
             }
         }
-        self.col.pacer.cycle_ns += (cpu_time() - start).as_nanos() as u64;
+        self.col.pacer.cycle.ns += (cpu_time() - start).as_nanos() as u64;
     }
 
     fn clean_slice(&mut self, deadline: Instant) {
@@ -548,133 +382,10 @@ impl<R: Runtime> Heap<R> {
         } else if self.cycle_has_slices() {
             step = step.min(pacer.slice_bytes);
         }
-        let step = step.min(self.store.memory.room() / 4).clamp(SLICE_BYTES_MIN, EPOCH_BYTES_MAX);
+        let step = step.min(self.step_before_limit()).clamp(SLICE_BYTES_MIN, EPOCH_BYTES_MAX);
         let at = if pacer.running || self.has_limit() { young + step } else { usize::MAX };
         self.store.memory.set_run_max(if step < SLICE_BYTES_MAX { step } else { usize::MAX });
         self.store.memory.set_alarm(at);
-    }
-
-    // ---- whole collections
-
-    /// Finishes what is queued, epoch end by epoch end.
-    fn drain_all(&mut self, roots: &dyn RootSource) {
-        // An object that was weakly loaded or logged waits one epoch; what it frees may wait again.
-        for _ in 0..1000 {
-            self.epoch_end(roots);
-            self.release_slice(far());
-            if self.col.waiting.is_empty() && self.col.dropped.is_empty() && self.col.adopted.is_empty() {
-                break;
-            }
-        }
-    }
-
-    /// Works on the cycle until it is over.
-    fn finish_cycle(&mut self, roots: &dyn RootSource) {
-        let mut watch = Stopwatch::start();
-        while self.col.phase != Phase::Idle {
-            self.release_slice(far());
-            self.cycle_slice(far(), &mut watch);
-            if self.col.phase != Phase::Idle {
-                self.epoch_end(roots);
-            }
-        }
-        self.release_slice(far());
-    }
-
-    /// See [`Heap::collect_full`].
-    pub(crate) fn collect_whole(&mut self, roots: &dyn RootSource) {
-        let mut watch = Stopwatch::start();
-        // Its parts are no stops of their own.
-        let pauses = std::mem::take(&mut self.pauses);
-        let (queued, ranks) = (self.col.fin_queue.len(), self.finalizer_ranks());
-        // A cycle under way has its snapshot behind it.
-        self.finish_cycle(roots);
-        self.drain_all(roots);
-        if self.col.events != 0 {
-            while self.clean_all() {}
-            // What cleaning has logged must not be the snapshot of the cycle: all values of a weak-keyed table would count as in use.
-            self.drain_all(roots);
-            self.begin_cycle();
-            self.finish_cycle(roots);
-            self.drain_all(roots);
-        }
-        // The corpses, and the finalizers that wait for a pass.
-        if self.col.pass.is_none() {
-            self.start_pass(Phase::Idle);
-        }
-        while self.clean_all() {}
-        self.release_slice(far());
-        self.sort_finalizers(queued, &ranks);
-        self.store.trim();
-        self.pauses = pauses;
-        self.pauses.lap(&mut watch, Cause::Whole);
-        self.col.pacer.base_bytes = self.store.memory.used_bytes();
-        self.col.pacer.largest_bytes = 0;
-        self.col.pacer.last_epoch = Instant::now();
-        self.set_alarm();
-    }
-
-    fn clean_all(&mut self) -> bool {
-        self.pass_unit() || self.turn_unit()
-    }
-
-    /// See [`Heap::step`].
-    pub(crate) fn step_by(&mut self, roots: &dyn RootSource, bytes: usize) -> bool {
-        let mut watch = Stopwatch::start();
-        let before = self.col.counters.cycles;
-        self.timed_epoch_end(roots, &mut watch);
-        let time = match bytes {
-            0 => self.col.pacer.slice(),
-            _ => Duration::from_nanos((bytes as u64).saturating_mul(STEP_NS_PER_BYTE)).min(STEP_MAX),
-        };
-        let deadline = Instant::now() + time;
-        let ended = loop {
-            if self.col.phase == Phase::Idle && self.col.events != 0 {
-                self.begin_cycle();
-            }
-            let released = self.release_slice(deadline);
-            self.pauses.lap(&mut watch, Cause::Release);
-            self.cycle_slice(deadline, &mut watch);
-            let idle = released && self.col.phase == Phase::Idle && self.col.events == 0;
-            if idle || self.col.counters.cycles != before || Instant::now() >= deadline {
-                break idle || self.col.counters.cycles != before;
-            }
-            // The phase waits for it.
-            self.timed_epoch_end(roots, &mut watch);
-        };
-        self.set_alarm();
-        self.pauses.end(watch);
-        ended
-    }
-
-    /// Stress: an epoch end at every safepoint, a bit of everything else, whole collections now and then.
-    fn stress(&mut self, roots: &dyn RootSource) {
-        self.request_safepoint();
-        let epochs = self.col.counters.epochs;
-        let n = self.col.pacer.safepoints;
-        self.col.pacer.safepoints = n.wrapping_add(1);
-        if n % self.stress_cycle == self.stress_cycle - 1 {
-            self.collect_whole(roots);
-        } else {
-            self.epoch_end(roots);
-            let mut watch = Stopwatch::start();
-            // A deadline in the past: one batch of each.
-            let past = Instant::now();
-            if !n.is_multiple_of(3) {
-                self.release_slice(past);
-            }
-            if self.col.phase == Phase::Idle && self.col.pass.is_none() {
-                if n.is_multiple_of(4) {
-                    self.start_pass(Phase::Idle);
-                }
-                if self.col.events != 0 {
-                    self.begin_cycle();
-                }
-            }
-            self.cycle_slice(past, &mut watch);
-        }
-        assert!(self.col.counters.epochs > epochs, "a safepoint under stress without an epoch end");
-        self.store.memory.set_alarm(usize::MAX);
     }
 }
 
@@ -682,8 +393,4 @@ impl<R: Runtime> Heap<R> {
 pub(super) fn cpu_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
-fn far() -> Instant {
-    Instant::now() + Duration::from_secs(3600)
 }
