@@ -14,8 +14,8 @@ use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_millis(15);
 const PERIOD_MAX: Duration = Duration::from_millis(500);
-/// With the 50 us that the system lets a timer be late, somewhat less than two slices.
-const PERIOD_BUSY: Duration = Duration::from_micros(50);
+/// With the 50 us that the system lets a timer be late, about one and a half slices.
+const PERIOD_BUSY: Duration = Duration::from_micros(40);
 
 /// What the two threads share.
 struct Shared {
