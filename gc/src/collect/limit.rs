@@ -1,8 +1,8 @@
 //! Near the limit: a whole collection comes before a refusal.
 //!
 //! A request in the middle of the program's work can't collect: what the program has at hand is in no root. So safepoints look ahead. Under a limit a
-//! cycle starts when half of the way there has been used up; where it comes too late, because memory is taken in large pieces, the program stops for
-//! a whole collection when little is left. The last part, the *reserve*, is for small requests only: it lets the program come to the safepoint, and
+//! cycle starts when half of the way there has been used up; where it comes too late, because memory is taken in large pieces, the program stops when
+//! little is left, for an epoch end and the whole release queue, and if that is not enough for a whole collection. The last part, the *reserve*, is for small requests only: it lets the program come to the safepoint, and
 //! handle the error if collecting has not helped.
 //!
 //! Invariants:
@@ -13,7 +13,7 @@
 
 use crate::heap::{Heap, RootSource};
 use crate::object::Runtime;
-use crate::observe::Stopwatch;
+use crate::observe::{Cause, Stopwatch};
 
 /// The part of the limit that a heap near it grows by before a cycle starts, or before a whole collection (N1).
 const GROWTH_PART: usize = 32;
@@ -49,24 +49,33 @@ impl<R: Runtime> Heap<R> {
         bytes > reserve / SMALL_PART && memory.room().saturating_sub(bytes) < reserve
     }
 
-    /// At a safepoint: collects everything if a request may soon be refused and there may be garbage. `false`: there is no need.
-    pub(super) fn collect_before_limit(&mut self, roots: &dyn RootSource) -> bool {
-        if !self.has_limit() {
-            return false;
-        }
+    /// Whether a request may soon be refused, and the heap has grown enough for garbage to be likely.
+    fn limit_is_near(&self) -> bool {
         let memory = &self.store.memory;
         let (limit, room, reserve) = (memory.limit(), memory.room(), memory.reserve_bytes());
         // Two requests as large as the largest of late should find room: a table that grows doubles.
         let wanted = (self.col.pacer.largest_bytes.min(limit / 4) * 2).max(limit / ROOM_PART);
-        let near = room < wanted && self.growth() >= limit / GROWTH_PART;
-        if !near && (room >= reserve || self.growth() < reserve / RESERVE_GROWTH_PART) {
+        room < wanted && self.growth() >= limit / GROWTH_PART || room < reserve && self.growth() >= reserve / RESERVE_GROWTH_PART
+    }
+
+    /// At a safepoint: makes room if a request may soon be refused. `false`: there is no need.
+    pub(super) fn collect_before_limit(&mut self, roots: &dyn RootSource) -> bool {
+        if !self.has_limit() || !self.limit_is_near() {
             return false;
         }
-        let watch = Stopwatch::start();
-        self.collect_whole(roots);
+        let mut watch = Stopwatch::start();
+        // What has died young, and what counting finds, may be all.
+        self.timed_epoch_end(roots, &mut watch);
+        self.relieve();
+        self.pauses.lap(&mut watch, Cause::Release);
+        if self.limit_is_near() {
+            self.collect_whole(roots);
+            let memory = &self.store.memory;
+            // What finalizers wait for may go once they have run.
+            self.col.pacer.exhausted = memory.room() < memory.reserve_bytes() / 4 * 3 && self.col.fin_queue.is_empty();
+        }
+        self.set_alarm();
         self.pauses.end(watch);
-        // What finalizers wait for may go once they have run.
-        self.col.pacer.exhausted = self.store.memory.room() < reserve / 4 * 3 && self.col.fin_queue.is_empty();
         true
     }
 
