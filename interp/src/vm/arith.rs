@@ -86,6 +86,18 @@ pub fn int_shl(x: i64, n: i64) -> i64 {
     }
 }
 
+/// `x >> n`, logical.
+#[inline(always)]
+pub(super) fn int_shr(x: i64, n: i64) -> i64 {
+    int_shl(x, n.checked_neg().unwrap_or(i64::MAX))
+}
+
+/// `x // y` of floats.
+#[inline(always)]
+pub(super) fn float_floor_div(x: f64, y: f64) -> f64 {
+    (x / y).floor()
+}
+
 #[inline]
 pub(crate) fn float_pow(x: f64, y: f64) -> f64 {
     if y == 2.0 { x * x } else { x.powf(y) }
@@ -109,7 +121,7 @@ fn on_numbers(op: Arith, x: Value, y: Value) -> Result<Value, &'static str> {
             Arith::BOr => x | y,
             Arith::BXor => x ^ y,
             Arith::Shl => int_shl(x, y),
-            Arith::Shr => int_shl(x, y.checked_neg().unwrap_or(i64::MAX)),
+            Arith::Shr => int_shr(x, y),
             _ => !x,
         }));
     }
@@ -134,7 +146,7 @@ fn on_numbers(op: Arith, x: Value, y: Value) -> Result<Value, &'static str> {
         Arith::Mod => float_mod(x, y),
         Arith::Pow => float_pow(x, y),
         Arith::Div => x / y,
-        Arith::IDiv => (x / y).floor(),
+        Arith::IDiv => float_floor_div(x, y),
         _ => -x,
     }))
 }

@@ -256,26 +256,21 @@ impl Vm {
         self.call_meta_at(func, f, args, 0)
     }
 
-    /// The same from slot `func` on, with more flags for the frame.
+    /// The same from slot `func` on, with more flags for the frame. Metamethods take no stack of the host, but a recursion of nothing else would take all of
+    /// this one's, and the memory of what it makes on the way.
     pub(crate) fn call_meta_at(&mut self, func: usize, f: Value, args: &[Value], flags: u16) -> Result<Flow, Throw> {
         self.check_stack(func + 1 + args.len() + limits::NATIVE_SLOTS)?;
         self.set_slot(func, f);
         for (i, &v) in args.iter().enumerate() {
             self.set_slot(func + 1 + i, v);
         }
-        self.precall_meta(func, args.len(), 1, flags)
-    }
-
-    /// Calls a metamethod in slot `func`. They take no stack of the host, but a recursion of nothing else would take all of this one's, and the memory of
-    /// what it makes on the way.
-    pub(super) fn precall_meta(&mut self, func: usize, nargs: usize, wanted: i16, flags: u16) -> Result<Flow, Throw> {
         let state = self.thread.state();
         if state.metamethods >= limits::HOST_DEPTH {
             self.check_depth(state.metamethods)?;
         }
         state.metamethods += 1;
         let (thread, frames) = (self.thread, self.frame_count);
-        let result = self.precall(func, nargs, wanted, frame_flags::META | flags);
+        let result = self.precall(func, args.len(), 1, frame_flags::META | flags);
         if result.is_err() && self.frame_count == frames && self.thread == thread {
             // It has got no frame.
             thread.state().metamethods -= 1;
@@ -344,16 +339,12 @@ impl Vm {
         for (i, &v) in args.iter().enumerate() {
             self.set_slot(func + 1 + i, v);
         }
-        self.call_at_as(flags, func, args.len(), wanted)?;
+        self.call_at(flags, func, args.len(), wanted)?;
         Ok((self.top - func) as u32)
     }
 
     /// Calls the value in slot `func` with the arguments behind it; the results begin at `func`, and the top is their end.
-    pub(crate) fn call_at(&mut self, func: usize, nargs: usize, wanted: i16) -> Result<(), Throw> {
-        self.call_at_as(0, func, nargs, wanted)
-    }
-
-    fn call_at_as(&mut self, flags: u16, func: usize, nargs: usize, wanted: i16) -> Result<(), Throw> {
+    fn call_at(&mut self, flags: u16, func: usize, nargs: usize, wanted: i16) -> Result<(), Throw> {
         self.enter_host()?;
         let frames = self.frame_count;
         let result = match self.precall(func, nargs, wanted, flags | frame_flags::FRESH) {

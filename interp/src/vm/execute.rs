@@ -1,4 +1,7 @@
-//! The interpreter loop.
+//! The interpreter loop: one function, one `match` over the instructions. Before it stand the macros that the instructions are made of.
+//!
+//! What an instruction does where its fast path ends stands elsewhere, by subject: `arith`, `meta`, `fields`, `concat`, `call`, `close`. Calls and
+//! returns only change the innermost frame, and the loop goes on with it.
 //!
 //! Rules for whoever changes it:
 //! * **X1** `pc`, `base`, `k`, `frame` are caches of the innermost frame. Whatever may call, grow the stack or run a safepoint goes through `slow!` or
@@ -6,11 +9,14 @@
 //! * **X2** Before anything that may raise or call, `save!()` writes `pc` back while it points one past the first word of the instruction (M2).
 //! * **X3** The code is trusted: it comes from the compiler. Register and constant indices are not checked here.
 
-use super::arith::{compare_le, compare_lt, float_pow};
+use super::arith::{compare_le, compare_lt, float_floor_div, float_pow, int_shr};
+use super::fields::hinted_node;
+use super::loops::for_step;
 use super::{Arith, Event, Flow, Throw, Vm, float_mod, int_floor_div, int_mod, int_shl, limits};
 use crate::bytecode::{Instr, Op};
-use crate::value::{Closure, Frame, Gc, Table, Tag, UpBox, Value, float_to_int, frame_flags};
+use crate::value::{Closure, Frame, Gc, Table, UpBox, Value, frame_flags};
 use std::cell::Cell;
+use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -48,6 +54,8 @@ impl Vm {
         let mut base: *mut Value;
         let mut k: *const Value;
 
+        // ---- the caches of the innermost frame
+
         macro_rules! reload {
             () => {{
                 frame = self.frame();
@@ -66,12 +74,20 @@ impl Vm {
                 *base.add($i as usize)
             };
         }
-        /// The stack slot of a register.
+        // The stack slot of a register.
         macro_rules! slot_of {
             ($i:expr) => {
                 (*frame).base as usize + $i as usize
             };
         }
+        macro_rules! k {
+            ($i:expr) => {
+                *k.add($i as usize)
+            };
+        }
+
+        // ---- what leaves the fast path
+
         // A slow path that yields a `Flow`; `$aux` words follow the instruction.
         macro_rules! slow {
             ($flow:expr, $aux:expr) => {{
@@ -108,6 +124,9 @@ impl Vm {
                 }
             };
         }
+
+        // ---- operators
+
         macro_rules! test {
             ($cond:expr, $i:expr) => {
                 if $cond != ($i.c() != 0) {
@@ -197,15 +216,18 @@ impl Vm {
                 }
             }};
         }
+
+        // ---- tables
+
         // Reads a field by an interned string key; the aux word has the key and the slot hint.
         macro_rules! get_field {
             ($dest:expr, $object:expr) => {{
                 let object: Value = $object;
                 let word = &*pc;
                 let aux = word.get();
-                let key = *k.add((aux & 0xFFFF) as usize);
+                let key = k!(aux & 0xFFFF);
                 if let Some(t) = object.as_table() {
-                    let n = &*t.nodes().add(((aux >> 16) & t.mask()) as usize);
+                    let n = &*t.nodes().add(hinted_node(aux, t));
                     if n.is_key(key) {
                         r!($dest) = n.value();
                         pc = pc.add(1);
@@ -220,12 +242,13 @@ impl Vm {
                 let (object, value): (Value, Value) = ($object, $value);
                 let word = &*pc;
                 let aux = word.get();
-                let key = *k.add((aux & 0xFFFF) as usize);
+                let key = k!(aux & 0xFFFF);
                 if let Some(t) = object.as_table() {
-                    let n = &mut *t.nodes().add(((aux >> 16) & t.mask()) as usize);
+                    let at = hinted_node(aux, t);
+                    let n = &mut *t.nodes().add(at);
                     if n.is_key(key) && !value.is_nil() {
                         if value.is_ref() || n.value().is_ref() {
-                            mem!(self.heap.barrier(t.nodes_cell_unchecked(), ((aux >> 16) & t.mask()) as usize));
+                            mem!(self.heap.barrier(t.nodes_cell_unchecked(), at));
                         }
                         n.set_value(value);
                         pc = pc.add(1);
@@ -286,12 +309,13 @@ impl Vm {
                 let i = Instr((*pc).get());
                 pc = pc.add(1);
                 match std::mem::transmute::<u8, Op>(i.0 as u8) {
+                    // ---- constants and variables
                     Op::Move => r!(i.a()) = r!(i.b()),
                     Op::LoadI => r!(i.a()) = Value::int(i.sbx() as i64),
                     Op::LoadF => r!(i.a()) = Value::float(i.sbx() as f64),
-                    Op::LoadK => r!(i.a()) = *k.add(i.bx() as usize),
+                    Op::LoadK => r!(i.a()) = k!(i.bx()),
                     Op::LoadKX => {
-                        r!(i.a()) = *k.add((*pc).get() as usize);
+                        r!(i.a()) = k!((*pc).get());
                         pc = pc.add(1);
                     }
                     Op::LoadNil => {
@@ -317,11 +341,13 @@ impl Vm {
                             mem!(b.set(&mut self.heap, r!(i.b())));
                         }
                     }
+
+                    // ---- tables
                     Op::GetTabUp => get_field!(i.a(), closure(frame).upval(i.b() as usize).get()),
                     Op::SetTabUp => set_field!(closure(frame).upval(i.b() as usize).get(), r!(i.a())),
                     Op::GetField => get_field!(i.a(), r!(i.b())),
                     Op::SetField => set_field!(r!(i.a()), r!(i.c())),
-                    Op::SetFieldK => set_field!(r!(i.a()), *k.add(i.c() as usize)),
+                    Op::SetFieldK => set_field!(r!(i.a()), k!(i.c())),
                     Op::SelfField => {
                         let object = r!(i.b());
                         r!(i.a() as usize + 1) = object;
@@ -358,7 +384,7 @@ impl Vm {
                         }
                     }
                     Op::SetTableK => {
-                        let (key, value) = (r!(i.b()), *k.add(i.c() as usize));
+                        let (key, value) = (r!(i.b()), k!(i.c()));
                         if key.is_int() {
                             set_int!(r!(i.a()), key.raw_int(), value);
                         } else {
@@ -366,7 +392,7 @@ impl Vm {
                         }
                     }
                     Op::SetIndex => set_int!(r!(i.a()), i.b() as i64, r!(i.c())),
-                    Op::SetIndexK => set_int!(r!(i.a()), i.b() as i64, *k.add(i.c() as usize)),
+                    Op::SetIndexK => set_int!(r!(i.a()), i.b() as i64, k!(i.c())),
                     Op::NewTable => {
                         let array = (*pc).get() as usize;
                         let hash = if i.b() == 0 { 0 } else { 1usize << (i.b() - 1) };
@@ -374,6 +400,8 @@ impl Vm {
                         pc = pc.add(1);
                         r!(i.a()) = Value::table(t);
                     }
+
+                    // ---- operators
                     Op::AddI => {
                         let (x, n) = (r!(i.b()), i.sc());
                         if x.is_int() {
@@ -384,28 +412,28 @@ impl Vm {
                             slow!(self.op_arith(Arith::Add, slot_of!(i.a()), x, Value::int(n as i64)), 0);
                         }
                     }
-                    Op::AddK => arith!(i, r!(i.b()), *k.add(i.c() as usize), i64::wrapping_add, f_add, Arith::Add),
-                    Op::SubK => arith!(i, r!(i.b()), *k.add(i.c() as usize), i64::wrapping_sub, f_sub, Arith::Sub),
-                    Op::MulK => arith!(i, r!(i.b()), *k.add(i.c() as usize), i64::wrapping_mul, f_mul, Arith::Mul),
-                    Op::ModK => divide!(i, r!(i.b()), *k.add(i.c() as usize), int_mod, float_mod, Arith::Mod),
-                    Op::PowK => float_op!(i, r!(i.b()), *k.add(i.c() as usize), float_pow, Arith::Pow),
-                    Op::DivK => float_op!(i, r!(i.b()), *k.add(i.c() as usize), f_div, Arith::Div),
-                    Op::IDivK => divide!(i, r!(i.b()), *k.add(i.c() as usize), int_floor_div, f_idiv, Arith::IDiv),
-                    Op::BAndK => bits!(i, r!(i.b()), *k.add(i.c() as usize), |x: i64, y: i64| x & y, Arith::BAnd),
-                    Op::BOrK => bits!(i, r!(i.b()), *k.add(i.c() as usize), |x: i64, y: i64| x | y, Arith::BOr),
-                    Op::BXorK => bits!(i, r!(i.b()), *k.add(i.c() as usize), |x: i64, y: i64| x ^ y, Arith::BXor),
-                    Op::ShlK => bits!(i, r!(i.b()), *k.add(i.c() as usize), int_shl, Arith::Shl),
-                    Op::ShrK => bits!(i, r!(i.b()), *k.add(i.c() as usize), int_shr, Arith::Shr),
-                    Op::Add => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_add, f_add, Arith::Add),
-                    Op::Sub => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_sub, f_sub, Arith::Sub),
-                    Op::Mul => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_mul, f_mul, Arith::Mul),
+                    Op::AddK => arith!(i, r!(i.b()), k!(i.c()), i64::wrapping_add, f64::add, Arith::Add),
+                    Op::SubK => arith!(i, r!(i.b()), k!(i.c()), i64::wrapping_sub, f64::sub, Arith::Sub),
+                    Op::MulK => arith!(i, r!(i.b()), k!(i.c()), i64::wrapping_mul, f64::mul, Arith::Mul),
+                    Op::ModK => divide!(i, r!(i.b()), k!(i.c()), int_mod, float_mod, Arith::Mod),
+                    Op::PowK => float_op!(i, r!(i.b()), k!(i.c()), float_pow, Arith::Pow),
+                    Op::DivK => float_op!(i, r!(i.b()), k!(i.c()), f64::div, Arith::Div),
+                    Op::IDivK => divide!(i, r!(i.b()), k!(i.c()), int_floor_div, float_floor_div, Arith::IDiv),
+                    Op::BAndK => bits!(i, r!(i.b()), k!(i.c()), i64::bitand, Arith::BAnd),
+                    Op::BOrK => bits!(i, r!(i.b()), k!(i.c()), i64::bitor, Arith::BOr),
+                    Op::BXorK => bits!(i, r!(i.b()), k!(i.c()), i64::bitxor, Arith::BXor),
+                    Op::ShlK => bits!(i, r!(i.b()), k!(i.c()), int_shl, Arith::Shl),
+                    Op::ShrK => bits!(i, r!(i.b()), k!(i.c()), int_shr, Arith::Shr),
+                    Op::Add => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_add, f64::add, Arith::Add),
+                    Op::Sub => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_sub, f64::sub, Arith::Sub),
+                    Op::Mul => arith!(i, r!(i.b()), r!(i.c()), i64::wrapping_mul, f64::mul, Arith::Mul),
                     Op::Mod => divide!(i, r!(i.b()), r!(i.c()), int_mod, float_mod, Arith::Mod),
                     Op::Pow => float_op!(i, r!(i.b()), r!(i.c()), float_pow, Arith::Pow),
-                    Op::Div => float_op!(i, r!(i.b()), r!(i.c()), f_div, Arith::Div),
-                    Op::IDiv => divide!(i, r!(i.b()), r!(i.c()), int_floor_div, f_idiv, Arith::IDiv),
-                    Op::BAnd => bits!(i, r!(i.b()), r!(i.c()), |x: i64, y: i64| x & y, Arith::BAnd),
-                    Op::BOr => bits!(i, r!(i.b()), r!(i.c()), |x: i64, y: i64| x | y, Arith::BOr),
-                    Op::BXor => bits!(i, r!(i.b()), r!(i.c()), |x: i64, y: i64| x ^ y, Arith::BXor),
+                    Op::Div => float_op!(i, r!(i.b()), r!(i.c()), f64::div, Arith::Div),
+                    Op::IDiv => divide!(i, r!(i.b()), r!(i.c()), int_floor_div, float_floor_div, Arith::IDiv),
+                    Op::BAnd => bits!(i, r!(i.b()), r!(i.c()), i64::bitand, Arith::BAnd),
+                    Op::BOr => bits!(i, r!(i.b()), r!(i.c()), i64::bitor, Arith::BOr),
+                    Op::BXor => bits!(i, r!(i.b()), r!(i.c()), i64::bitxor, Arith::BXor),
                     Op::Shl => bits!(i, r!(i.b()), r!(i.c()), int_shl, Arith::Shl),
                     Op::Shr => bits!(i, r!(i.b()), r!(i.c()), int_shr, Arith::Shr),
                     Op::Unm => {
@@ -435,16 +463,19 @@ impl Vm {
                         }
                     }
                     Op::Concat => slow!(self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize), 0),
+
+                    // ---- to-be-closed variables
                     Op::Close => {
-                        let from = slot_of!(i.a());
-                        if self.has_pending(from) {
-                            slow!(self.close_next(from, None), 0);
+                        if self.has_pending(slot_of!(i.a())) {
+                            slow!(self.close_next(None), 0);
                         }
                     }
                     Op::Tbc => {
                         save!();
                         self.mark_tbc(slot_of!(i.a()))?;
                     }
+
+                    // ---- jumps and tests
                     Op::Jmp => pc = pc.offset(i.get_sj() as isize),
                     Op::Loop => {
                         pc = pc.sub(i.bx() as usize);
@@ -463,7 +494,7 @@ impl Vm {
                     }
                     Op::Lt => order!(i, r!(i.a()), r!(i.b()), <, compare_lt, Event::Lt),
                     Op::Le => order!(i, r!(i.a()), r!(i.b()), <=, compare_le, Event::Le),
-                    Op::EqK => test!(r!(i.a()).raw_equals(*k.add(i.b() as usize)), i),
+                    Op::EqK => test!(r!(i.a()).raw_equals(k!(i.b())), i),
                     Op::EqI => {
                         let (x, n) = (r!(i.a()), i.sb());
                         let equal = if x.is_int() { x.raw_int() == n as i64 } else { x.as_float() == Some(n as f64) };
@@ -484,6 +515,8 @@ impl Vm {
                             pc = pc.offset(jump.get_sj() as isize + 1);
                         }
                     }
+
+                    // ---- calls and returns
                     Op::Call => {
                         let func = slot_of!(i.a());
                         let nargs = if i.b() != 0 { i.b() as usize - 1 } else { self.top - func - 1 };
@@ -534,7 +567,7 @@ impl Vm {
                         let n = if i.b() != 0 { i.b() as usize - 1 } else { self.top - first };
                         if i.c() != 0 && self.has_pending((*frame).base as usize) {
                             let above = if i.b() == 0 { Some(self.top) } else { None };
-                            slow!(self.close_next((*frame).base as usize, above), 0);
+                            slow!(self.close_next(above), 0);
                             continue;
                         }
                         save!();
@@ -590,6 +623,8 @@ impl Vm {
                             }
                         }
                     }
+
+                    // ---- loops
                     Op::ForPrep => {
                         save!();
                         if self.for_prepare(slot_of!(i.a()))? {
@@ -597,25 +632,8 @@ impl Vm {
                         }
                     }
                     Op::ForLoop => {
-                        let loop_base = base.add(i.a() as usize);
-                        let step = *loop_base.add(2);
-                        if step.is_int() {
-                            let left = (*loop_base.add(1)).bits();
-                            if left == 0 {
-                                continue;
-                            }
-                            let index = (*loop_base).raw_int().wrapping_add(step.raw_int());
-                            (*loop_base.add(1)).set_bits(left - 1);
-                            (*loop_base).set_bits(index as u64);
-                            *loop_base.add(3) = Value::int(index);
-                        } else {
-                            let (step, limit) = (step.raw_float(), (*loop_base.add(1)).raw_float());
-                            let index = (*loop_base).raw_float() + step;
-                            if !(if step > 0.0 { index <= limit } else { limit <= index }) {
-                                continue;
-                            }
-                            (*loop_base).set_bits(index.to_bits());
-                            *loop_base.add(3) = Value::float(index);
+                        if !for_step(base.add(i.a() as usize)) {
+                            continue;
                         }
                         pc = pc.sub(i.bx() as usize);
                         poll!(slot_of!(i.a()) + 4);
@@ -631,13 +649,11 @@ impl Vm {
                     Op::TForCall => {
                         let ra = base.add(i.a() as usize);
                         let f = *ra;
-                        if !TRACED && f.tag() == Tag::NATIVE {
-                            let native = f.as_native();
-                            if let Some(native) = native
-                                && self.iterate(native, ra, i.c() as usize)
-                            {
-                                continue;
-                            }
+                        if !TRACED
+                            && let Some(native) = f.as_native()
+                            && self.iterate(native, ra, i.c() as usize)
+                        {
+                            continue;
                         }
                         *ra.add(4) = f;
                         *ra.add(5) = *ra.add(1);
@@ -659,6 +675,8 @@ impl Vm {
                             poll!(slot_of!(i.a()) + 4 + variables);
                         }
                     }
+
+                    // ---- constructors
                     Op::SetList => {
                         let t = r!(i.a());
                         let start = (*pc).get() as usize;
@@ -709,226 +727,6 @@ impl Vm {
             }
         }
     }
-
-    /// A field by interned key, where the hint misses. Tables on the way are asked with the hint first; where the key is found it is the
-    /// new hint.
-    #[inline(never)]
-    fn op_get_field(&mut self, dest: usize, object: Value, key: Value, word: &Cell<u32>) -> Result<Flow, Throw> {
-        let key_str = key.as_str().expect("field names are strings");
-        let mut at = object;
-        for _ in 0..limits::META_CHAIN {
-            let Some(t) = at.as_table() else { break };
-            // SAFETY: the hint is masked to the nodes of the table.
-            let n = unsafe { &*t.nodes().add(((word.get() >> 16) & t.mask()) as usize) };
-            if n.is_key(key) {
-                self.set_slot(dest, n.value());
-                return Ok(Flow::Next);
-            }
-            if let Some(i) = t.find_str(key_str) {
-                word.set((word.get() & 0xFFFF) | (i as u32) << 16);
-                // SAFETY: an index just found.
-                let v = unsafe { (*t.nodes().add(i)).value() };
-                self.set_slot(dest, v);
-                return Ok(Flow::Next);
-            }
-            if t.is_weak() {
-                break;
-            }
-            let handler = match t.meta() {
-                None => Value::NIL,
-                Some(meta) => self.event_in(meta, Event::Index),
-            };
-            if handler.is_nil() {
-                self.set_slot(dest, Value::NIL);
-                return Ok(Flow::Next);
-            }
-            if handler.is_function() {
-                return self.call_meta(handler, &[at, key]);
-            }
-            at = handler;
-        }
-        self.op_index(dest, at, key)
-    }
-
-    /// The assignment to a field by interned key, where the hint misses.
-    #[inline(never)]
-    fn op_set_field(&mut self, object: Value, key: Value, value: Value, word: &Cell<u32>) -> Result<Flow, Throw> {
-        let key_str = key.as_str().expect("field names are strings");
-        if let Some(t) = object.as_table() {
-            if let Some(i) = t.find_str(key_str) {
-                if !value.is_nil() {
-                    word.set((word.get() & 0xFFFF) | (i as u32) << 16);
-                }
-                return match t.set_node(&mut self.heap, i, value) {
-                    Ok(()) => Ok(Flow::Next),
-                    Err(_) => Err(self.refused()),
-                };
-            }
-            if t.meta().is_none() {
-                return match t.set_str(&mut self.heap, key_str, value) {
-                    Ok(()) => Ok(Flow::Next),
-                    Err(e) => Err(self.set_error(e)),
-                };
-            }
-        }
-        self.op_assign(object, key, value)
-    }
-
-    /// A step of a generic loop over a table by `next` or `ipairs`, without a call. `false`: the call must be made. The closing value, which is nil, carries
-    /// the position of the traversal.
-    #[inline(always)]
-    fn iterate(&mut self, native: Gc<crate::value::Native>, ra: *mut Value, results: usize) -> bool {
-        use crate::value::Special;
-        // SAFETY: the seven slots of a generic loop.
-        unsafe {
-            let Some(t) = (*ra.add(1)).as_table() else { return false };
-            let control = *ra.add(2);
-            let (key, value) = match native.special {
-                Special::Next => {
-                    let closing = *ra.add(3);
-                    if !closing.is_nil() {
-                        return false;
-                    }
-                    let position = if control.is_nil() {
-                        0
-                    } else {
-                        let p = closing.bits() as usize;
-                        if t.is_position(p, control) {
-                            p
-                        } else {
-                            match t.position_after(&mut self.heap, control) {
-                                Some(p) => p,
-                                None => return false,
-                            }
-                        }
-                    };
-                    match t.entry_from(&mut self.heap, position) {
-                        Some((next, key, value)) => {
-                            (*ra.add(3)).set_bits(next as u64);
-                            (key, value)
-                        }
-                        None => (Value::NIL, Value::NIL),
-                    }
-                }
-                Special::IpairsStep => {
-                    let Some(i) = control.as_int() else { return false };
-                    let i = i.wrapping_add(1);
-                    let v = t.get_int(&mut self.heap, i);
-                    if v.is_nil() && t.meta().is_some() {
-                        return false;
-                    }
-                    (if v.is_nil() { Value::NIL } else { Value::int(i) }, v)
-                }
-                _ => return false,
-            };
-            *ra.add(4) = key;
-            if results > 1 {
-                *ra.add(5) = value;
-            }
-            for j in 2..results {
-                *ra.add(4 + j) = Value::NIL;
-            }
-            true
-        }
-    }
-
-    /// Prepares a numeric loop; `true`: it does not run.
-    #[inline(always)]
-    fn for_prepare(&mut self, a: usize) -> Result<bool, Throw> {
-        let (init, limit, step) = (self.slot(a), self.slot(a + 1), self.slot(a + 2));
-        if let (Some(i), Some(s)) = (init.as_int(), step.as_int()) {
-            if s == 0 {
-                return Err(self.runtime_error(b"'for' step is zero"));
-            }
-            let l = match limit.tag() {
-                Tag::INT => limit.raw_int(),
-                _ => match super::arith::coerce_number(limit) {
-                    None => return Err(self.for_error("limit", limit)),
-                    Some(l) if l.is_int() => l.raw_int(),
-                    Some(f) => {
-                        let f = f.raw_float();
-                        // Clipped towards the loop's direction.
-                        match float_to_int(if s < 0 { f.ceil() } else { f.floor() }) {
-                            Some(l) => l,
-                            // A NaN counts as less than any integer.
-                            None if if f > 0.0 { s < 0 } else { s > 0 } => return Ok(true),
-                            None => {
-                                if f > 0.0 {
-                                    i64::MAX
-                                } else {
-                                    i64::MIN
-                                }
-                            }
-                        }
-                    }
-                },
-            };
-            if if s > 0 { i > l } else { i < l } {
-                return Ok(true);
-            }
-            // The number of further iterations, so that the index never overflows.
-            let count = if s > 0 {
-                (l as u64).wrapping_sub(i as u64) / s as u64
-            } else {
-                (i as u64).wrapping_sub(l as u64) / ((-(s + 1)) as u64 + 1)
-            };
-            self.set_slot(a + 1, Value::int(count as i64));
-            self.set_slot(a + 3, init);
-            return Ok(false);
-        }
-        let float = |v| super::arith::coerce_number(v).and_then(Value::number);
-        let (l, s, i) = (float(limit), float(step), float(init));
-        let Some(l) = l else { return Err(self.for_error("limit", limit)) };
-        let Some(s) = s else { return Err(self.for_error("step", step)) };
-        let Some(i) = i else { return Err(self.for_error("initial value", init)) };
-        if s == 0.0 {
-            return Err(self.runtime_error(b"'for' step is zero"));
-        }
-        // A NaN compares with nothing: then the loop runs once.
-        if if s > 0.0 { l < i } else { i < l } {
-            return Ok(true);
-        }
-        self.set_slot(a, Value::float(i));
-        self.set_slot(a + 1, Value::float(l));
-        self.set_slot(a + 2, Value::float(s));
-        self.set_slot(a + 3, Value::float(i));
-        Ok(false)
-    }
-
-    // ---- to-be-closed variables
-
-    /// Whether a to-be-closed variable is pending at or above a slot.
-    #[inline]
-    pub(super) fn has_pending(&self, from: usize) -> bool {
-        self.thread.state().tbc.last().is_some_and(|s| s as usize >= from)
-    }
-
-    /// Marks a variable as to be closed.
-    fn mark_tbc(&mut self, slot: usize) -> Result<(), Throw> {
-        let value = self.slot(slot).unboxed();
-        if value.is_falsy() {
-            return Ok(());
-        }
-        if self.metamethod(value, Event::Close).is_nil() {
-            return Err(self.unclosable_error(slot));
-        }
-        if self.thread.state().tbc.push(&mut self.heap, slot as u32).is_err() {
-            return Err(self.memory_error());
-        }
-        Ok(())
-    }
-
-    /// Calls the closing method of the last pending variable, for `Close` or `Return`, which are done again afterwards. `above`: the end of
-    /// values in flight.
-    fn close_next(&mut self, _from: usize, above: Option<usize>) -> Result<Flow, Throw> {
-        let slot = self.thread.state().tbc.pop().expect("a pending variable") as usize;
-        let value = self.slot(slot).unboxed();
-        let close = self.metamethod(value, Event::Close);
-        match above {
-            Some(at) => self.call_meta_at(at, close, &[value, Value::NIL], 0),
-            None => self.call_meta(close, &[value, Value::NIL]),
-        }
-    }
 }
 
 /// The closure of a Lua frame.
@@ -939,29 +737,4 @@ impl Vm {
 unsafe fn closure(frame: *mut Frame) -> Gc<Closure> {
     // SAFETY: the caller vouches.
     unsafe { (*frame).closure() }
-}
-
-#[inline(always)]
-fn f_add(x: f64, y: f64) -> f64 {
-    x + y
-}
-#[inline(always)]
-fn f_sub(x: f64, y: f64) -> f64 {
-    x - y
-}
-#[inline(always)]
-fn f_mul(x: f64, y: f64) -> f64 {
-    x * y
-}
-#[inline(always)]
-fn f_div(x: f64, y: f64) -> f64 {
-    x / y
-}
-#[inline(always)]
-fn f_idiv(x: f64, y: f64) -> f64 {
-    (x / y).floor()
-}
-#[inline(always)]
-fn int_shr(x: i64, n: i64) -> i64 {
-    int_shl(x, n.checked_neg().unwrap_or(i64::MAX))
 }

@@ -1,7 +1,7 @@
 //! Protected calls: `pcall`, `xpcall`, and what happens to an error on its way to them.
 
-use super::{Event, Flow, Throw, Vm, limits};
-use crate::value::{Frame, Gc, NativeFn, Special, Thread, Value, frame_flags};
+use super::{Flow, Throw, Vm, limits};
+use crate::value::{Frame, NativeFn, Special, Value, frame_flags};
 
 /// Where a protected call keeps the error that it has caught while it closes variables: behind the handler, which sees the errors of the closing
 /// methods.
@@ -125,50 +125,24 @@ impl Vm {
     /// The innermost frame is a protected call that has caught an error: closes the pending variables above it, one after the other, then returns
     /// `false` and the error.
     pub(super) fn continue_closing(&mut self) -> Result<Flow, Throw> {
-        loop {
-            let f = *self.frame();
-            let place = error_slot(&f);
-            let state = self.thread.state();
-            match state.tbc.last() {
-                Some(slot) if slot as usize > place => {
-                    state.tbc.pop();
-                    let slot = slot as usize;
-                    let value = self.slot(slot).unboxed();
-                    let error = self.slot(place);
-                    let close = self.metamethod(value, Event::Close);
-                    let at = slot + 1;
-                    self.check_stack(at + 3 + limits::NATIVE_SLOTS)?;
-                    self.set_slot(at, close);
-                    self.set_slot(at + 1, value);
-                    self.set_slot(at + 2, error);
-                    // A native function delivers before this returns: its frame is marked so that `deliver` comes back here through
-                    // `finish_instruction`; to keep the host's stack flat it is run as a host call instead.
-                    if close.as_native().is_some_and(|n| n.special.is_plain()) {
-                        self.top = at + 3;
-                        if self.call_at(at, 2, 0).is_err() {
-                            let error = self.take_error();
-                            self.set_slot(place, error);
-                        }
-                        continue;
-                    }
-                    return self.precall_meta(at, 2, 0, 0);
-                }
-                _ => {}
-            }
-            let error = self.slot(place);
-            let first = if f.has(frame_flags::XPCALL) { place - 1 } else { self.result_place(place - 1) };
-            self.set_slot(first, Value::FALSE);
-            self.set_slot(first + 1, error);
-            if std::mem::take(&mut self.out_of_memory) {
-                // What the failed call held is garbage now; finalizers wait for a calmer moment.
-                self.top = first + 2;
-                self.collect_with(first + 2, |heap, roots| {
-                    // SAFETY: M3: the frames above are gone, and the error stands in the stack.
-                    unsafe { heap.collect_full(roots) }
-                });
-            }
-            return self.deliver(first, 2);
+        let f = *self.frame();
+        let place = error_slot(&f);
+        if let Some(flow) = self.close_next_with_error(place)? {
+            return Ok(flow);
         }
+        let error = self.slot(place);
+        let first = if f.has(frame_flags::XPCALL) { place - 1 } else { self.result_place(place - 1) };
+        self.set_slot(first, Value::FALSE);
+        self.set_slot(first + 1, error);
+        if std::mem::take(&mut self.out_of_memory) {
+            // What the failed call held is garbage now; finalizers wait for a calmer moment.
+            self.top = first + 2;
+            self.collect_with(first + 2, |heap, roots| {
+                // SAFETY: M3: the frames above are gone, and the error stands in the stack.
+                unsafe { heap.collect_full(roots) }
+            });
+        }
+        self.deliver(first, 2)
     }
 
     /// Calls a function so that an error comes back as `Err`, with pending variables closed. For hosts and finalizers.
@@ -206,48 +180,5 @@ impl Vm {
         let results: Vec<Value> = (start + 1..self.top).map(|i| self.slot(i)).collect();
         self.top = start;
         if self.slot(start).is_truthy() { Ok(results) } else { Err(self.throw(results.first().copied().unwrap_or(Value::NIL))) }
-    }
-
-    /// After a failed host call: closes the variables at or above a slot; an error in a closing method takes the place of the one before.
-    pub(crate) fn close_pending(&mut self, from: usize, _throw: Throw) -> Result<(), Throw> {
-        let error = self.take_error();
-        let error = self.close_variables(self.thread, from, 0, Some(error));
-        Err(self.throw(error.unwrap_or(Value::NIL)))
-    }
-
-    /// Closes the pending variables of a thread at or above a slot, innermost first. The methods are called from the running thread, at its top, with
-    /// `flags` for their frames. The result is the error of the last method that failed; `error`, if none did. (An error may be nil.)
-    pub(super) fn close_variables(
-        &mut self,
-        thread: Gc<Thread>,
-        from: usize,
-        flags: u16,
-        mut error: Option<Value>,
-    ) -> Option<Value> {
-        let pending = |thread: Gc<Thread>, from| thread.state().tbc.last().map(|s| s as usize).filter(|&s| s >= from);
-        let (running, top) = (self.thread, self.top);
-        loop {
-            // What a method that has failed leaves behind comes first: it stands on the running thread. No host recursion comes of that.
-            let (owner, slot) = match (pending(running, top), pending(thread, from)) {
-                (Some(slot), _) => (running, slot),
-                (_, Some(slot)) => (thread, slot),
-                _ => break,
-            };
-            owner.state().tbc.pop();
-            // SAFETY: pending slots are slots of the thread's stack.
-            let value = unsafe { *owner.state().stack.slots.add(slot) }.unboxed();
-            self.top = if owner == running { top.max(slot + 1) } else { top };
-            let close = self.metamethod(value, Event::Close);
-            // Kept on the stack: the call is a safepoint.
-            let place = self.top;
-            let reason = error.unwrap_or(Value::NIL);
-            let result = match self.push(reason) {
-                Ok(()) => self.call_values_as(flags, close, &[value, reason], 0).map(drop),
-                Err(throw) => Err(throw),
-            };
-            error = if result.is_err() { Some(self.take_error()) } else { error.map(|_| self.slot(place)) };
-        }
-        self.top = top;
-        error
     }
 }
