@@ -15,6 +15,8 @@
 //! * **B4** A field access by constant (`GetField`, `SetField`, `GetTabUp`, `SetTabUp`, `SelfField`) has an aux word: constant index in
 //!   the low 16 bits; the high 16 bits are the interpreter's slot hint, 0 when compiled. Constants beyond 65535 go through a register.
 
+use crate::syntax::Arith;
+
 macro_rules! opcodes {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// An operation code.
@@ -211,6 +213,38 @@ opcodes! {
     VarArg,
     /// first instruction of a vararg function; `A` is the number of its fixed parameters
     VarArgPrep,
+}
+
+/// The instructions of arithmetic: those with a constant as their last operand, those of the operator's own name with registers only.
+macro_rules! arithmetic {
+    ($($constant:ident $name:ident),*; $($unary:ident),*) => {
+        impl Op {
+            /// The instruction that applies an operator to registers.
+            pub const fn of(arith: Arith) -> Op {
+                match arith { $(Arith::$name => Op::$name,)* $(Arith::$unary => Op::$unary),* }
+            }
+
+            /// The instruction that applies it to a register and a constant.
+            pub const fn with_constant(arith: Arith) -> Option<Op> {
+                match arith { $(Arith::$name => Some(Op::$constant),)* $(Arith::$unary)|* => None }
+            }
+
+            /// The operator that an instruction applies.
+            pub const fn arith(self) -> Option<Arith> {
+                match self {
+                    Op::AddI => Some(Arith::Add),
+                    $(Op::$name | Op::$constant => Some(Arith::$name),)*
+                    $(Op::$unary => Some(Arith::$unary),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+arithmetic! {
+    AddK Add, SubK Sub, MulK Mul, ModK Mod, PowK Pow, DivK Div, IDivK IDiv, BAndK BAnd, BOrK BOr, BXorK BXor, ShlK Shl, ShrK Shr;
+    Unm, BNot
 }
 
 /// One instruction word.

@@ -4,8 +4,8 @@ use super::cond::{is_comparison, is_logical};
 use super::emit::{ConstKey, Emitter, JumpList};
 use super::function::compile_function;
 use crate::bytecode::{Instr, Op};
-use crate::syntax::Fallible;
 use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, FuncId, List, UnaryOp};
+use crate::syntax::{Arith, Fallible};
 
 /// Positional values of a table constructor are stored in batches of this size.
 const ITEMS_PER_FLUSH: usize = 50;
@@ -246,13 +246,7 @@ impl Emitter<'_, '_> {
             let ExprKind::Binary { op, right, .. } = self.ast[node].kind else { break };
             let line = self.ast[node].line;
             let dst = if self.spine.len() == mark { dst } else { Dst::Next };
-            if is_comparison(op) {
-                let mut list = JumpList::default();
-                self.compare(op, left, right, true, line)?;
-                self.jump(&mut list);
-                self.free = free;
-                result = self.boolean(list, dst)?;
-            } else {
+            if let BinaryOp::Arith(op) = op {
                 let (op, constant) = self.select(op, right);
                 let (a, b) = match constant {
                     Some(operand) => (self.operand(left)?, operand),
@@ -262,6 +256,12 @@ impl Emitter<'_, '_> {
                 result = self.place(dst)?;
                 self.line = line;
                 self.abc(op, result, a, b);
+            } else {
+                let mut list = JumpList::default();
+                self.compare(op, left, right, true, line)?;
+                self.jump(&mut list);
+                self.free = free;
+                result = self.boolean(list, dst)?;
             }
             left = Operand::Register(result);
         }
@@ -269,33 +269,21 @@ impl Emitter<'_, '_> {
     }
 
     /// The opcode of an arithmetic operation, and its last operand if that is a constant in the instruction.
-    fn select(&mut self, op: BinaryOp, right: ExprId) -> (Op, Option<u8>) {
-        let (with_register, with_const) = match op {
-            BinaryOp::Add => (Op::Add, Op::AddK),
-            BinaryOp::Sub => (Op::Sub, Op::SubK),
-            BinaryOp::Mul => (Op::Mul, Op::MulK),
-            BinaryOp::Mod => (Op::Mod, Op::ModK),
-            BinaryOp::Pow => (Op::Pow, Op::PowK),
-            BinaryOp::Div => (Op::Div, Op::DivK),
-            BinaryOp::IDiv => (Op::IDiv, Op::IDivK),
-            BinaryOp::BAnd => (Op::BAnd, Op::BAndK),
-            BinaryOp::BOr => (Op::BOr, Op::BOrK),
-            BinaryOp::BXor => (Op::BXor, Op::BXorK),
-            BinaryOp::Shl => (Op::Shl, Op::ShlK),
-            _ => (Op::Shr, Op::ShrK),
-        };
-        if let ExprKind::Int(value) = self.ast[right].kind
-            && op == BinaryOp::Add
+    fn select(&mut self, op: Arith, right: ExprId) -> (Op, Option<u8>) {
+        let kind = self.ast[right].kind;
+        if let ExprKind::Int(value) = kind
+            && op == Arith::Add
             && let Ok(value) = i8::try_from(value)
         {
             return (Op::AddI, Some(value as u8));
         }
-        if let ExprKind::Int(_) | ExprKind::Float(_) = self.ast[right].kind
+        if let ExprKind::Int(_) | ExprKind::Float(_) = kind
+            && let Some(with_constant) = Op::with_constant(op)
             && let Some(index) = self.const_operand(right)
         {
-            return (with_const, Some(index));
+            return (with_constant, Some(index));
         }
-        (with_register, None)
+        (Op::of(op), None)
     }
 
     /// `a .. b .. c` is one instruction over registers in a row.

@@ -7,6 +7,7 @@
 //! * **A3** `line` of a node is the line that the node's own instruction gets: for an operator its own line, for a call
 //!   that of its arguments' opening, otherwise that of the last token read when the reference compiler would emit it.
 
+use super::Arith;
 use super::strings::{StrId, Strings};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,18 +30,8 @@ pub struct List {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BinaryOp {
-    Add,
-    Sub,
-    Mul,
-    Mod,
-    Pow,
-    Div,
-    IDiv,
-    BAnd,
-    BOr,
-    BXor,
-    Shl,
-    Shr,
+    /// One of the operators with two operands.
+    Arith(Arith),
     Concat,
     Eq,
     Ne,

@@ -1,5 +1,6 @@
 //! The parser, second part: expressions.
 
+use super::Arith;
 use super::ast::{BinaryOp, ExprId, ExprKind, Field, List, UnaryOp};
 use super::error::Fallible;
 use super::fold;
@@ -31,18 +32,18 @@ pub struct Suffixed {
 /// A binary operator with its left and right priority; right-associative if the right one is lower.
 fn binary_operator(token: Token) -> Option<(BinaryOp, u8, u8)> {
     Some(match token {
-        Token::Plus => (BinaryOp::Add, 10, 10),
-        Token::Minus => (BinaryOp::Sub, 10, 10),
-        Token::Star => (BinaryOp::Mul, 11, 11),
-        Token::Percent => (BinaryOp::Mod, 11, 11),
-        Token::Caret => (BinaryOp::Pow, 14, 13),
-        Token::Slash => (BinaryOp::Div, 11, 11),
-        Token::DoubleSlash => (BinaryOp::IDiv, 11, 11),
-        Token::Ampersand => (BinaryOp::BAnd, 6, 6),
-        Token::Pipe => (BinaryOp::BOr, 4, 4),
-        Token::Tilde => (BinaryOp::BXor, 5, 5),
-        Token::ShiftLeft => (BinaryOp::Shl, 7, 7),
-        Token::ShiftRight => (BinaryOp::Shr, 7, 7),
+        Token::Plus => (BinaryOp::Arith(Arith::Add), 10, 10),
+        Token::Minus => (BinaryOp::Arith(Arith::Sub), 10, 10),
+        Token::Star => (BinaryOp::Arith(Arith::Mul), 11, 11),
+        Token::Percent => (BinaryOp::Arith(Arith::Mod), 11, 11),
+        Token::Caret => (BinaryOp::Arith(Arith::Pow), 14, 13),
+        Token::Slash => (BinaryOp::Arith(Arith::Div), 11, 11),
+        Token::DoubleSlash => (BinaryOp::Arith(Arith::IDiv), 11, 11),
+        Token::Ampersand => (BinaryOp::Arith(Arith::BAnd), 6, 6),
+        Token::Pipe => (BinaryOp::Arith(Arith::BOr), 4, 4),
+        Token::Tilde => (BinaryOp::Arith(Arith::BXor), 5, 5),
+        Token::ShiftLeft => (BinaryOp::Arith(Arith::Shl), 7, 7),
+        Token::ShiftRight => (BinaryOp::Arith(Arith::Shr), 7, 7),
         Token::Concat => (BinaryOp::Concat, 9, 8),
         Token::Equal => (BinaryOp::Eq, 3, 3),
         Token::NotEqual => (BinaryOp::Ne, 3, 3),
@@ -102,18 +103,16 @@ impl Parser<'_> {
 
     fn binary(&mut self, op: BinaryOp, left: ExprId, right: ExprId, line: u32) -> ExprId {
         let (left_kind, right_kind) = (self.ast[left].kind, self.ast[right].kind);
-        if let BinaryOp::And | BinaryOp::Or = op {
-            // A constant that decides stays an operand, as in the reference: what comes of it is no constant, and has no name in messages.
-            return match fold::truth(left_kind) {
-                Some(truth) if truth == (op == BinaryOp::And) => self.keep_single(right),
-                _ => self.add_expr(ExprKind::Binary { op, left, right }, line),
-            };
-        }
-        if let Some(value) = fold::binary(op, left_kind, right_kind) {
-            return self.add_expr(value, line);
-        }
         let line = match op {
+            // A constant that decides stays an operand, as in the reference: what comes of it is no constant, and has no name in messages.
+            BinaryOp::And | BinaryOp::Or if fold::truth(left_kind) == Some(op == BinaryOp::And) => {
+                return self.keep_single(right);
+            }
             BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => self.last_line,
+            BinaryOp::Arith(op) => match fold::binary(op, left_kind, right_kind) {
+                Some(value) => return self.add_expr(value, line),
+                None => line,
+            },
             _ => line,
         };
         self.add_expr(ExprKind::Binary { op, left, right }, line)

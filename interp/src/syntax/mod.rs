@@ -10,6 +10,7 @@
 //!
 //! Pure: imports nothing of the heap or of the interpreter.
 
+pub mod arith;
 pub mod ast;
 mod error;
 mod expr;
@@ -23,6 +24,7 @@ mod string;
 mod strings;
 mod token;
 
+pub use arith::{Arith, float_to_int};
 pub use error::{SyntaxError, chunk_id};
 pub use number::{Number, parse_number};
 pub use parser::{MAX_LEVELS, parse};

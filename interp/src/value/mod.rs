@@ -32,6 +32,8 @@ pub use text::Text;
 pub use thread::{Frame, Hook, Status, Thread, frame_flags};
 pub use userdata::Userdata;
 
+pub use crate::syntax::float_to_int;
+
 use neap_gc::Ref;
 use std::ptr::NonNull;
 
@@ -298,19 +300,6 @@ impl Value {
 /// Whether `f`, known to equal `i as f64`, is `i` itself (near 2^63 the conversion rounds).
 fn float_is_exactly(f: f64, i: i64) -> bool {
     float_to_int(f) == Some(i)
-}
-
-/// The integer that a float is exactly, if there is one.
-#[inline]
-pub fn float_to_int(f: f64) -> Option<i64> {
-    // -2^63 is exact; 2^63 is the first float beyond.
-    if (-9223372036854775808.0..9223372036854775808.0).contains(&f) {
-        let i = f as i64;
-        if i as f64 == f {
-            return Some(i);
-        }
-    }
-    None
 }
 
 /// The value that a cell of a first-class kind is.

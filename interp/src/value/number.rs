@@ -1,6 +1,7 @@
 //! Numbers as text.
 
 use super::{Tag, Value};
+use crate::syntax::Number;
 
 /// Room for the text of a number.
 pub struct NumberBuffer {
@@ -46,11 +47,23 @@ pub fn number_text(v: Value, buffer: &mut NumberBuffer) -> &[u8] {
     &buffer.bytes[..n]
 }
 
-impl From<crate::syntax::Number> for Value {
-    fn from(n: crate::syntax::Number) -> Value {
+impl Value {
+    /// The number that a value is, without coercion from strings.
+    #[inline]
+    pub fn as_number(self) -> Option<Number> {
+        match self.tag() {
+            Tag::INT => Some(Number::Int(self.raw_int())),
+            Tag::FLOAT => Some(Number::Float(self.raw_float())),
+            _ => None,
+        }
+    }
+}
+
+impl From<Number> for Value {
+    fn from(n: Number) -> Value {
         match n {
-            crate::syntax::Number::Int(i) => Value::int(i),
-            crate::syntax::Number::Float(f) => Value::float(f),
+            Number::Int(i) => Value::int(i),
+            Number::Float(f) => Value::float(f),
         }
     }
 }

@@ -1,169 +1,35 @@
-//! Arithmetic and order: the rules of integers and floats, coercion from strings, the slow paths of the operators.
+//! Arithmetic and order of values: coercion from strings, the slow paths of the operators.
 
 use super::{Event, Flow, Throw, Vm};
-use crate::value::{Special, Tag, Value, float_to_int, frame_flags};
+use crate::syntax::{Arith, parse_number};
+use crate::value::{Special, Tag, Value, frame_flags};
 use std::cmp::Ordering;
 
-/// The arithmetic and bitwise operators.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Arith {
-    Add,
-    Sub,
-    Mul,
-    Mod,
-    Pow,
-    Div,
-    IDiv,
-    BAnd,
-    BOr,
-    BXor,
-    Shl,
-    Shr,
-    Unm,
-    BNot,
-}
-
 impl Arith {
+    /// The event of an operator.
     pub fn event(self) -> Event {
-        match self {
-            Arith::Add => Event::Add,
-            Arith::Sub => Event::Sub,
-            Arith::Mul => Event::Mul,
-            Arith::Mod => Event::Mod,
-            Arith::Pow => Event::Pow,
-            Arith::Div => Event::Div,
-            Arith::IDiv => Event::IDiv,
-            Arith::BAnd => Event::BAnd,
-            Arith::BOr => Event::BOr,
-            Arith::BXor => Event::BXor,
-            Arith::Shl => Event::Shl,
-            Arith::Shr => Event::Shr,
-            Arith::Unm => Event::Unm,
-            Arith::BNot => Event::BNot,
+        macro_rules! of_the_same_name {
+            ($($name:ident)*) => {
+                match self { $(Arith::$name => Event::$name),* }
+            };
         }
+        of_the_same_name!(Add Sub Mul Mod Pow Div IDiv BAnd BOr BXor Shl Shr Unm BNot)
     }
-
-    pub(super) fn is_bitwise(self) -> bool {
-        matches!(self, Arith::BAnd | Arith::BOr | Arith::BXor | Arith::Shl | Arith::Shr | Arith::BNot)
-    }
-}
-
-/// `x // y` of integers, towards minus infinity; `y` is not 0.
-#[inline(always)]
-pub fn int_floor_div(x: i64, y: i64) -> i64 {
-    // -1 apart: i64::MIN / -1 wraps.
-    if y == -1 {
-        return x.wrapping_neg();
-    }
-    let q = x / y;
-    if x % y != 0 && (x ^ y) < 0 { q - 1 } else { q }
-}
-
-/// `x % y` of integers, with the sign of `y`; `y` is not 0.
-#[inline(always)]
-pub fn int_mod(x: i64, y: i64) -> i64 {
-    if y == -1 {
-        return 0;
-    }
-    let r = x % y;
-    if r != 0 && (r ^ y) < 0 { r + y } else { r }
-}
-
-/// `x % y` of floats, with the sign of `y`.
-#[inline(always)]
-pub fn float_mod(x: f64, y: f64) -> f64 {
-    let r = x % y;
-    if r != 0.0 && (r < 0.0) != (y < 0.0) { r + y } else { r }
-}
-
-/// `x << n`, logical; negative `n` shifts right.
-#[inline(always)]
-pub fn int_shl(x: i64, n: i64) -> i64 {
-    match n {
-        0..=63 => ((x as u64) << n) as i64,
-        -63..=-1 => ((x as u64) >> -n) as i64,
-        _ => 0,
-    }
-}
-
-/// `x >> n`, logical.
-#[inline(always)]
-pub(super) fn int_shr(x: i64, n: i64) -> i64 {
-    int_shl(x, n.checked_neg().unwrap_or(i64::MAX))
-}
-
-/// `x // y` of floats.
-#[inline(always)]
-pub(super) fn float_floor_div(x: f64, y: f64) -> f64 {
-    (x / y).floor()
-}
-
-#[inline]
-pub(crate) fn float_pow(x: f64, y: f64) -> f64 {
-    if y == 2.0 { x * x } else { x.powf(y) }
-}
-
-/// The integer of a number by the rules of bitwise operators.
-fn exact_int(v: Value) -> Option<i64> {
-    match v.tag() {
-        Tag::INT => Some(v.raw_int()),
-        Tag::FLOAT => float_to_int(v.raw_float()),
-        _ => None,
-    }
-}
-
-/// The operation on two numbers. `Err`: division by zero, or a float without integer representation.
-fn on_numbers(op: Arith, x: Value, y: Value) -> Result<Value, &'static str> {
-    if op.is_bitwise() {
-        let (Some(x), Some(y)) = (exact_int(x), exact_int(y)) else { return Err("number has no integer representation") };
-        return Ok(Value::int(match op {
-            Arith::BAnd => x & y,
-            Arith::BOr => x | y,
-            Arith::BXor => x ^ y,
-            Arith::Shl => int_shl(x, y),
-            Arith::Shr => int_shr(x, y),
-            _ => !x,
-        }));
-    }
-    if let (Some(x), Some(y)) = (x.as_int(), y.as_int()) {
-        match op {
-            Arith::Add => return Ok(Value::int(x.wrapping_add(y))),
-            Arith::Sub => return Ok(Value::int(x.wrapping_sub(y))),
-            Arith::Mul => return Ok(Value::int(x.wrapping_mul(y))),
-            Arith::Unm => return Ok(Value::int(x.wrapping_neg())),
-            Arith::IDiv if y == 0 => return Err("attempt to divide by zero"),
-            Arith::IDiv => return Ok(Value::int(int_floor_div(x, y))),
-            Arith::Mod if y == 0 => return Err("attempt to perform 'n%0'"),
-            Arith::Mod => return Ok(Value::int(int_mod(x, y))),
-            _ => {}
-        }
-    }
-    let (x, y) = (x.number().unwrap_or(0.0), y.number().unwrap_or(0.0));
-    Ok(Value::float(match op {
-        Arith::Add => x + y,
-        Arith::Sub => x - y,
-        Arith::Mul => x * y,
-        Arith::Mod => float_mod(x, y),
-        Arith::Pow => float_pow(x, y),
-        Arith::Div => x / y,
-        Arith::IDiv => float_floor_div(x, y),
-        _ => -x,
-    }))
 }
 
 /// The number that a value is or that a string reads as.
 pub(crate) fn coerce_number(v: Value) -> Option<Value> {
     match v.tag() {
         Tag::INT | Tag::FLOAT => Some(v),
-        Tag::STR => crate::syntax::parse_number(v.as_str()?.bytes()).map(Value::from),
+        Tag::STR => parse_number(v.as_str()?.bytes()).map(Value::from),
         _ => None,
     }
 }
 
 /// The operation on numbers and on strings that read as numbers; `None`: an operand is neither.
 pub(crate) fn string_arith(op: Arith, x: Value, y: Value) -> Option<Result<Value, &'static str>> {
-    let (x, y) = (coerce_number(x)?, coerce_number(y)?);
-    Some(on_numbers(op, x, y))
+    let number = |v| coerce_number(v).and_then(Value::as_number);
+    Some(op.apply(number(x)?, number(y)?).map(Value::from))
 }
 
 /// `x < y` of numbers or strings; `None`: neither.
@@ -212,16 +78,14 @@ fn int_float_order(i: i64, f: f64) -> Option<Ordering> {
 }
 
 impl Vm {
-    /// The operation on two numbers.
-    fn plain_arith(&mut self, op: Arith, x: Value, y: Value) -> Result<Value, Throw> {
-        match on_numbers(op, x, y) {
-            Ok(v) => Ok(v),
-            Err(_) if op.is_bitwise() => {
-                let culprit = if exact_int(x).is_none() { x } else { y };
-                Err(self.representation_error(culprit))
-            }
+    /// The operation on two values that are numbers; `None`: one of them is none.
+    fn plain_arith(&mut self, op: Arith, x: Value, y: Value) -> Option<Result<Value, Throw>> {
+        let (a, b) = (x.as_number()?, y.as_number()?);
+        Some(match op.apply(a, b) {
+            Ok(v) => Ok(Value::from(v)),
+            Err(_) if op.is_bitwise() => Err(self.representation_error(if a.to_int().is_none() { x } else { y })),
             Err(message) => Err(self.runtime_error(message.as_bytes())),
-        }
+        })
     }
 
     /// What the handler of an operation would give, if that is the string library's own for this operator, no hook wants to hear of its call, and
@@ -238,9 +102,8 @@ impl Vm {
     /// `R[dest] = x op y`, for the instruction in progress, where the fast path does not apply.
     #[inline(never)]
     pub(crate) fn op_arith(&mut self, op: Arith, dest: usize, x: Value, y: Value) -> Result<Flow, Throw> {
-        if x.is_number() && y.is_number() {
-            let v = self.plain_arith(op, x, y)?;
-            self.set_slot(dest, v);
+        if let Some(result) = self.plain_arith(op, x, y) {
+            self.set_slot(dest, result?);
             return Ok(Flow::Next);
         }
         let handler = self.binary_handler(op.event(), x, y);
@@ -256,8 +119,8 @@ impl Vm {
 
     /// `x op y`, for native functions.
     pub fn arith(&mut self, op: Arith, x: Value, y: Value) -> Result<Value, Throw> {
-        if x.is_number() && y.is_number() {
-            return self.plain_arith(op, x, y);
+        if let Some(result) = self.plain_arith(op, x, y) {
+            return result;
         }
         let handler = self.binary_handler(op.event(), x, y);
         if handler.is_nil() {

@@ -173,27 +173,13 @@ impl ProtoCell {
             Op::SetTabUp | Op::SetTable | Op::SetTableK | Op::SetIndex | Op::SetIndexK | Op::SetField | Op::SetFieldK => {
                 Event::NewIndex
             }
-            Op::AddI | Op::AddK | Op::Add => Event::Add,
-            Op::SubK | Op::Sub => Event::Sub,
-            Op::MulK | Op::Mul => Event::Mul,
-            Op::ModK | Op::Mod => Event::Mod,
-            Op::PowK | Op::Pow => Event::Pow,
-            Op::DivK | Op::Div => Event::Div,
-            Op::IDivK | Op::IDiv => Event::IDiv,
-            Op::BAndK | Op::BAnd => Event::BAnd,
-            Op::BOrK | Op::BOr => Event::BOr,
-            Op::BXorK | Op::BXor => Event::BXor,
-            Op::ShlK | Op::Shl => Event::Shl,
-            Op::ShrK | Op::Shr => Event::Shr,
-            Op::Unm => Event::Unm,
-            Op::BNot => Event::BNot,
             Op::Len => Event::Len,
             Op::Concat => Event::Concat,
             Op::Eq => Event::Eq,
             Op::Lt | Op::LtI | Op::GtI => Event::Lt,
             Op::Le | Op::LeI | Op::GeI => Event::Le,
             Op::Close | Op::Return => Event::Close,
-            _ => return None,
+            op => op.arith()?.event(),
         };
         Some(Name::new("metamethod", &event.name().as_bytes()[2..]))
     }

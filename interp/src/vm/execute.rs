@@ -9,11 +9,12 @@
 //! * **X2** Before anything that may raise or call, `save!()` writes `pc` back while it points one past the first word of the instruction (M2).
 //! * **X3** The code is trusted: it comes from the compiler. Register and constant indices are not checked here.
 
-use super::arith::{compare_le, compare_lt, float_floor_div, float_pow, int_shr};
+use super::arith::{compare_le, compare_lt};
 use super::fields::hinted_node;
 use super::loops::for_step;
-use super::{Arith, Event, Flow, Throw, Vm, float_mod, int_floor_div, int_mod, int_shl, limits};
+use super::{Arith, Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
+use crate::syntax::arith::{float_floor_div, float_mod, float_pow, int_floor_div, int_mod, int_shl, int_shr};
 use crate::value::{Closure, Frame, Gc, Table, UpBox, Value, frame_flags};
 use std::cell::Cell;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};

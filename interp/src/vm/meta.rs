@@ -3,107 +3,54 @@
 use super::{Flow, Throw, Vm, limits};
 use crate::value::{Gc, SetError, Str, Table, Tag, Value};
 
-/// The events of metatables. The first seven have a bit in `Table::absent`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Event {
-    Index,
-    NewIndex,
-    Eq,
-    Len,
-    Call,
-    Gc,
-    Close,
-    Mode,
-    Add,
-    Sub,
-    Mul,
-    Mod,
-    Pow,
-    Div,
-    IDiv,
-    BAnd,
-    BOr,
-    BXor,
-    Shl,
-    Shr,
-    Unm,
-    BNot,
-    Lt,
-    Le,
-    Concat,
-    ToString,
-    Name,
-    Pairs,
-    Metatable,
+macro_rules! events {
+    ($($event:ident $name:literal,)*) => {
+        /// The events of metatables. The first seven have a bit in `Table::absent`.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub enum Event { $($event),* }
+
+        impl Event {
+            pub const ALL: &'static [Event] = &[$(Event::$event),*];
+
+            /// The name of its field.
+            pub const fn name(self) -> &'static str {
+                match self { $(Event::$event => $name),* }
+            }
+        }
+    };
 }
 
-impl Event {
-    pub const ALL: [Event; 29] = [
-        Event::Index,
-        Event::NewIndex,
-        Event::Eq,
-        Event::Len,
-        Event::Call,
-        Event::Gc,
-        Event::Close,
-        Event::Mode,
-        Event::Add,
-        Event::Sub,
-        Event::Mul,
-        Event::Mod,
-        Event::Pow,
-        Event::Div,
-        Event::IDiv,
-        Event::BAnd,
-        Event::BOr,
-        Event::BXor,
-        Event::Shl,
-        Event::Shr,
-        Event::Unm,
-        Event::BNot,
-        Event::Lt,
-        Event::Le,
-        Event::Concat,
-        Event::ToString,
-        Event::Name,
-        Event::Pairs,
-        Event::Metatable,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Event::Index => "__index",
-            Event::NewIndex => "__newindex",
-            Event::Eq => "__eq",
-            Event::Len => "__len",
-            Event::Call => "__call",
-            Event::Gc => "__gc",
-            Event::Close => "__close",
-            Event::Mode => "__mode",
-            Event::Add => "__add",
-            Event::Sub => "__sub",
-            Event::Mul => "__mul",
-            Event::Mod => "__mod",
-            Event::Pow => "__pow",
-            Event::Div => "__div",
-            Event::IDiv => "__idiv",
-            Event::BAnd => "__band",
-            Event::BOr => "__bor",
-            Event::BXor => "__bxor",
-            Event::Shl => "__shl",
-            Event::Shr => "__shr",
-            Event::Unm => "__unm",
-            Event::BNot => "__bnot",
-            Event::Lt => "__lt",
-            Event::Le => "__le",
-            Event::Concat => "__concat",
-            Event::ToString => "__tostring",
-            Event::Name => "__name",
-            Event::Pairs => "__pairs",
-            Event::Metatable => "__metatable",
-        }
-    }
+events! {
+    Index "__index",
+    NewIndex "__newindex",
+    Eq "__eq",
+    Len "__len",
+    Call "__call",
+    Gc "__gc",
+    Close "__close",
+    Mode "__mode",
+    Add "__add",
+    Sub "__sub",
+    Mul "__mul",
+    Mod "__mod",
+    Pow "__pow",
+    Div "__div",
+    IDiv "__idiv",
+    BAnd "__band",
+    BOr "__bor",
+    BXor "__bxor",
+    Shl "__shl",
+    Shr "__shr",
+    Unm "__unm",
+    BNot "__bnot",
+    Lt "__lt",
+    Le "__le",
+    Concat "__concat",
+    ToString "__tostring",
+    Name "__name",
+    Pairs "__pairs",
+    Metatable "__metatable",
 }
 
 /// What an access with metamethods comes to.

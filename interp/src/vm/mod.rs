@@ -29,13 +29,14 @@ mod stack;
 mod traceback;
 mod type_error;
 
-pub use arith::{Arith, float_mod, int_floor_div, int_mod, int_shl};
 pub(crate) use arith::{coerce_number, string_arith};
 pub use error::Throw;
 pub use inspect::{Activation, FunctionInfo, FunctionName};
 pub use meta::Event;
 pub use native::Args;
 pub use safepoint::Roots;
+
+pub use crate::syntax::Arith;
 
 use crate::value::{Frame, LuaRuntime, Status, Str, Table, Thread, Value};
 use crate::value::{Gc, StringTable};
@@ -127,7 +128,7 @@ impl Vm {
         let globals = Gc::<Table>::new(&mut heap, 0, 0)?;
         let registry = Gc::<Table>::new(&mut heap, 0, 0)?;
         let mut names = Vec::new();
-        for event in Event::ALL {
+        for &event in Event::ALL {
             names.push(Gc::<Str>::intern(&mut heap, event.name().as_bytes())?);
         }
         let poll = heap.poll_word().clone();
