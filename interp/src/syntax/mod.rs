@@ -1,4 +1,4 @@
-//! From source text to syntax tree: lexer, names and scopes, parser.
+//! From source text to syntax tree: lexer, names and scopes, parser; and the numbers of the language, with their arithmetic.
 //!
 //! Names are resolved while parsing, because the language asks for it: a variable is visible from the end of its
 //! declaration, an assignment to a constant is reported where it stands, and what a name means may decide what the

@@ -256,8 +256,8 @@ impl Vm {
         self.call_meta_at(func, f, args, 0)
     }
 
-    /// The same from slot `func` on, with more flags for the frame. Metamethods take no stack of the host, but a recursion of nothing else would take all of
-    /// this one's, and the memory of what it makes on the way.
+    /// The same from slot `func` on, with more flags for the frame. Metamethods take no stack of the host, but a recursion of nothing else
+    /// would take all of this one's, and the memory of what it makes on the way.
     pub(crate) fn call_meta_at(&mut self, func: usize, f: Value, args: &[Value], flags: u16) -> Result<Flow, Throw> {
         self.check_stack(func + 1 + args.len() + limits::NATIVE_SLOTS)?;
         self.set_slot(func, f);

@@ -1,12 +1,12 @@
 //! To-be-closed variables: they are marked when they are declared, and closed by calls of `__close`, the last one marked first.
 //!
-//! * **C1** The slots of a thread's pending variables stand in its `tbc`, in ascending order. A variable leaves that list before its method is called, and so is
-//!   closed once, whatever the method does.
+//! * **C1** The slots of a thread's pending variables stand in its `tbc`, in ascending order. A variable leaves that list before its method
+//!   is called, and so is closed once, whatever the method does.
 //!
 //! There are three ways, for what waits for a method differs. An instruction calls one method and is done again when that has returned
 //! (`close_next`); a protected call that has caught an error is asked to go on (`close_next_with_error`, `Vm::continue_closing`). Neither
-//! recurses in the host (M4), so the loop over the variables is the interpreter's own, and a method may yield. Hosts have nothing that could be gone
-//! back to: they call the methods one by one (`close_variables`).
+//! recurses in the host (M4), so the loop over the variables is the interpreter's own, and a method may yield. Hosts have nothing that could
+//! be gone back to: they call the methods one by one (`close_variables`).
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::value::{Gc, Thread, Value};
@@ -62,8 +62,8 @@ impl Vm {
             if !close.as_native().is_some_and(|n| n.special.is_plain()) {
                 return self.call_meta_at(at, close, &[value, error], 0).map(Some);
             }
-            // A native function delivers before it returns, and would come back here from there (`finish_instruction`). To keep the host's stack flat it
-            // is run as a host call instead.
+            // A native function delivers before it returns, and would come back here from there (`finish_instruction`). To keep the
+            // host's stack flat it is run as a host call instead.
             self.check_stack(at + 3 + limits::NATIVE_SLOTS)?;
             self.top = at;
             if self.call_values(close, &[value, error], 0).is_err() {
@@ -81,8 +81,8 @@ impl Vm {
         Err(self.throw(error.unwrap_or(Value::NIL)))
     }
 
-    /// Closes the pending variables of a thread at or above a slot, innermost first. The methods are called from the running thread, at its top, with
-    /// `flags` for their frames. The result is the error of the last method that failed; `error`, if none did. (An error may be nil.)
+    /// Closes the pending variables of a thread at or above a slot, innermost first. The methods are called from the running thread, at its
+    /// top, with `flags` for their frames. The result is the error of the last method that failed; `error`, if none did. (An error may be nil.)
     pub(super) fn close_variables(
         &mut self,
         thread: Gc<Thread>,

@@ -1,7 +1,7 @@
 //! The interpreter loop: one function, one `match` over the instructions. Before it stand the macros that the instructions are made of.
 //!
-//! What an instruction does where its fast path ends stands elsewhere, by subject: `arith`, `meta`, `fields`, `concat`, `call`, `close`. Calls and
-//! returns only change the innermost frame, and the loop goes on with it.
+//! What an instruction does where its fast path ends stands elsewhere, by subject: `arith`, `meta`, `fields`, `concat`, `call`, `loops`,
+//! `close`. Calls and returns only change the innermost frame, and the loop goes on with it.
 //!
 //! Rules for whoever changes it:
 //! * **X1** `pc`, `base`, `k`, `frame` are caches of the innermost frame. Whatever may call, grow the stack or run a safepoint goes through `slow!` or
@@ -15,7 +15,7 @@ use super::loops::for_step;
 use super::{Arith, Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
 use crate::syntax::arith::{float_floor_div, float_mod, float_pow, int_floor_div, int_mod, int_shl, int_shr};
-use crate::value::{Closure, Frame, Gc, Table, UpBox, Value, frame_flags};
+use crate::value::{Closure, Frame, Gc, Table, Tag, UpBox, Value, frame_flags};
 use std::cell::Cell;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
 use std::sync::Arc;
@@ -650,11 +650,14 @@ impl Vm {
                     Op::TForCall => {
                         let ra = base.add(i.a() as usize);
                         let f = *ra;
-                        if !TRACED
-                            && let Some(native) = f.as_native()
-                            && self.iterate(native, ra, i.c() as usize)
-                        {
-                            continue;
+                        // The tag is looked at by itself first: the step that follows gets shorter by it.
+                        if !TRACED && f.tag() == Tag::NATIVE {
+                            let native = f.as_native();
+                            if let Some(native) = native
+                                && self.iterate(native, ra, i.c() as usize)
+                            {
+                                continue;
+                            }
                         }
                         *ra.add(4) = f;
                         *ra.add(5) = *ra.add(1);

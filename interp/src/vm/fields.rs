@@ -1,8 +1,8 @@
-//! Fields by interned key: `t.name`, globals, methods. The loop looks into the one slot that the instruction's hint names; here is what it does where
-//! that misses.
+//! Fields by interned key: `t.name`, globals, methods. The loop looks into the one slot that the instruction's hint names; here is what it
+//! does where that misses.
 //!
-//! * **H1** A hint is only a guess: it is masked to the nodes of the table at hand, and the key found there decides. Tables of one make have their fields in
-//!   the same slots, so that one hint serves them all.
+//! * **H1** A hint is only a guess: it is masked to the nodes of the table at hand, and the key found there decides. Tables of one make have
+//!   their fields in the same slots, so that one hint serves them all.
 
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::value::{Gc, Table, Value};

@@ -1,11 +1,11 @@
 //! What `for` does: preparation and steps of numeric loops, steps of generic ones that need no call.
 //!
-//! A numeric loop has four slots: index, limit, step, and the variable that the program sees. A generic one has seven or more: function, state, control,
-//! closing value, then the variables, in whose place the call is made.
+//! A numeric loop has four slots: index, limit, step, and the variable that the program sees. A generic one has seven or more: function,
+//! state, control, closing value, then the variables, in whose place the call is made.
 //!
 //! * **L1** While an integer loop runs, its second slot holds how many iterations are left, unsigned, so that the index never overflows.
-//! * **L2** While a loop over a table by `next` runs, the payload of its closing value, which is nil, holds the position of the traversal. That is a guess:
-//!   it counts only where the control's key stands there.
+//! * **L2** While a loop over a table by `next` runs, the payload of its closing value, which is nil, holds the position of the traversal.
+//!   That is a guess: it counts only where the control's key stands there.
 
 use super::arith::coerce_number;
 use super::{Throw, Vm};
