@@ -6,7 +6,7 @@
 //! May import the machine, `syntax`, `colour`.
 
 use super::colour::{self, Colour, paint};
-use super::text::push_shown;
+use super::text::{columns, push_shown};
 use crate::stdlib::load::{chunk_of, is_binary};
 use crate::syntax::{SyntaxError, chunk_id};
 use crate::value::{Closure, Gc};
@@ -172,7 +172,7 @@ fn show(text: &[u8], start: usize, column: Option<usize>, colour: bool) -> Strin
     out.extend([&before, &after, "\n"]);
     if column.is_some() {
         gutter(&mut out, &" ".repeat(number.len()));
-        out.extend(std::iter::repeat_n(' ', before.chars().count()));
+        out.extend(std::iter::repeat_n(' ', columns(&before)));
         paint(&mut out, if colour { Colour::Error } else { Colour::Plain }, "^");
         out.push('\n');
     }
@@ -200,6 +200,8 @@ mod tests {
     fn the_token_to_blame_is_marked() {
         assert_eq!(syntax("x = = 1"), "   1 | x = = 1\n     |     ^\n");
         assert_eq!(syntax("a = 1\r\nb = 'é' )\nc = 2"), "   2 | b = 'é' )\n     |         ^\n");
+        assert_eq!(syntax("x = '漢字' = 1"), "   1 | x = '漢字' = 1\n     |            ^\n");
+        assert_eq!(syntax("x = 'e\u{301}' = 1"), "   1 | x = 'e\u{301}' = 1\n     |         ^\n");
         assert_eq!(syntax("x = 1\n  y = 'ab\\q'"), "   2 |   y = 'ab\\q'\n     |          ^\n");
         assert_eq!(syntax("x = 'abc\n"), "   1 | x = 'abc\n     |     ^\n");
         assert_eq!(syntax("if x then\n  y()\n\n"), "   2 |   y()\n     |      ^\n");

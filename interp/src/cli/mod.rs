@@ -19,7 +19,7 @@ pub(crate) mod colour;
 mod config;
 pub(crate) mod excerpt;
 mod session;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod stats;
 pub(crate) mod text;
 

@@ -1,20 +1,23 @@
 //! Signals, as the reference treats them: a closed pipe ends the program quietly, Ctrl-C raises an error in the running chunk, and a
 //! second Ctrl-C, or one while no chunk runs, ends the program.
 //!
-//! * **S1** The handler touches nothing but an atomic word and the disposition of its own signal.
+//! * **S1** The handler touches nothing but atomics and the disposition of its own signal.
 //!
 //! May import the bits of the poll word.
 
 use neap_gc::heap::poll;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// The poll word of the interpreter that Ctrl-C is for.
 static POLL: OnceLock<Arc<AtomicU32>> = OnceLock::new();
+/// Whether Ctrl-C was pressed since the latest [`Interruptible`] began.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn interrupt(_signal: libc::c_int) {
     // SAFETY: S1: `signal` may be called in a handler.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    INTERRUPTED.store(true, Ordering::Relaxed);
     if let Some(word) = POLL.get() {
         word.fetch_or(poll::INTERRUPT, Ordering::Relaxed);
     }
@@ -26,12 +29,18 @@ pub fn default_pipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// Whether what is done now has been interrupted. Then the next Ctrl-C ends the program: nothing more that takes time is to be begun.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 /// While this lives, Ctrl-C interrupts the chunk.
 pub struct Interruptible(());
 
 impl Interruptible {
     pub fn begin(word: &Arc<AtomicU32>) -> Interruptible {
         POLL.get_or_init(|| word.clone());
+        INTERRUPTED.store(false, Ordering::Relaxed);
         // SAFETY: the handler keeps to S1. No SA_RESTART: a read that waits is to be interrupted too.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();

@@ -4,6 +4,8 @@
 //!
 //! Pure: imports nothing.
 
+use unicode_width::UnicodeWidthStr;
+
 /// Appends bytes: UTF-8 as it is, other bytes and what does not print as `\xXX` or `\u{XXX}`. With `lines`, newlines stay, and so do tabs; without,
 /// a tab is four spaces.
 pub fn push_shown(out: &mut String, bytes: &[u8], lines: bool) {
@@ -48,6 +50,11 @@ pub fn prefix(bytes: &[u8], limit: usize) -> &[u8] {
     &bytes[..end.unwrap_or(limit)]
 }
 
+/// How many columns of a terminal a line takes: two for an ideograph, none for an accent.
+pub fn columns(line: &str) -> usize {
+    line.width()
+}
+
 fn push_bytes(out: &mut String, bytes: &[u8]) {
     for byte in bytes {
         out.push_str(&format!("\\x{byte:02X}"));
@@ -87,6 +94,15 @@ mod tests {
         assert_eq!(quoted(b"\0\x1b7\x7f"), r#""\x00\x1B7\x7F""#);
         assert_eq!(quoted("é e\u{301} 漢 \u{202E}\u{85}".as_bytes()), "\"é e\u{301} 漢 \\u{202E}\\u{85}\"");
         assert_eq!(quoted(b"\xFF\xC3 \xF8\x88"), r#""\xFF\xC3 \xF8\x88""#);
+    }
+
+    #[test]
+    fn characters_are_as_wide_as_terminals_draw_them() {
+        // East Asian Width (UAX #11): W and F take two columns; combining marks take none.
+        for (text, width) in [("", 0), ("abc", 3), ("é", 1), ("e\u{301}", 1), ("漢字", 4), ("Ａ", 2), ("한", 2), ("…", 1)]
+        {
+            assert_eq!(columns(text), width, "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use super::{Conversation, program};
 use crate::cli::{complain, stats};
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
 
 /// A command.
@@ -123,15 +125,14 @@ fn quit(_: &mut Conversation, _: &[u8]) -> Next {
 
 fn load(conversation: &mut Conversation, file: &[u8]) -> Next {
     // An error has been reported.
-    let _ = conversation.session().run_file(Some(unquoted(file)));
+    let _ = conversation.session().run_file(Some(&file_name(file)));
     Next::GoOn
 }
 
 fn save(conversation: &mut Conversation, file: &[u8]) -> Next {
-    use std::os::unix::ffi::OsStrExt;
-    let file = unquoted(file);
+    let file = &file_name(file)[..];
     let inputs = &conversation.inputs;
-    match std::fs::write(std::ffi::OsStr::from_bytes(file), inputs.program()) {
+    match std::fs::write(OsStr::from_bytes(file), inputs.program()) {
         Ok(()) => {
             let count = inputs.len();
             let inputs = if count == 1 { "input" } else { "inputs" };
@@ -142,12 +143,26 @@ fn save(conversation: &mut Conversation, file: &[u8]) -> Next {
     Next::GoOn
 }
 
-/// A name of a file may stand in quotes.
-fn unquoted(file: &[u8]) -> &[u8] {
-    match file {
-        [b'"', file @ .., b'"'] | [b'\'', file @ .., b'\''] => file,
-        file => file,
+/// The name of the file that an argument is. It is written as in a shell, since so the editor completes it: perhaps in quotes, else perhaps from `~/`
+/// on, with a backslash before what is special.
+fn file_name(argument: &[u8]) -> Vec<u8> {
+    let (mut name, mut rest) = match argument {
+        [b'\'', rest @ ..] => return rest.strip_suffix(b"'").unwrap_or(rest).to_vec(),
+        [b'"', rest @ ..] => (Vec::new(), rest.strip_suffix(b"\"").unwrap_or(rest)),
+        [b'~', rest @ ..] if rest.starts_with(b"/") => {
+            (std::env::home_dir().map_or(b"~".to_vec(), |home| home.into_os_string().into_vec()), rest)
+        }
+        rest => (Vec::new(), rest),
+    };
+    while let [first, tail @ ..] = rest {
+        let (byte, tail) = match tail {
+            [special, tail @ ..] if *first == b'\\' => (special, tail),
+            _ => (first, tail),
+        };
+        name.push(*byte);
+        rest = tail;
     }
+    name
 }
 
 fn time(conversation: &mut Conversation, code: &[u8]) -> Next {
@@ -225,6 +240,18 @@ mod tests {
         assert_eq!(complete(".load f"), None);
         assert_eq!(complete("x.he"), None);
         assert!(takes_file(b".load f") && takes_file(b".save ") && !takes_file(b".load") && !takes_file(b".time f"));
+    }
+
+    #[test]
+    fn names_of_files_are_written_as_in_a_shell() {
+        let name = |argument: &str| String::from_utf8(file_name(argument.as_bytes())).expect("UTF-8");
+        assert_eq!([name("a b.lua"), name("a\\ b.lua"), name("a\\\\b"), name("a\\")], ["a b.lua", "a b.lua", "a\\b", "a\\"]);
+        assert_eq!(
+            [name("\"a b\""), name("\"a\\\" b"), name("'a b'"), name("'a\\b"), name("'")],
+            ["a b", "a\" b", "a b", "a\\b", ""]
+        );
+        let home = std::env::home_dir().expect("a home").into_os_string().into_string().expect("UTF-8");
+        assert_eq!([name("~/a\\ b"), name("'~/a'"), name("~a")], [format!("{home}/a b"), "~/a".into(), "~a".into()]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Inputs {
         for input in &self.list {
             let statement = statement(&input.typed);
             // So that it can't be taken for a call of what stands before it.
-            if statement.starts_with(b"(") {
+            if words(&statement).next() == Some(&b"("[..]) {
                 program.push(b';');
             }
             program.extend_from_slice(&statement);
@@ -49,15 +49,31 @@ impl Inputs {
     }
 }
 
-/// An input as a statement among others. Its local variables and labels stay its own; the value of an expression goes to `_`, as it did.
+/// The tokens of a program.
+fn words(code: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let tokens = spans(code).filter(|span| !matches!(span.class, Class::Space | Class::Comment));
+    tokens.map(|span| &code[span.start..span.end])
+}
+
+/// Whether a program may return from its main function.
+fn returns(code: &[u8]) -> bool {
+    let mut open = Vec::new();
+    for word in words(code) {
+        match word {
+            b"return" if !open.contains(&&b"function"[..]) => return true,
+            b"function" | b"if" | b"do" | b"repeat" => open.push(word),
+            b"end" | b"until" => drop(open.pop()),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// An input as a statement among others. Its local variables, labels and returns stay its own; the value of an expression goes to `_`, as it did.
 fn statement(typed: &[u8]) -> Vec<u8> {
     let stands_alone = |code: &[u8]| compile(&[code, b"\ndo end"].concat(), b"=input").is_ok();
-    if stands_alone(typed) {
-        let has_own = spans(typed).any(|span| match span.class {
-            Class::Keyword => matches!(&typed[span.start..span.end], b"local" | b"goto"),
-            Class::Operator => &typed[span.start..span.end] == b"::",
-            _ => false,
-        });
+    if stands_alone(typed) && !returns(typed) {
+        let has_own = words(typed).any(|word| matches!(word, b"local" | b"goto" | b"::"));
         return if has_own { [b"do\n", typed, b"\nend"].concat() } else { typed.to_vec() };
     }
     let assigned = [b"_ = ", typed.strip_prefix(b"=").unwrap_or(typed)].concat();
@@ -79,6 +95,27 @@ mod tests {
         let program = String::from_utf8(inputs.program()).expect("UTF-8");
         let lines = "x = 1\n_ = x + 1 -- sum\n_ =  x, 2\ndo\nlocal y = x\nend\n_ = (function(...)\nreturn 5\nend)(...)\n\
                      ;(f or print)('a')\nprint(x)\ndo\n::l:: goto m ::m::\nend\n";
+        assert_eq!(program, lines);
+        assert!(compile(program.as_bytes(), b"=saved").is_ok());
+    }
+
+    /// What the lines of a session leave behind, so does the program, however they begin and end.
+    #[test]
+    fn inputs_do_not_run_into_each_other() {
+        let typed = [
+            "y = print",
+            " (y or error)('a')",
+            "-- (\n(y)('b')",
+            "if y then return end",
+            "for i = 1, 2 do return i end",
+            "f = function() return 1 end",
+            "y('c')",
+        ];
+        let mut inputs = Inputs::default();
+        typed.iter().for_each(|typed| inputs.add(typed.as_bytes(), ChunkId(1)));
+        let program = String::from_utf8(inputs.program()).expect("UTF-8");
+        let lines = "y = print\n; (y or error)('a')\n;-- (\n(y)('b')\n_ = (function(...)\nif y then return end\nend)(...)\n\
+                     _ = (function(...)\nfor i = 1, 2 do return i end\nend)(...)\nf = function() return 1 end\ny('c')\n";
         assert_eq!(program, lines);
         assert!(compile(program.as_bytes(), b"=saved").is_ok());
     }

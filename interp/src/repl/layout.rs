@@ -1,10 +1,11 @@
 //! From a tree of texts to lines: what fits stands on one line, what does not is broken up, one entry a line or, in a list of short ones, as many as fit.
 //!
-//! * **L1** Widths are counted in characters; a line is only longer than the screen where a single text is.
+//! * **L1** Widths are counted in columns of the terminal; a line is only longer than the screen where a single text is.
 //!
-//! Pure: imports `colour` only.
+//! Pure: imports `colour` and `text`.
 
 use crate::cli::colour::{Colour, paint};
+use crate::cli::text::columns;
 
 /// A value as it is to be shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,10 +45,10 @@ impl Doc {
                 if text.contains('\n') {
                     return None;
                 }
-                text.chars().count()
+                columns(text)
             }
             Doc::Braces { name, entries } => {
-                let mut width = 2 + if name.is_empty() { 0 } else { name.chars().count() + 1 };
+                let mut width = 2 + if name.is_empty() { 0 } else { columns(name) + 1 };
                 for (i, entry) in entries.iter().enumerate() {
                     width += if i > 0 { 2 } else { 0 } + entry.key_width();
                     width += entry.value.width(limit.checked_sub(width)?)?;
@@ -102,7 +103,7 @@ impl Doc {
 
 impl Entry {
     fn key_width(&self) -> usize {
-        self.key.as_ref().map_or(0, |key| key.chars().count() + 3)
+        self.key.as_ref().map_or(0, |key| columns(key) + 3)
     }
 
     fn write_key(&self, out: &mut Painter) {
@@ -210,6 +211,14 @@ mod tests {
         assert_eq!(shown(&doc, 20), lines);
         assert_eq!(shown(&Doc::leaf("a\nb", Colour::Plain), 20), "a\nb");
         assert_eq!(shown(&list(vec![Doc::leaf("a\nb", Colour::Plain)]), 20), "{\n  a\n  b\n}");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let doc = list(vec![Doc::leaf("漢字", Colour::Plain), Doc::leaf("e\u{301}", Colour::Plain)]);
+        assert_eq!(shown(&doc, 10), "{漢字, e\u{301}}");
+        assert_eq!(shown(&doc, 9), "{\n  漢字, e\u{301}\n}");
+        assert_eq!(shown(&doc, 8), "{\n  漢字,\n  e\u{301}\n}");
     }
 
     #[test]

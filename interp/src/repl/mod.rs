@@ -138,13 +138,15 @@ fn program(typed: &[u8]) -> Vec<u8> {
     if problem(&expression).is_none() { expression } else { typed.to_vec() }
 }
 
-/// Whether an input in an editor is to go on: as an expression or as a statement it ends too early. Not for a string in quotes, which ends with its line.
+/// Whether an input in an editor is to go on: as an expression or as a statement it ends too early. Not for a string in quotes, which ends with its
+/// line, unless a backslash there takes it on.
 fn needs_more(typed: &[u8]) -> bool {
     let typed = &typed[commands::program_at(typed)..];
     let is_incomplete = |code: &[u8]| problem(code).is_some_and(|problem| problem.incomplete);
+    let string_at = |text: &[u8]| spans(text).last().filter(|last| last.open && last.class == Class::Str).map(|last| last.start);
     let in_quotes = || {
-        let last = spans(typed).last();
-        last.is_some_and(|last| last.open && last.class == Class::Str && typed[last.start] != b'[')
+        let start = string_at(typed).filter(|&start| typed[start] != b'[');
+        start.is_some() && string_at(&[typed, b"\n."].concat()) != start
     };
     match typed.strip_prefix(b"=") {
         _ if typed.trim_ascii().is_empty() => false,

@@ -5,12 +5,14 @@
 //!
 //! * **P1** While a value is taken apart there is no safepoint: what is read stays valid (V1), and tables don't change underneath.
 //! * **P2** What waits for its `__tostring` stands on the stack, which roots it.
-//! * **P3** Time and text are bounded by [`Limits`], but for one look at each entry of a table that is shown; every cycle ends in `<cycle>`.
+//! * **P3** Once the user has pressed Ctrl-C nobody is asked any more.
+//! * **P4** Time and text are bounded by [`Limits`], but for one look at each entry of a table that is shown; every cycle ends in `<cycle>`.
 //!
-//! May import the machine, values, `syntax`, `layout`, `text`.
+//! May import the machine, values, `syntax`, `layout`, `text`, `signals`.
 
 use super::layout::{Doc, Entry, Painter};
 use crate::cli::colour::Colour;
+use crate::cli::signals::interrupted;
 use crate::cli::text::{prefix, push_quoted, push_shown};
 use crate::syntax::is_name;
 use crate::value::{Gc, NumberBuffer, Table, Tag, Value, number_text};
@@ -196,6 +198,11 @@ impl Part {
     fn finish(self, vm: &mut Vm, mark: usize, limits: &Limits) -> Doc {
         match self {
             Part::Done(doc) => doc,
+            // P3.
+            Part::Waits(number) if interrupted() => {
+                let value = vm.at(mark + number);
+                Doc::leaf(address_text(vm, value), Colour::Dim)
+            }
             Part::Waits(number) => match told_text(vm, mark + number) {
                 Ok(bytes) => {
                     let shown = prefix(&bytes, limits.string);

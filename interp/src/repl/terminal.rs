@@ -50,11 +50,16 @@ impl<'r, 's> TerminalLines<'r, 's> {
         let mut editor = Editor::with_config(config)?;
         editor.set_max_history_size(HISTORY)?;
         editor.set_helper(Some(Assistant { session, colour, files: FilenameCompleter::new(), settled: Cell::new(false) }));
-        let history = history_file().filter(|file| file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok()));
-        if let Some(file) = &history {
+        let folder_exists = |file: &PathBuf| file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok());
+        let history = history_file().filter(folder_exists).filter(|file| match editor.load_history(file) {
+            // It can't be added to either, and nobody would know why nothing is remembered.
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                complain(None, format!("no history: {} is not UTF-8", file.display()).as_bytes());
+                false
+            }
             // I1: the first time there is none.
-            let _ = editor.load_history(file);
-        }
+            _ => true,
+        });
         Ok(TerminalLines { editor, history, colour })
     }
 }
