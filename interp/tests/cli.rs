@@ -3,38 +3,33 @@
 
 mod common;
 
-use common::Outcome;
+use common::{Outcome, is_neap};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A folder of a test's own, which goes with it.
-struct Folder(PathBuf);
+/// A folder in which commands run.
+struct Folder(common::Folder);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("neap-cli-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a folder");
-        Folder(path)
+    fn new() -> Folder {
+        Folder(common::Folder::new())
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.0.join(name)
     }
     fn file(&self, name: &str, text: &str) -> &Folder {
-        std::fs::write(self.0.join(name), text).expect("a file");
+        std::fs::write(self.path(name), text).expect("a file");
         self
     }
     fn run(&self, words: &[&str]) -> Run {
         let mut command = common::command();
-        command.current_dir(&self.0).args(words);
+        command.current_dir(&self.0.0).args(words);
         finish(command, "")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -82,10 +77,6 @@ fn run_with(variables: &[(&str, &str)], words: &[&str]) -> Run {
     finish(command, "")
 }
 
-fn is_neap() -> bool {
-    std::env::var_os("LUA_UNDER_TEST").is_none()
-}
-
 // ---- chunks and arguments
 
 #[test]
@@ -96,7 +87,7 @@ fn chunks_of_the_command_line_run_in_order() {
 
 #[test]
 fn the_table_of_arguments() {
-    let folder = Folder::new("arg");
+    let folder = Folder::new();
     folder.file("a.lua", "for i = -6, 4 do io.write(tostring(arg[i]), ' ') end print(#arg, ...)");
     folder.run(&["a.lua", "x", "y"]).prints("nil nil nil nil nil neap a.lua x y nil nil 2\tx\ty\n");
     folder.run(&["-e", "z=1", "--", "a.lua", "-v"]).prints("nil nil neap -e z=1 -- a.lua -v nil nil nil 1\t-v\n");
@@ -120,7 +111,7 @@ fn the_standard_input_is_a_script() {
 
 #[test]
 fn the_first_line_may_be_for_the_system() {
-    let folder = Folder::new("shebang");
+    let folder = Folder::new();
     folder.file("a.lua", "#!/usr/bin/env neap\nprint(debug and 1, ...)").run(&["a.lua"]).prints("1\n");
     folder.file("a.lua", "\u{feff}# x\nerror('second line')").run(&["a.lua"]).fails("neap: a.lua:2: second line\n");
     folder.file("a.lua", "#").run(&["a.lua"]).prints("");
@@ -128,7 +119,7 @@ fn the_first_line_may_be_for_the_system() {
 
 #[test]
 fn libraries_are_required() {
-    let folder = Folder::new("require");
+    let folder = Folder::new();
     folder.file("m.lua", "return {name = ...}");
     folder.run(&["-l", "m", "-e", "print(m.name)"]).prints("m\n");
     folder.run(&["-lm", "-e", "print(m.name)"]).prints("m\n");
@@ -140,7 +131,7 @@ fn libraries_are_required() {
 
 #[test]
 fn errors_are_reported() {
-    let folder = Folder::new("errors");
+    let folder = Folder::new();
     folder.file("e.lua", "local function f()\n  error('boom')\nend\nf()");
     folder.run(&["e.lua"]).fails("neap: e.lua:2: boom\nstack traceback:\n\t[C]: in function 'error'\n\te.lua:2: in ");
     folder.run(&["none.lua"]).fails("neap: cannot open none.lua");
@@ -194,8 +185,8 @@ fn bad_options_show_the_usage() {
 
 #[test]
 fn the_environment_may_hold_a_first_chunk() {
-    let folder = Folder::new("init");
-    let file = folder.file("i.lua", "print('file')").0.join("i.lua");
+    let folder = Folder::new();
+    let file = folder.file("i.lua", "print('file')").path("i.lua");
     let at = format!("@{}", file.display());
     run_with(&[("LUA_INIT", "print('init')")], &["-e", "print(1)"]).prints("init\n1\n");
     run_with(&[("LUA_INIT", "print('init')")], &["-E", "-e", "print(1)"]).prints("1\n");
@@ -280,7 +271,7 @@ fn finalizers_run_at_the_end_last_set_first() {
 
 #[test]
 fn files_are_written_out_at_the_end() {
-    let folder = Folder::new("files");
+    let folder = Folder::new();
     folder.run(&["-e", "F = io.open('f', 'w') F:write('kept')"]).prints("");
     folder.run(&["-e", "print(io.open('f'):read('a'))"]).prints("kept\n");
 }
@@ -295,37 +286,23 @@ fn spawn(code: &str) -> Child {
 
 /// Waits for the end, not too long.
 fn wait(child: &mut Child) -> (std::process::ExitStatus, String) {
-    let start = Instant::now();
-    let status = loop {
-        match child.try_wait().expect("a child") {
-            Some(status) => break status,
-            None if start.elapsed() > LIMIT => {
-                child.kill().expect("a child that runs");
-                panic!("it runs on");
-            }
-            None => std::thread::sleep(Duration::from_millis(2)),
-        }
-    };
+    let status = common::wait(child, LIMIT).expect("it runs on");
     let mut errors = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("UTF-8");
     (status, errors)
 }
 
-/// Waits until the child has said that it is ready, then interrupts it.
-fn interrupt(child: &mut Child) {
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
-    assert_eq!(line, "ready\n");
-    std::thread::sleep(Duration::from_millis(50));
-    signal(child);
+/// Waits until the child has said this.
+fn hear(output: &mut impl BufRead, line: &str) {
+    let mut said = String::new();
+    output.read_line(&mut said).expect("a line");
+    assert_eq!(said, format!("{line}\n"));
 }
 
 fn signal(child: &Child) {
     let id = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a child that runs");
 }
-
-const READY: &str = "print('ready') ";
 
 #[test]
 fn a_closed_pipe_ends_the_program_quietly() {
@@ -339,8 +316,11 @@ fn a_closed_pipe_ends_the_program_quietly() {
 fn an_interrupt_is_an_error() {
     for waiting in ["while true do end", "local function f() return f() end f()", "repeat local x = {} until false", "io.read()"]
     {
-        let mut child = spawn(&format!("{READY} {waiting}"));
-        interrupt(&mut child);
+        let mut child = spawn(&format!("print('ready') {waiting}"));
+        hear(&mut BufReader::new(child.stdout.take().expect("a pipe")), "ready");
+        // It counts wherever it comes, also after a while.
+        std::thread::sleep(Duration::from_millis(50));
+        signal(&child);
         let (status, errors) = wait(&mut child);
         assert_eq!(status.code(), Some(1), "{waiting}");
         assert!(errors.starts_with("neap: ") && errors.lines().next().unwrap().ends_with("interrupted!"), "{errors}");
@@ -349,10 +329,12 @@ fn an_interrupt_is_an_error() {
 
 #[test]
 fn a_second_interrupt_kills() {
-    let mut child = spawn(&format!("{READY} while true do pcall(function() while true do end end) end"));
-    interrupt(&mut child);
-    std::thread::sleep(Duration::from_millis(200));
-    assert!(child.try_wait().expect("a child").is_none());
+    let mut child = spawn("while true do pcall(function() print('runs') while true do end end) end");
+    let output = &mut BufReader::new(child.stdout.take().expect("a pipe"));
+    // The first one has been an error of the function: it runs once more.
+    hear(output, "runs");
+    signal(&child);
+    hear(output, "runs");
     signal(&child);
     let (status, errors) = wait(&mut child);
     assert_eq!((status.signal(), &*errors), (Some(2), ""));
@@ -391,7 +373,7 @@ fn programs_are_checked_without_running() {
     if !is_neap() {
         return;
     }
-    let folder = Folder::new("check");
+    let folder = Folder::new();
     folder.file("a.lua", "#!/usr/bin/env neap\nprint('run')").file("b.lua", "x = 1\ny = = 2").file("c.lua", "goto l");
     folder.run(&["--check", "a.lua"]).prints("");
     let told = folder.run(&["--check", "a.lua", "b.lua", "none.lua", "c.lua"]);
@@ -403,9 +385,9 @@ fn programs_are_checked_without_running() {
     // Binary chunks are verified.
     folder.run(&["-e", "io.open('d', 'wb'):write(string.dump(load('return 1')))"]).prints("");
     folder.run(&["--check", "d"]).prints("");
-    let mut chunk = std::fs::read(folder.0.join("d")).expect("a file");
+    let mut chunk = std::fs::read(folder.path("d")).expect("a file");
     chunk.pop();
-    std::fs::write(folder.0.join("d"), chunk).expect("a file");
+    std::fs::write(folder.path("d"), chunk).expect("a file");
     folder.run(&["--check", "d"]).fails("neap: d: bad binary format (");
     folder.run(&["--check"]).fails("neap: '--check' needs argument\nusage: ");
 }
@@ -416,7 +398,7 @@ fn bytecode_is_listed() {
         return;
     }
     let source = "local limit = 10\nlocal function f(n)\n  return function() return n + limit end\nend\nfor i = 1, limit do print(f(i)()) end\n";
-    let folder = Folder::new("disasm");
+    let folder = Folder::new();
     folder.file("a.lua", source);
     let listed = folder.run(&["--disasm", "a.lua"]);
     assert_eq!((listed.code, &*listed.err), (Some(0), ""));
@@ -446,7 +428,7 @@ fn bytecode_is_listed() {
 
 #[test]
 fn messages_have_no_excerpt_but_on_a_terminal() {
-    let folder = Folder::new("excerpt");
+    let folder = Folder::new();
     let script = folder.file("e.lua", "local t\nprint(t.x)");
     let message =
         "neap: e.lua:2: attempt to index a nil value (local 't')\nstack traceback:\n\te.lua:2: in main chunk\n\t[C]: in ?\n";

@@ -9,9 +9,8 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use std::{env, fs, io, process};
+use std::{env, fs, io};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -59,7 +58,9 @@ fn trials(suite: &Path) -> Vec<Trial> {
 
 /// Runs a file; it must end well, and print so much at least.
 fn run(suite: &Path, settings: &str, name: &str, stress: Option<&str>, expected: &str) -> Result<(), Failed> {
-    let folder = Copy::of(suite)?;
+    // A copy, since its files write.
+    let folder = common::Folder::new();
+    copy_folder(suite, &folder.0)?;
     let mut command = common::command();
     command.args(["-W", "-e", settings, &format!("{name}.lua")]).current_dir(&folder.0);
     if let Some(stress) = stress {
@@ -82,26 +83,6 @@ fn run(suite: &Path, settings: &str, name: &str, stress: Option<&str>, expected:
     let tail: Vec<&str> = printed.lines().rev().take(10).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
     Err(format!("{}\n...\n{}\n{}", outcome.status, tail.join("\n"), text(&outcome.stderr)).into())
-}
-
-/// A copy of the suite, since its files write; gone when dropped.
-struct Copy(PathBuf);
-
-impl Copy {
-    fn of(suite: &Path) -> io::Result<Copy> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let copy = Copy(env::temp_dir().join(format!("neap-official-{}-{number}", process::id())));
-        copy_folder(suite, &copy.0)?;
-        Ok(copy)
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        // What can't be removed stays.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
