@@ -372,6 +372,28 @@ fn an_interrupt_gives_up_the_printing_of_all_values() {
     t.ends();
 }
 
+/// A terminal may take what is printed slowly, or not at all for a while (Ctrl-S).
+#[test]
+fn an_interrupt_while_results_are_written_is_survived() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new();
+    let mut t = Terminal::start(&folder.0);
+    t.expect("> ");
+    t.press("io.write('go', 'ing') io.flush() io.read() return ('x'):rep(3000)\r");
+    t.expect("going");
+    t.press("\u{13}");
+    t.press("\n");
+    // Until the writing waits. If it does not yet, this is an interrupt like any other.
+    std::thread::sleep(Duration::from_millis(100));
+    t.press("\u{3}");
+    t.expect("\n> ");
+    t.ask("1 + 1", "2\n");
+    t.press("\u{4}");
+    t.ends();
+}
+
 #[test]
 fn colours_and_hints() {
     if !is_neap() {

@@ -1,5 +1,5 @@
 //! Signals, as the reference treats them: a closed pipe ends the program quietly, Ctrl-C raises an error in the running chunk, and a
-//! second Ctrl-C, or one while no chunk runs, ends the program.
+//! second Ctrl-C, or one while no chunk runs, ends the program. At a terminal with a line editor only the second one does.
 //!
 //! * **S1** The handler touches nothing but atomics and the disposition of its own signal.
 //!
@@ -35,30 +35,60 @@ pub fn interrupted() -> bool {
 }
 
 /// While this lives, Ctrl-C interrupts the chunk.
-pub struct Interruptible(());
+pub struct Interruptible {
+    before: libc::sigaction,
+}
 
 impl Interruptible {
     pub fn begin(word: &Arc<AtomicU32>) -> Interruptible {
         POLL.get_or_init(|| word.clone());
         INTERRUPTED.store(false, Ordering::Relaxed);
-        // SAFETY: the handler keeps to S1. No SA_RESTART: a read that waits is to be interrupted too.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = interrupt as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            libc::sigemptyset(&mut action.sa_mask);
-            libc::sigaction(libc::SIGINT, &action, std::ptr::null_mut());
-        }
-        Interruptible(())
+        // No SA_RESTART: a read that waits is to be interrupted too.
+        Interruptible { before: handle(interrupt as extern "C" fn(libc::c_int) as libc::sighandler_t) }
     }
 }
 
 impl Drop for Interruptible {
     fn drop(&mut self) {
-        // SAFETY: the default needs no handler.
-        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        restore(&self.before);
         if let Some(word) = POLL.get() {
             // One that came too late is not meant for the next chunk.
             word.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
         }
     }
+}
+
+/// While this lives, Ctrl-C does nothing where no chunk runs: a line editor sees it as a key, and what comes later than that is meant for a chunk that has
+/// just ended, or for its results on their way to the terminal.
+pub struct Ignored {
+    before: libc::sigaction,
+}
+
+impl Ignored {
+    pub fn begin() -> Ignored {
+        Ignored { before: handle(libc::SIG_IGN) }
+    }
+}
+
+impl Drop for Ignored {
+    fn drop(&mut self) {
+        restore(&self.before);
+    }
+}
+
+/// Sets what Ctrl-C does; returns what it did.
+fn handle(handler: libc::sighandler_t) -> libc::sigaction {
+    // SAFETY: all-zero bytes are a `sigaction` without flags; the handlers are `interrupt`, which keeps to S1, and those of the system.
+    unsafe {
+        let (mut action, mut before): (libc::sigaction, libc::sigaction) = (std::mem::zeroed(), std::mem::zeroed());
+        action.sa_sigaction = handler;
+        libc::sigemptyset(&mut action.sa_mask);
+        libc::sigaction(libc::SIGINT, &action, &mut before);
+        before
+    }
+}
+
+fn restore(before: &libc::sigaction) {
+    // SAFETY: it has been in force before.
+    unsafe { libc::sigaction(libc::SIGINT, before, std::ptr::null_mut()) };
 }

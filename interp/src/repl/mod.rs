@@ -23,6 +23,7 @@ mod terminal;
 pub use plain::PlainLines;
 pub use pretty::Screen;
 
+use crate::cli::signals::Ignored;
 use crate::cli::{Session, colour, complain, excerpt, write_error};
 use crate::compile::compile;
 use crate::syntax::{Class, SyntaxError, spans};
@@ -66,7 +67,11 @@ pub fn interact(session: &mut Session) {
     let shared = RefCell::new(session);
     if std::io::stdin().is_terminal() && output.is_terminal() && !colour::is_dumb() {
         match terminal::TerminalLines::new(&shared) {
-            Ok(mut lines) => return converse(&shared, &mut lines),
+            Ok(mut lines) => {
+                // I1.
+                let _ignored = Ignored::begin();
+                return converse(&shared, &mut lines);
+            }
             Err(error) => complain(None, format!("no line editing: {error}").as_bytes()),
         }
     }
