@@ -16,8 +16,6 @@ mod dice;
 mod expressions;
 #[path = "fuzz/functions.rs"]
 mod functions;
-#[path = "fuzz/library.rs"]
-mod library;
 #[path = "fuzz/objects.rs"]
 mod objects;
 #[path = "fuzz/run.rs"]
@@ -26,6 +24,8 @@ mod run;
 mod scope;
 #[path = "fuzz/statements.rs"]
 mod statements;
+#[path = "fuzz/strings.rs"]
+mod strings;
 #[path = "fuzz/text.rs"]
 mod text;
 #[path = "fuzz/tree.rs"]
@@ -84,9 +84,9 @@ impl Mode {
     fn program(self, dice: &mut Dice) -> Node {
         match self {
             Mode::Diff => statements::program(dice),
-            Mode::Pattern => library::patterns(dice),
-            Mode::Format => library::formats(dice),
-            Mode::Pack => library::packs(dice),
+            Mode::Pattern => strings::patterns(dice),
+            Mode::Format => strings::formats(dice),
+            Mode::Pack => strings::packs(dice),
             Mode::Lexer => text::bytes(dice),
             Mode::Parser => text::tokens(dice),
             Mode::Chunk => text::chunks(dice),
@@ -117,6 +117,14 @@ enum Fault {
     Differs,
     Crashes,
     Hangs,
+}
+
+/// What is wrong with a batch.
+struct Trouble<'p> {
+    /// None where only the reference fails, so that nothing is known.
+    fault: Option<Fault>,
+    /// The programs that may be to blame.
+    suspects: Vec<&'p Node>,
 }
 
 struct Fuzzer {
@@ -217,11 +225,11 @@ fn fuzz(options: &Options) -> Result<bool, Error> {
     while options.seconds.map_or(round < SHORT, |seconds| start.elapsed() < Duration::from_secs(seconds)) {
         for (mode, ran) in options.modes.iter().zip(&mut ran) {
             let programs = batch(*mode, options.seed, round, options.batch);
-            for (program, fault) in fuzzer.faults(*mode, &programs)? {
+            for (faulty, fault) in fuzzer.findings(*mode, &programs)? {
                 found += 1;
                 // Each attempt at a program that hangs takes all of its time.
                 let tries = if fault == Fault::Hangs { 40 } else { 3000 };
-                let small = tree::minimise(program, tries, |candidate| fuzzer.fault(*mode, candidate) == Some(fault));
+                let small = tree::minimise(&faulty, tries, |candidate| fuzzer.fault(*mode, candidate) == Some(fault));
                 let name = format!("{}-{}-{found}.lua", mode.name(), options.seed);
                 fuzzer.report(*mode, &small, fault, &folder.join(name))?;
             }
@@ -264,49 +272,53 @@ impl Fuzzer {
         self.lua.as_ref().filter(|_| mode.compares())
     }
 
-    /// The programs of a batch that go wrong.
-    fn faults<'a>(&self, mode: Mode, programs: &'a [Node]) -> Result<Vec<(&'a Node, Fault)>, Error> {
-        let outcome = self.neap.run(programs, &self.folder, self.limit)?;
-        let expected = match self.reference(mode) {
-            Some(lua) => Some(lua.run(programs, &self.folder, self.limit)?),
-            None => None,
-        };
-        let reference_is_well = expected.as_ref().is_none_or(|expected| expected.end == End::Well);
-        if outcome.end != End::Well || !reference_is_well {
-            // Alone, each shows what is wrong with it.
-            return Ok(programs.iter().filter_map(|program| Some((program, self.fault(mode, program)?))).collect());
+    /// What goes wrong in a batch: programs that do so alone; else the batch as a whole, since one may have left behind what another stumbled over.
+    fn findings(&self, mode: Mode, programs: &[Node]) -> Result<Vec<(Vec<Node>, Fault)>, Error> {
+        let Some(trouble) = self.trouble(mode, programs, self.limit)? else { return Ok(Vec::new()) };
+        let alone = |program: &&Node| Some((vec![(*program).clone()], self.fault(mode, std::slice::from_ref(*program))?));
+        let found: Vec<(Vec<Node>, Fault)> = trouble.suspects.iter().filter_map(alone).collect();
+        match trouble.fault {
+            Some(fault) if found.is_empty() => Ok(vec![(programs.to_vec(), fault)]),
+            _ => Ok(found),
         }
-        let Some(expected) = expected else { return Ok(Vec::new()) };
-        let differing = programs.iter().zip(outcome.said.iter().zip(&expected.said));
-        Ok(differing
-            .filter(|(_, (said, expected))| !alike(said.as_deref(), expected.as_deref()))
-            // What is different only among others is no finding that could be made small.
-            .filter(|(program, _)| self.fault(mode, program).is_some())
-            .map(|(program, _)| (program, Fault::Differs))
-            .collect())
     }
 
-    /// How one program goes wrong, if it does. A reference that fails is no fault.
-    fn fault(&self, mode: Mode, program: &Node) -> Option<Fault> {
-        let programs = std::slice::from_ref(program);
-        let outcome = self.neap.run(programs, &self.folder, self.limit / 4).ok()?;
+    /// How some programs go wrong, if they do.
+    fn fault(&self, mode: Mode, programs: &[Node]) -> Option<Fault> {
+        let limit = if programs.len() == 1 { self.limit / 4 } else { self.limit };
+        self.trouble(mode, programs, limit).ok()??.fault
+    }
+
+    fn trouble<'p>(&self, mode: Mode, programs: &'p [Node], limit: Duration) -> Result<Option<Trouble<'p>>, Error> {
+        let all = |fault| Ok(Some(Trouble { fault, suspects: programs.iter().collect() }));
+        let outcome = self.neap.run(programs, &self.folder, limit)?;
         match outcome.end {
-            End::Crash(_) => return Some(Fault::Crashes),
-            End::Hang => return Some(Fault::Hangs),
+            End::Crash(_) => return all(Some(Fault::Crashes)),
+            End::Hang => return all(Some(Fault::Hangs)),
             End::Well => {}
         }
-        let expected = self.reference(mode)?.run(programs, &self.folder, self.limit / 4).ok()?;
-        let (said, expected) = (outcome.said[0].as_deref(), (expected.end == End::Well).then_some(expected.said[0].as_deref())?);
-        (!alike(said, expected)).then_some(Fault::Differs)
+        let Some(lua) = self.reference(mode) else { return Ok(None) };
+        let expected = lua.run(programs, &self.folder, limit)?;
+        if expected.end != End::Well {
+            return all(None);
+        }
+        let said = outcome.said.iter().zip(&expected.said);
+        let suspects: Vec<&Node> = programs
+            .iter()
+            .zip(said)
+            .filter(|(_, (said, expected))| !alike(said.as_deref(), expected.as_deref()))
+            .map(|(program, _)| program)
+            .collect();
+        Ok((!suspects.is_empty()).then_some(Trouble { fault: Some(Fault::Differs), suspects }))
     }
 
-    fn report(&self, mode: Mode, program: &Node, fault: Fault, path: &Path) -> Result<(), Error> {
-        println!("== {fault:?}: {}\n{}", path.display(), program.text());
-        let programs = std::slice::from_ref(program);
+    fn report(&self, mode: Mode, programs: &[Node], fault: Fault, path: &Path) -> Result<(), Error> {
+        let texts: Vec<String> = programs.iter().map(Node::text).collect();
+        println!("== {fault:?}: {}\n{}", path.display(), texts.join("----\n"));
         std::fs::write(path, run::script(programs, self.neap.lines))?;
         let run = |interpreter: &Interpreter| -> Result<(End, Vec<u8>), Error> {
-            let outcome = interpreter.run(programs, &self.folder, self.limit / 4)?;
-            Ok((outcome.end, outcome.said.into_iter().next().flatten().unwrap_or_default()))
+            let outcome = interpreter.run(programs, &self.folder, self.limit)?;
+            Ok((outcome.end, outcome.said.into_iter().flatten().collect::<Vec<_>>().concat()))
         };
         let (end, said) = run(&self.neap)?;
         let expected = self.reference(mode).map(run).transpose()?;

@@ -207,7 +207,7 @@ end
 
 local write = io.write
 return function(index, source)
-  said, fuel = {}, 2000
+  said, fuel, finalized = {}, 2000, {}
   local program, message = load(source, "=p", "t", fresh())
   if not program then
     out("does not load", message)

@@ -1,12 +1,12 @@
 //! Statements and whole programs at random. They end: every loop and every function calls `tick`, which raises an error once it
-//! was called too often. Imports `scope`, `tree`, and with them `expressions` and `library`.
+//! was called too often. Imports `scope`, `tree`, and through the generator `expressions`, `functions`, `objects`.
 
 use super::dice::Dice;
 use super::scope::{Gen, Kind, Label};
 use super::tree::{Node, expr, stmt};
 
-/// The kinds of statements with their weights.
 type Statement = fn(&mut Gen) -> Node;
+/// The kinds of statements with their weights.
 const STATEMENTS: &[(usize, Statement)] = &[
     (14, |g| g.local()),
     (14, |g| g.assignment()),
@@ -31,6 +31,9 @@ const STATEMENTS: &[(usize, Statement)] = &[
     (2, |g| g.raise()),
 ];
 
+/// How many of them, from the first on, hold no blocks.
+const SIMPLE: usize = 3;
+
 /// A whole program.
 pub fn program(dice: &mut Dice) -> Node {
     let budget = dice.between(6, 45);
@@ -51,8 +54,8 @@ pub fn program(dice: &mut Dice) -> Node {
 impl Gen<'_> {
     pub fn statement(&mut self) -> Node {
         self.budget = self.budget.saturating_sub(1);
-        let simple = self.depth > 4;
-        let at = self.dice.weighted(STATEMENTS.iter().take(if simple { 3 } else { STATEMENTS.len() }).map(|(weight, _)| *weight));
+        let kinds = if self.depth > 4 { SIMPLE } else { STATEMENTS.len() };
+        let at = self.dice.weighted(STATEMENTS[..kinds].iter().map(|(weight, _)| *weight));
         STATEMENTS[at].1(self)
     }
 
@@ -157,7 +160,7 @@ impl Gen<'_> {
         if self.dice.chance(25) { self.any(d) } else { self.bool(d + 1) }
     }
 
-    /// The body of a loop, with a label at its end. At most `limit` rounds by the counter, if there is one.
+    /// The body of a loop, with a label at its end.
     pub fn loop_body(&mut self, declare: impl FnOnce(&mut Self)) -> Node {
         let in_loop = std::mem::replace(&mut self.in_loop, true);
         let label = self.unique("continue");
@@ -169,7 +172,7 @@ impl Gen<'_> {
         });
         self.labels.pop();
         self.in_loop = in_loop;
-        let body = if behind_locals { body } else { expr!["do\n", body, "end"] };
+        let body = if behind_locals { body } else { stmt!["do\n", body, "end"] };
         Node::Block(vec!["tick()".into(), body, format!("::{label}::").into()])
     }
 

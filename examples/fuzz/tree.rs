@@ -110,8 +110,30 @@ pub fn literal(bytes: &[u8]) -> String {
     out
 }
 
-/// The smallest tree found for which `differs` holds as it does for `tree`, after at most `tries` attempts.
-pub fn minimise(tree: &Node, mut tries: usize, mut differs: impl FnMut(&Node) -> bool) -> Node {
+/// The fewest and smallest programs found for which `fails` holds as it does for `programs`, after at most `tries` attempts.
+pub fn minimise(programs: &[Node], mut tries: usize, mut fails: impl FnMut(&[Node]) -> bool) -> Vec<Node> {
+    let mut attempt = |candidate: &[Node]| {
+        let left = tries > 0;
+        tries -= usize::from(left);
+        left && fails(candidate)
+    };
+    let mut best = programs.to_vec();
+    let fewer = |best: &[Node]| cuts(best.len()).map(|(from, to)| without(best, from, to)).collect::<Vec<_>>();
+    while let Some(found) = fewer(&best).into_iter().find(|fewer| !fewer.is_empty() && attempt(fewer)) {
+        best = found;
+    }
+    for i in 0..best.len() {
+        let mut all = best.clone();
+        best[i] = minimise_one(&best[i], |candidate| {
+            all[i] = candidate.clone();
+            attempt(&all)
+        });
+    }
+    best
+}
+
+/// The smallest tree found for which `fails` holds as it does for `tree`.
+fn minimise_one(tree: &Node, mut fails: impl FnMut(&Node) -> bool) -> Node {
     let mut best = tree.clone();
     loop {
         let mut paths = Vec::new();
@@ -122,16 +144,9 @@ pub fn minimise(tree: &Node, mut tries: usize, mut differs: impl FnMut(&Node) ->
             if !exists(&best, &path) {
                 continue;
             }
-            for candidate in smaller(&best, &path) {
-                if tries == 0 {
-                    return best;
-                }
-                tries -= 1;
-                if differs(&candidate) {
-                    best = candidate;
-                    improved = true;
-                    break;
-                }
+            if let Some(found) = smaller(&best, &path).into_iter().find(|candidate| fails(candidate)) {
+                best = found;
+                improved = true;
             }
         }
         if !improved {

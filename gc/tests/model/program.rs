@@ -60,7 +60,7 @@ pub fn code(name: &str) -> Option<u8> {
     NAMES.iter().position(|n| *n == name).map(|i| i as u8)
 }
 
-/// A line of a scenario: an operation and how often it is repeated.
+/// How often an operation of a scenario is done.
 #[derive(Clone, Copy)]
 pub enum Repeat {
     Times(usize),

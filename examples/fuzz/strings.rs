@@ -1,4 +1,4 @@
-//! Calls of the parts of the string library that have languages of their own: patterns, formats of `string.format`, formats of
+//! Calls of those parts of the string library that have languages of their own: patterns, formats of `string.format`, formats of
 //! `string.pack`. Imports `dice`, `tree`.
 
 use super::dice::Dice;
