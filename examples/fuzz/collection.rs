@@ -10,7 +10,7 @@ const FIELDS: &[&str] = &["l", "m", "n"];
 
 pub fn program(dice: &mut Dice) -> Node {
     // What only an object with a finalizer refers to is dead to Neap when that is freed. Until then it is in weak values and has not been finalized:
-    // objects with finalizers refer to others only where there are no weak values and nothing is brought back.
+    // objects with finalizers refer to others, or are their keys, only where there are no weak values and nothing is brought back.
     let modes: &[&str] = if dice.chance(50) { &["k"] } else { &["k", "v", "kv"] };
     let linked = modes.len() == 1;
     let mut statements = vec!["local R = {}".into(), "manual()".into()];
@@ -31,9 +31,9 @@ fn statement(dice: &mut Dice, i: usize, modes: &[&str], linked: bool) -> Node {
         7 | 8 => stmt![x, " = nil"],
         9 => stmt![x, " = ", y],
         10 => stmt![format!("{table} = setmetatable({{}}, {{ __mode = \"{}\" }})", dice.pick(modes))],
-        11 => stmt![format!("if {table} and {x} then {table}[{x}] = {y} or {i} end")],
+        11 => stmt![format!("do local x = {x} if {table} and x then {table}[x] = true{may_refer} and {y} or {i} end end")],
         12 => stmt![format!("if {table} then {table}[\"{field}\"] = {x} end")],
-        13 => stmt![format!("if {table} and {x} then {table}[{x}] = {{ id = {i}, {x}, {y} }} end")],
+        13 => stmt![format!("do local x = {x} if {table} and x{may_refer} then {table}[x] = {{ id = {i}, x, {y} }} end end")],
         14 | 15 => {
             // An object of its own that a finalizer brings back.
             let deed = match dice.below(4) {
@@ -41,7 +41,7 @@ fn statement(dice: &mut Dice, i: usize, modes: &[&str], linked: bool) -> Node {
                 1 => "error(o) ".into(),
                 _ => String::new(),
             };
-            let cut = if linked { "" } else { "x.l, x.m, x.n = nil " };
+            let cut = if linked { "" } else { "x.l, x.m, x.n = nil for _, t in next, { R.w, R.v } do t[x] = t[x] and 0 end " };
             stmt![format!(
                 "do local x = {x} if x then {cut}setmetatable(x, {{ __gc = finalizer({i}, function(o) {deed}end) }}) end end"
             )]
