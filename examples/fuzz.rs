@@ -272,7 +272,8 @@ impl Fuzzer {
         self.lua.as_ref().filter(|_| mode.compares())
     }
 
-    /// What goes wrong in a batch: programs that do so alone; else the batch as a whole, since one may have left behind what another stumbled over.
+    /// What goes wrong in a batch: programs that do so alone; else the batch as a whole, since one may have left behind what
+    /// another stumbled over.
     fn findings(&self, mode: Mode, programs: &[Node]) -> Result<Vec<(Vec<Node>, Fault)>, Error> {
         let Some(trouble) = self.trouble(mode, programs, self.limit)? else { return Ok(Vec::new()) };
         let alone = |program: &&Node| Some((vec![(*program).clone()], self.fault(mode, std::slice::from_ref(*program))?));

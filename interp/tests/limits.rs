@@ -232,8 +232,8 @@ fn a_full_heap_can_be_emptied() {
     }
 }
 
-/// Before the programs below: goes round until no more than so many kilobytes are in use, in a loop that allocates nothing itself. The time is that of the
-/// processor: others may have the machine for a while.
+/// Before the programs below: goes round until no more than so many kilobytes are in use, in a loop that allocates nothing itself. The
+/// time is that of the processor: others may have the machine for a while.
 const UNTIL_USED: &str = "
     local function until_used(most, collect)
         local start = os.clock()

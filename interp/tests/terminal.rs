@@ -74,7 +74,8 @@ fn results_are_readable_on_a_terminal() {
         t.ask("setmetatable({}, {__tostring = function(t) error('no', 0) end}), 2", "<error in __tostring: no>\t2\n");
         t.ask("('x'):rep(1e5)", "\"xxxxxxxxxx");
         // Neither a global environment that refuses what it does not know nor metamethods that fail are asked.
-        t.ask("function fail() error('no', 0) end meta = {__index = fail, __newindex = fail, __pairs = fail, __len = fail, __name = {}}", "");
+        t.ask("function fail() error('no', 0) end", "");
+        t.ask("meta = {__index = fail, __newindex = fail, __pairs = fail, __len = fail, __name = {}}", "");
         t.ask("setmetatable({1, x = 2}, meta)", "{1, x = 2}\n");
         t.ask("setmetatable(_G, {__index = fail, __newindex = fail}) and 5", "5\n");
         t.ask("_ + 1", "6\n");

@@ -58,8 +58,8 @@ impl Drop for Interruptible {
     }
 }
 
-/// While this lives, Ctrl-C does nothing where no chunk runs: a line editor sees it as a key, and what comes later than that is meant for a chunk that has
-/// just ended, or for its results on their way to the terminal.
+/// While this lives, Ctrl-C does nothing where no chunk runs: a line editor sees it as a key, and what comes later than that is meant
+/// for a chunk that has just ended, or for its results on their way to the terminal.
 pub struct Ignored {
     before: libc::sigaction,
 }

@@ -143,8 +143,8 @@ fn save(conversation: &mut Conversation, file: &[u8]) -> Next {
     Next::GoOn
 }
 
-/// The name of the file that an argument is. It is written as in a shell, since so the editor completes it: perhaps in quotes, else perhaps from `~/`
-/// on, with a backslash before what is special.
+/// The name of the file that an argument is. It is written as in a shell, since so the editor completes it: perhaps in quotes, else
+/// perhaps from `~/` on, with a backslash before what is special.
 fn file_name(argument: &[u8]) -> Vec<u8> {
     let (mut name, mut rest) = match argument {
         [b'\'', rest @ ..] => return rest.strip_suffix(b"'").unwrap_or(rest).to_vec(),

@@ -69,7 +69,8 @@ fn returns(code: &[u8]) -> bool {
     false
 }
 
-/// An input as a statement among others. Its local variables, labels and returns stay its own; the value of an expression goes to `_`, as it did.
+/// An input as a statement among others. Its local variables, labels and returns stay its own; the value of an expression goes to `_`,
+/// as it did.
 fn statement(typed: &[u8]) -> Vec<u8> {
     let stands_alone = |code: &[u8]| compile(&[code, b"\ndo end"].concat(), b"=input").is_ok();
     if stands_alone(typed) && !returns(typed) {

@@ -143,8 +143,8 @@ fn program(typed: &[u8]) -> Vec<u8> {
     if problem(&expression).is_none() { expression } else { typed.to_vec() }
 }
 
-/// Whether an input in an editor is to go on: as an expression or as a statement it ends too early. Not for a string in quotes, which ends with its
-/// line, unless a backslash there takes it on.
+/// Whether an input in an editor is to go on: as an expression or as a statement it ends too early. Not for a string in quotes, which
+/// ends with its line, unless a backslash there takes it on.
 fn needs_more(typed: &[u8]) -> bool {
     let typed = &typed[commands::program_at(typed)..];
     let is_incomplete = |code: &[u8]| problem(code).is_some_and(|problem| problem.incomplete);

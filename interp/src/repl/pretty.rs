@@ -6,7 +6,8 @@
 //! * **P1** While a value is taken apart there is no safepoint: what is read stays valid (V1), and tables don't change underneath.
 //! * **P2** What waits for its `__tostring` stands on the stack, which roots it.
 //! * **P3** Once the user has pressed Ctrl-C nobody is asked any more.
-//! * **P4** Time and text are bounded by [`Limits`], but for one look at each entry of a table that is shown; every cycle ends in `<cycle>`.
+//! * **P4** Time and text are bounded by [`Limits`], but for one look at each entry of a table that is shown; every cycle ends in
+//!   `<cycle>`.
 //!
 //! May import the machine, values, `syntax`, `layout`, `text`, `signals`.
 
