@@ -125,7 +125,7 @@ impl<R: Runtime> Heap<R> {
         }
     }
 
-    pub(super) fn growth(&self) -> usize {
+    fn growth(&self) -> usize {
         self.store.memory.used_bytes().saturating_sub(self.col.pacer.cycle.base_bytes)
     }
 

@@ -55,12 +55,17 @@ impl<R: Runtime> Heap<R> {
         let (limit, room, reserve) = (memory.limit(), memory.room(), memory.reserve_bytes());
         // Two requests as large as the largest of late should find room: a table that grows doubles.
         let wanted = (self.col.pacer.largest_bytes.min(limit / 4) * 2).max(limit / ROOM_PART);
-        room < wanted && self.growth() >= limit / GROWTH_PART || room < reserve && self.growth() >= reserve / RESERVE_GROWTH_PART
+        let growth = memory.used_bytes().saturating_sub(self.col.pacer.low_bytes);
+        room < wanted && growth >= limit / GROWTH_PART || room < reserve && growth >= reserve / RESERVE_GROWTH_PART
     }
 
     /// At a safepoint: makes room if a request may soon be refused. `false`: there is no need.
     pub(super) fn collect_before_limit(&mut self, roots: &dyn RootSource) -> bool {
-        if !self.has_limit() || !self.limit_is_near() {
+        if !self.has_limit() {
+            return false;
+        }
+        self.col.pacer.low_bytes = self.col.pacer.low_bytes.min(self.store.memory.used_bytes());
+        if !self.limit_is_near() {
             return false;
         }
         let mut watch = Stopwatch::start();

@@ -65,6 +65,8 @@ pub(crate) struct Pacer {
     pub cycle: CyclePace,
     /// The largest request since the last cycle ended.
     pub largest_bytes: usize,
+    /// The least that was in use at a safepoint since the last whole collection.
+    pub low_bytes: usize,
     /// The reserve before the limit has been begun, and a whole collection did not help.
     pub exhausted: bool,
     /// The part of what is allocated that survives its epoch, by the last ones.
@@ -90,6 +92,7 @@ impl Pacer {
             pass_wait: 0,
             cycle: CyclePace::new(),
             largest_bytes: 0,
+            low_bytes: 0,
             exhausted: false,
             survival: 0.5,
             safepoints: 0,

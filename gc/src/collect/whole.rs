@@ -71,6 +71,7 @@ impl<R: Runtime> Heap<R> {
         self.pauses = pauses;
         self.pauses.lap(&mut watch, Cause::Whole);
         self.col.pacer.cycle.base_bytes = self.store.memory.used_bytes();
+        self.col.pacer.low_bytes = self.store.memory.used_bytes();
         self.col.pacer.largest_bytes = 0;
         self.col.pacer.last_epoch = Instant::now();
         self.set_alarm();

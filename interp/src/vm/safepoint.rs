@@ -83,6 +83,12 @@ impl Vm {
         }
         if word & poll::INTERRUPT != 0 {
             self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
+            let f = self.frame();
+            if f.is_lua() {
+                // M2: in progress is the instruction that comes next.
+                // SAFETY: no safepoint comes after the last instruction of a function.
+                f.pc = unsafe { f.pc.add(1) };
+            }
             return Err(self.runtime_error(b"interrupted!"));
         }
         Ok(())
