@@ -1,7 +1,7 @@
 //! When a cycle starts, and how fast it runs.
 //!
 //! A cycle is worth its cost where it finds much. So it waits for growth, for less of it where many events (R27) say that garbage is likely, and
-//! each cycle's find sets the growth that the next one waits for. Once begun it should end within a tenth of growth: the bytes that the program may allocate
+//! each cycle's find sets the growth that the next one waits for. If a program that only grew begins to drop things, its events tell before growth does. Once begun it should end within a tenth of growth: the bytes that the program may allocate
 //! between two slices follow from what it has still to cost.
 //!
 //! Invariants:
@@ -57,6 +57,9 @@ pub(crate) struct CyclePace {
     /// When the cycle under way began: what the cycles had reclaimed, the bytes in use.
     reclaimed_before: u64,
     used_before: usize,
+    events_before: u64,
+    /// Bytes that the cycles have found for each event before them.
+    found_per_event: f64,
     /// Time spent on the cycle under way, and what the last ones took for each byte that was in use.
     pub ns: u64,
     ns_per_byte: f64,
@@ -77,6 +80,8 @@ impl CyclePace {
             allocated_before: 0,
             reclaimed_before: 0,
             used_before: 0,
+            events_before: 0,
+            found_per_event: 0.0,
             ns: 0,
             ns_per_byte: CYCLE_NS_PER_BYTE,
         }
@@ -92,6 +97,7 @@ impl<R: Runtime> Heap<R> {
         pace.overdue = false;
         pace.used_before = self.store.memory.used_bytes();
         pace.reclaimed_before = self.col.counters.cyclic_bytes;
+        pace.events_before = self.col.events;
         pace.ns = 0;
         self.start_clearing();
     }
@@ -107,6 +113,9 @@ impl<R: Runtime> Heap<R> {
         pace.allocated_before = self.col.counters.allocated_bytes;
         let measured = pace.ns as f64 / pace.used_before.max(1 << 20) as f64;
         pace.ns_per_byte = (pace.ns_per_byte + measured) / 2.0;
+        let found_per_event = found as f64 / pace.events_before.max(1) as f64;
+        // Quick to hope, slow to give up.
+        pace.found_per_event = found_per_event.max((pace.found_per_event + found_per_event) / 2.0);
         match found * 100 / pace.used_before.max(1) {
             0..=4 if pace.overdue => {
                 // Where counting has given most of it back meanwhile, nothing is learnt.
@@ -139,7 +148,14 @@ impl<R: Runtime> Heap<R> {
         let pace = &self.col.pacer.cycle;
         let percent = if self.many_events() { pace.eager_percent } else { pace.lazy_percent };
         let wanted = (pace.base_bytes / 100 * percent).max(GROWTH_MIN);
-        self.growth() >= wanted.min(self.growth_before_limit(pace.base_bytes))
+        self.growth() >= wanted.min(self.growth_before_limit(pace.base_bytes)) || self.finds_are_likely()
+    }
+
+    /// Whether cycles that found little have been put off, but the events since promise one that finds much.
+    fn finds_are_likely(&self) -> bool {
+        let pace = &self.col.pacer.cycle;
+        pace.eager_percent > EAGER_PERCENT.0
+            && self.col.events as f64 * pace.found_per_event >= (pace.base_bytes / 100 * EAGER_PERCENT.0).max(GROWTH_MIN) as f64
     }
 
     pub(super) fn cycle_is_due(&self) -> bool {
