@@ -1,8 +1,9 @@
 //! When a cycle starts, and how fast it runs.
 //!
 //! A cycle is worth its cost where it finds much. So it waits for growth, for less of it where many events (R27) say that garbage is likely, and
-//! each cycle's find sets the growth that the next one waits for. If a program that only grew begins to drop things, its events tell before growth does. Once begun it should end within a tenth of growth: the bytes that the program may allocate
-//! between two slices follow from what it has still to cost.
+//! each cycle's find sets the growth that the next one waits for. If a program that only grew begins to drop things, its events tell before
+//! growth does. Once begun a cycle should end within a tenth of growth: the bytes that the program may allocate between two slices follow from
+//! what it has still to cost.
 //!
 //! Invariants:
 //! Q1. Without an event no cycle starts (R27), unless finalizers wait for weak tables to be cleaned.

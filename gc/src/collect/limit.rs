@@ -2,8 +2,8 @@
 //!
 //! A request in the middle of the program's work can't collect: what the program has at hand is in no root. So safepoints look ahead. Under a limit a
 //! cycle starts when half of the way there has been used up; where it comes too late, because memory is taken in large pieces, the program stops when
-//! little is left, for an epoch end and the whole release queue, and if that is not enough for a whole collection. The last part, the *reserve*, is for small requests only: it lets the program come to the safepoint, and
-//! handle the error if collecting has not helped.
+//! little is left, for an epoch end and the whole release queue, and if that is not enough for a whole collection. The last part, the *reserve*,
+//! is for small requests only: it lets the program come to the safepoint, and handle the error if collecting has not helped.
 //!
 //! Invariants:
 //! N1. Between two such collections the heap grows by a fixed part of the limit or of the reserve, so their cost stays in proportion to what is

@@ -135,12 +135,9 @@ impl Vm {
         self.set_slot(first, Value::FALSE);
         self.set_slot(first + 1, error);
         if std::mem::take(&mut self.out_of_memory) {
-            // What the failed call held is garbage now; finalizers wait for a calmer moment.
+            // What the failed call held is garbage now: the frames above are gone, and the error stands in the stack.
             self.top = first + 2;
-            self.collect_with(first + 2, |heap, roots| {
-                // SAFETY: M3: the frames above are gone, and the error stands in the stack.
-                unsafe { heap.collect_full(roots) }
-            });
+            self.collect_heap(first + 2);
         }
         self.deliver(first, 2)
     }

@@ -55,12 +55,10 @@ impl Vm {
         self.out_of_memory && self.roots.error.as_ref() == self.roots.memory_message.as_ref()
     }
 
+    /// What was refused has been given up, the rest stands below `live_top`.
     fn collect_refused(&mut self, live_top: usize) {
         self.take_error();
         self.out_of_memory = false;
-        self.collect_with(live_top, |heap, roots| {
-            // SAFETY: M3: what was refused has been given up, the rest stands below `live_top`.
-            unsafe { heap.collect_full(roots) }
-        });
+        self.collect_heap(live_top);
     }
 }

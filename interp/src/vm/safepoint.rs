@@ -169,13 +169,18 @@ impl Vm {
         }
     }
 
+    /// A whole collection and nothing else: finalizers wait for a calmer moment. Every live value of the running thread stands below `live_top`.
+    pub(super) fn collect_heap(&mut self, live_top: usize) {
+        self.collect_with(live_top, |heap, roots| {
+            // SAFETY: M3.
+            unsafe { heap.collect_full(roots) }
+        });
+    }
+
     /// `collectgarbage("collect")`.
     pub fn collect_full(&mut self) {
         let top = self.top;
-        self.collect_with(top, |heap, roots| {
-            // SAFETY: M3: called from native functions, whose values are on the stack.
-            unsafe { heap.collect_full(roots) }
-        });
+        self.collect_heap(top);
         while self.settle_strings(usize::MAX) {}
         // All that have fallen due by now.
         let count = self.heap.finalizers_waiting();
