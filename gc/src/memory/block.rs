@@ -5,9 +5,10 @@
 //! * **B3** The allocator hands out cells of a block in ascending order from `scan`, and never goes back in an epoch: no cell is handed
 //!   out twice between two looks at the `live` bits (R9).
 //!
-//! Imports `pages`, `segment`, `size_class`, `asan`.
+//! Imports `pages`, `segment`, `size_class`, `cards`, `asan`.
 
 use super::asan;
+use super::cards::CARD_MIN_BYTES;
 use super::os::OutOfMemory;
 use super::pages::{Pages, split};
 use super::segment::*;
@@ -156,8 +157,8 @@ unsafe fn first_live(segment: Segment, block: usize, from: usize, end: usize) ->
 impl Pages {
     /// A block for cells of `class`, without cells in use; not in any list.
     pub fn new_block(&mut self, class: usize, owner: Owner) -> Result<u32, OutOfMemory> {
-        let (segment, block) = self.take_block()?;
         let size = size_of_class(class);
+        let (segment, block) = self.take_block(owner == Owner::Collected && size >= CARD_MIN_BYTES)?;
         // SAFETY: a block just taken: its descriptor and bits are ours.
         unsafe {
             for n in 0..BLOCK_PAIRS {

@@ -1,10 +1,10 @@
-//! Large runs: cells above 8 KiB, whole pages, each with a descriptor and a card bitmap.
+//! Large runs: cells above 8 KiB, whole pages, each with a descriptor and cards (`cards`).
 //!
 //! Below [`DEDICATED`] a run stands among blocks and grows into the pages behind it, if they are free; from there on it has a segment to
 //! itself and grows in the address space reserved there. It never moves (R5).
 //!
-//! The card bitmap has a bit for 8 slots. Its words stand in the segment's metadata (shared) or behind the room of the run (dedicated), so that
-//! it grows with the run and never needs an allocation.
+//! The words of its cards stand in the segment's metadata (shared) or behind the room of the run (dedicated), so that they grow with the run and
+//! never need an allocation.
 //!
 //! * **L1** A run starts at a page and has at least three; its `live` and `mark` bits are those of its first granule.
 //! * **L2** The block descriptor of a page in a run says `Free`.
@@ -24,7 +24,7 @@ use std::ptr::NonNull;
 
 /// Slots that one card bit stands for.
 pub const CARD_SLOTS: usize = 8;
-const WORD_SLOTS: usize = CARD_SLOTS * 64;
+pub(super) const WORD_SLOTS: usize = CARD_SLOTS * 64;
 /// The longest run: the descriptor counts pages and card words in 32 bits.
 const MAX_RUN: usize = 8 << 40;
 
@@ -32,7 +32,7 @@ const MAX_RUN: usize = 8 << 40;
 ///
 /// # Safety
 /// `cell` is the start of a run that was allocated.
-unsafe fn place_of(cell: NonNull<u8>) -> (Segment, usize) {
+pub(super) unsafe fn place_of(cell: NonNull<u8>) -> (Segment, usize) {
     // SAFETY: by the caller.
     let segment = unsafe { Segment::of(cell) };
     (segment, (cell.as_ptr().addr() - segment.addr()) / PAGE)

@@ -29,6 +29,7 @@
 
 pub(crate) mod asan;
 pub(crate) mod block;
+pub(crate) mod cards;
 mod dedicated;
 mod gray;
 mod large;

@@ -355,15 +355,15 @@ impl Pages {
         Ok(())
     }
 
-    /// A block for small cells: a warm one, or the highest cold one of the first segment that has one.
-    pub fn take_block(&mut self) -> Result<(Segment, usize), OutOfMemory> {
+    /// A block for small cells, with `cards` or without: a warm one, or the highest cold one of the first segment that has one.
+    pub fn take_block(&mut self, cards: bool) -> Result<(Segment, usize), OutOfMemory> {
         let (segment, block) = if self.warm_head != NONE {
             (self.segment_of_id(self.warm_head), split(self.warm_head).1)
         } else {
             self.cold_block()?
         };
         self.take(segment, block * BLOCK_PAGES, BLOCK_PAGES);
-        if let Err(error) = self.charge_meta(segment, Segment::block_meta(block)) {
+        if let Err(error) = self.charge_meta(segment, Segment::block_meta(block, cards)) {
             self.give_back(segment, block * BLOCK_PAGES, BLOCK_PAGES);
             return Err(error);
         }

@@ -160,7 +160,7 @@ pub struct Head {
     pub room: usize,
     /// Dedicated: bytes from the first data page on that may have been touched.
     pub committed: usize,
-    /// The card word of page `p` is `cards + p`.
+    /// The table of cards: the word of page `p` is `cards + p`.
     pub cards: *mut u64,
     /// Position in the table of segments.
     pub index: u32,
@@ -278,9 +278,10 @@ impl Segment {
         unsafe { self.0.add(offset) }
     }
 
-    /// The metadata pages of a block (as bits): its pairs, its descriptor, its gray bits.
-    pub fn block_meta(block: usize) -> u32 {
-        1 << (block * BLOCK_PAIRS * size_of::<Pair>() / PAGE)
+    /// The metadata pages of a block (as bits): its pairs, its descriptor, its gray bits, and those of its cards if it has any.
+    pub fn block_meta(block: usize, cards: bool) -> u32 {
+        (cards as u32) << ((CARDS + block * BLOCK_PAGES * 8) / PAGE)
+            | 1 << (block * BLOCK_PAIRS * size_of::<Pair>() / PAGE)
             | 1 << (BLOCK_DESCS / PAGE)
             | 1 << ((GRAY + block * BLOCK_PAIRS * 8) / PAGE)
     }

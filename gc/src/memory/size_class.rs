@@ -61,7 +61,7 @@ pub fn class_of(size: usize) -> usize {
 
 /// The bytes of a cell of `class`.
 #[inline(always)]
-pub fn size_of_class(class: usize) -> usize {
+pub const fn size_of_class(class: usize) -> usize {
     SIZE[class] as usize
 }
 

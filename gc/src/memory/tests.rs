@@ -478,6 +478,98 @@ fn cards_grow_with_their_run() {
     }
 }
 
+/// The dirty cards of a cell, one by one.
+fn dirty_of(memory: &Memory, cell: NonNull<u8>, slots: usize) -> Vec<usize> {
+    // SAFETY: a collected cell in use, with cards that cover so many slots.
+    unsafe {
+        let mut found = Vec::new();
+        while let Some(card) = memory.next_dirty(cell, slots, found.last().map_or(0, |last| last + 1)) {
+            found.push(card);
+        }
+        assert_eq!(memory.dirty_cards(cell, slots), found.len());
+        found
+    }
+}
+
+#[test]
+fn cards_of_neighbours_are_their_own() {
+    let mut memory = Memory::new(usize::MAX);
+    let mut random = Random::new(3);
+    for size in [512usize, 576, 640, 1024, 1152, 3584, 8192, 20_000, 100_000, 300_000, 5_000_000] {
+        let slots = size / 8 - 1;
+        let cards = slots.div_ceil(8);
+        let cells: Vec<_> = (0..20).map(|_| memory.alloc(size).unwrap()).collect();
+        let mut model = vec![BTreeSet::new(); cells.len()];
+        // SAFETY: collected cells in use, with room for so many slots of 8 bytes; their cards are cleared first.
+        unsafe {
+            for cell in &cells {
+                assert!(memory.has_cards(*cell));
+                assert_eq!(memory.is_run(*cell), size > 8192);
+                memory.clear_cards(*cell, slots);
+                if size > 8192 {
+                    assert!(!memory.was_dirtied(*cell));
+                }
+            }
+            for _ in 0..2000 {
+                let n = random.below(cells.len());
+                let (cell, card) = (cells[n], random.below(cards));
+                match random.below(20) {
+                    0 => {
+                        memory.clear_cards(cell, slots);
+                        model[n].clear();
+                    }
+                    1 => {
+                        memory.dirty_all_cards(cell, slots);
+                        model[n].extend(0..cards);
+                    }
+                    2..8 => {
+                        memory.card_clean(cell, card);
+                        model[n].remove(&card);
+                    }
+                    8 => memory.cover_cards(cell, slots),
+                    _ => assert_eq!(memory.set_card_dirty(cell, card), model[n].insert(card)),
+                }
+                let (word, bit) = memory.bit_of_card(cell, card);
+                assert_eq!(*word & bit != 0, model[n].contains(&card));
+                assert_eq!(memory.next_dirty(cell, slots, card), model[n].range(card..).next().copied());
+                assert_eq!(memory.next_dirty(cell, slots, cards), None);
+            }
+        }
+        for (cell, model) in cells.iter().zip(model) {
+            assert!(dirty_of(&memory, *cell, slots).into_iter().eq(model));
+        }
+        memory.epoch_reset();
+    }
+    let small = memory.alloc(448).unwrap();
+    // SAFETY: a cell in use.
+    unsafe { assert!(!memory.has_cards(small) && !memory.is_run(small)) };
+}
+
+#[test]
+fn a_run_that_grows_keeps_its_cards() {
+    let mut memory = Memory::new(usize::MAX);
+    for size in [20_000, 90_000, 300_000, 5_000_000] {
+        // The first leaves dirty cards where the second grows to.
+        for round in 0..2 {
+            let cell = memory.alloc(size).unwrap();
+            // SAFETY: a run in use, with room for so many slots of 8 bytes.
+            unsafe {
+                memory.clear_cards(cell, size / 8);
+                assert_eq!(memory.dirty_cards(cell, size / 8), 0);
+                memory.set_card_dirty(cell, 3);
+                assert!(memory.was_dirtied(cell));
+                let more = size + size / 2;
+                assert!(memory.grow(cell, more).unwrap());
+                memory.cover_cards(cell, more / 8);
+                assert_eq!(dirty_of(&memory, cell, more / 8), [3], "{size}, {round}");
+                memory.dirty_all_cards(cell, more / 8);
+                assert_eq!(memory.dirty_cards(cell, more / 8), (more / 8).div_ceil(8));
+            }
+            memory.epoch_reset();
+        }
+    }
+}
+
 /// Resident bytes of this process.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
