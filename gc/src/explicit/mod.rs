@@ -86,7 +86,7 @@ impl Explicit {
             (*pair).live |= bit;
             (*Segment::of(cell).block_desc(block_of(cell))).live += 1;
         }
-        memory.explicit_bytes += size;
+        memory.explicit_grew(size);
         Ok(cell)
     }
 
@@ -150,7 +150,7 @@ impl Explicit {
         unsafe {
             let (pair, bit) = bits_of(cell);
             (*pair).live |= bit;
-            memory.explicit_bytes += memory.run_bytes(cell);
+            memory.explicit_grew(memory.run_bytes(cell));
         }
         Ok((cell, touched))
     }
@@ -212,7 +212,8 @@ impl Explicit {
             let old = self.usable_size(memory, cell);
             if old > MAX_SMALL && size > MAX_SMALL {
                 if memory.pages.resize_run(cell, size)? {
-                    memory.explicit_bytes = memory.explicit_bytes - old + memory.run_bytes(cell);
+                    memory.explicit_bytes -= old;
+                    memory.explicit_grew(memory.run_bytes(cell));
                     return Ok(cell);
                 }
             } else if size <= old && size >= old / 2 {

@@ -228,6 +228,35 @@ fn a_large_block_is_resized_in_place() {
 }
 
 #[test]
+fn the_alarm_rings_for_explicit_blocks() {
+    let (mut memory, mut explicit) = (Memory::new(usize::MAX), Explicit::new());
+    explicit.malloc(&mut memory, 1000).unwrap();
+    assert!(!memory.take_alarm());
+    memory.set_explicit_alarm(100_000);
+    while !memory.take_alarm() {
+        assert!(memory.explicit_bytes < 100_000);
+        explicit.malloc(&mut memory, 1000).unwrap();
+    }
+    assert!((100_000..102_000).contains(&memory.explicit_bytes));
+    assert!(!memory.take_alarm());
+    // It rings for whatever grows.
+    let block = explicit.calloc(&mut memory, 1, 300_000).unwrap();
+    assert!(memory.take_alarm());
+    // SAFETY: an allocated block.
+    let block = unsafe { explicit.realloc(&mut memory, block, 400_000).unwrap() };
+    assert!(memory.take_alarm());
+    explicit.aligned(&mut memory, 64, 64).unwrap();
+    assert!(memory.take_alarm());
+    // SAFETY: as above.
+    unsafe { explicit.free(&mut memory, block) };
+    memory.set_explicit_alarm(400_000);
+    explicit.malloc(&mut memory, 1000).unwrap();
+    assert!(!memory.take_alarm());
+    explicit.malloc(&mut memory, 300_000).unwrap();
+    assert!(memory.take_alarm());
+}
+
+#[test]
 fn impossible_requests_are_errors() {
     let (mut memory, mut explicit) = (Memory::new(1 << 20), Explicit::new());
     assert!(explicit.calloc(&mut memory, usize::MAX, 2).is_err());

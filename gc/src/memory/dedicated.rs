@@ -156,14 +156,14 @@ impl Pages {
         }
     }
 
-    /// Gives back about `max` bytes of dead segments that have been so since before `since_ms`, and unmaps the empty.
-    pub fn purge_dead(&mut self, max: usize, since_ms: Option<u32>) -> usize {
+    /// Gives back about `max` bytes of dead segments that have been so for `min_age_ms`, and unmaps the empty.
+    pub fn purge_dead(&mut self, max: usize, min_age_ms: u32) -> usize {
         let mut freed = 0;
         let mut next = self.dead_tail;
         while next != NONE && freed < max {
             let id = next;
             let index = split(id).0;
-            if since_ms.is_some_and(|since| self.table[index].stamp_ms > since) {
+            if self.age_ms(self.table[index].stamp_ms) < min_age_ms {
                 break;
             }
             let segment = self.segment_of_id(id);

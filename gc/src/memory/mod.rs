@@ -33,6 +33,7 @@ pub(crate) mod cards;
 mod dedicated;
 mod gray;
 mod large;
+mod maxima;
 mod os;
 pub(crate) mod pages;
 mod purge;
@@ -72,6 +73,7 @@ pub(crate) struct Memory {
     small_live: usize,
     large_bytes: usize,
     pub(crate) explicit_bytes: usize,
+    explicit_alarm_bytes: usize,
     /// Blocks handed out in this epoch, in order, linked by `next`.
     spent_head: u32,
     spent_tail: u32,
@@ -94,6 +96,7 @@ impl Memory {
             small_live: 0,
             large_bytes: 0,
             explicit_bytes: 0,
+            explicit_alarm_bytes: usize::MAX,
             spent_head: NONE,
             spent_tail: NONE,
             young_runs: NONE,
@@ -209,12 +212,34 @@ impl Memory {
         self.alarm_bytes = bytes;
     }
 
+    /// The alarm rings when explicit blocks come to have this many bytes, and whenever they grow from there on.
+    #[allow(dead_code, reason = "the pacer asks for it in the next change")]
+    pub fn set_explicit_alarm(&mut self, bytes: usize) {
+        self.explicit_alarm_bytes = bytes;
+    }
+
+    /// Explicit blocks have so many bytes more.
+    #[inline(always)]
+    pub(crate) fn explicit_grew(&mut self, bytes: usize) {
+        self.explicit_bytes += bytes;
+        if self.explicit_bytes >= self.explicit_alarm_bytes {
+            self.ring_for_explicit();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ring_for_explicit(&mut self) {
+        self.alarmed = true;
+    }
+
     /// Free cells are handed out in pieces of at most so many bytes: how late the alarm may ring.
     pub fn set_run_max(&mut self, bytes: usize) {
         self.pages.run_max_bytes = bytes;
     }
 
-    /// Whether the alarm has rung since the last question. Worth asking only after [`Memory::alloc_slow`] or [`Memory::grow`].
+    /// Whether the alarm has rung since the last question or epoch. Worth asking only after [`Memory::alloc_slow`], [`Memory::grow`], and what makes
+    /// explicit blocks grow.
     #[inline]
     pub fn take_alarm(&mut self) -> bool {
         std::mem::take(&mut self.alarmed)
@@ -496,6 +521,14 @@ impl Memory {
     pub fn purge(&mut self, now: Instant, max: usize) -> usize {
         self.settle_limbo(LIMBO_STEP * 8);
         self.pages.purge(now, max)
+    }
+
+    /// Gives memory back to the system until no more than about `keep_bytes` are idle, for however short a time they have been so; what waits in limbo is
+    /// freed first, unless the layout is pinned. Says how many bytes.
+    #[allow(dead_code, reason = "the pacer asks for it in the next change")]
+    pub fn release_idle(&mut self, keep_bytes: usize) -> usize {
+        self.settle_limbo(usize::MAX);
+        self.pages.purge_down_to(keep_bytes)
     }
 
     /// Gives idle memory back to the system, as if `bytes` were about to be committed.

@@ -7,12 +7,13 @@
 //! * **P1** `committed` = the touched pages of shared segments + what dedicated segments have committed + metadata paid for.
 //! * **P2** `idle` = the part of it that is free. Both are counted in bytes.
 //! * **P3** `committed <= limit` after every call, whatever the order of requests.
-//! * **P4** A free block is in the warm list if one of its pages is touched, else it counts in its segment's `cold`.
+//! * **P4** A free block is in the warm list if one of its pages is touched, else it counts in `cold`, for its segment.
 //! * **P5** No segment is unmapped while the layout is pinned (R9).
 //!
-//! Imports `os`, `segment`, `asan`.
+//! Imports `os`, `segment`, `maxima`, `asan`.
 
 use super::asan;
+use super::maxima::Maxima;
 use super::os::{Os, OutOfMemory};
 use super::segment::*;
 use bitvec::prelude::{BitSlice, Lsb0};
@@ -20,6 +21,8 @@ use std::time::Instant;
 
 /// Segments mapped while the heap is small keep to small pages.
 const SMALL_PAGE_SEGMENTS: usize = 8;
+/// The pages of a segment of which nothing is in use.
+const ALL_PAGES: u16 = (PAGES - FIRST_PAGE) as u16;
 
 /// One line of the table of segments.
 pub(super) struct Entry {
@@ -27,12 +30,9 @@ pub(super) struct Entry {
     /// Vacant: the next vacant line.
     pub(super) next_vacant: u32,
     pub(super) stamp_ms: u32,
-    /// At least the length of the longest run of free pages.
-    pub(super) longest: u16,
-    /// Free blocks without a touched page.
-    pub(super) cold: u16,
-    /// There may be idle pages outside of warm blocks.
+    /// It is in the list of those that may have idle pages outside of warm blocks, and what comes next there.
     pub(super) stray: bool,
+    pub(super) next_stray: u32,
     pub(super) dedicated: bool,
 }
 
@@ -48,9 +48,13 @@ pub struct Pages {
     /// Dedicated segments without a run, last freed first.
     pub(super) dead_head: u32,
     pub(super) dead_tail: u32,
-    /// No segment below has cold blocks.
-    pub(super) cold_from: usize,
-    pub(super) stray_from: usize,
+    /// By segment: at least the length of the longest run of free pages.
+    pub(super) longest: Maxima,
+    /// By segment: free blocks without a touched page.
+    pub(super) cold: Maxima,
+    /// Segments with stray pages, in the order in which they came to have them.
+    pub(super) stray_head: u32,
+    pub(super) stray_tail: u32,
     pub(super) address_space: usize,
     pub(super) committed: usize,
     pub(super) idle: usize,
@@ -58,8 +62,9 @@ pub struct Pages {
     pub(super) limit: usize,
     /// The longest run of free cells that is handed out in one piece.
     pub(super) run_max_bytes: usize,
-    pub(super) started: Instant,
+    /// The clock that ages are told by, and when it was last set. It wraps.
     pub(super) clock_ms: u32,
+    pub(super) clock_set: Instant,
     pub pinned: bool,
 }
 
@@ -88,16 +93,18 @@ impl Pages {
             warm_tail: NONE,
             dead_head: NONE,
             dead_tail: NONE,
-            cold_from: 0,
-            stray_from: 0,
+            longest: Maxima::new(),
+            cold: Maxima::new(),
+            stray_head: NONE,
+            stray_tail: NONE,
             address_space: super::dedicated::ADDRESS_SPACE,
             committed: 0,
             idle: 0,
             peak: 0,
             limit,
             run_max_bytes: usize::MAX,
-            started: Instant::now(),
             clock_ms: 0,
+            clock_set: Instant::now(),
             pinned: false,
         }
     }
@@ -184,13 +191,7 @@ impl Pages {
         let after = self.committed.saturating_add(bytes);
         let over_peak = after.saturating_sub(self.peak).min(self.idle.saturating_sub(self.slack()));
         let excess = over_peak.max(after.saturating_sub(self.limit));
-        let mut freed = self.purge_warm(excess, None);
-        if freed < excess {
-            freed += self.purge_dead(excess - freed, None);
-        }
-        if freed < excess && self.idle > 0 {
-            self.purge_stray(excess - freed, None);
-        }
+        self.purge_idle(excess, 0);
     }
 
     pub(super) fn charge_meta(&mut self, segment: Segment, pages: u32) -> Result<(), OutOfMemory> {
@@ -215,6 +216,8 @@ impl Pages {
         }
         self.table.try_reserve(1).map_err(|_| OutOfMemory)?;
         self.by_address.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.longest.reserve(self.table.len() + 1)?;
+        self.cold.reserve(self.table.len() + 1)?;
         let base = self.os.map(len, small_pages)?;
         // SAFETY: just mapped, at least a segment long; the zeros that it holds are a valid head.
         let (segment, head) = unsafe {
@@ -222,15 +225,7 @@ impl Pages {
             (segment, &mut *segment.head())
         };
         let index = if self.vacant == NONE {
-            self.table.push(Entry {
-                segment: None,
-                next_vacant: NONE,
-                stamp_ms: 0,
-                longest: 0,
-                cold: 0,
-                stray: false,
-                dedicated,
-            });
+            self.table.push(Entry { segment: None, next_vacant: NONE, stamp_ms: 0, stray: false, next_stray: NONE, dedicated });
             self.table.len() - 1
         } else {
             let index = self.vacant as usize;
@@ -244,10 +239,10 @@ impl Pages {
         let entry = &mut self.table[index];
         entry.segment = Some(segment);
         entry.dedicated = dedicated;
-        entry.stray = false;
-        entry.longest = if dedicated { 0 } else { (PAGES - FIRST_PAGE) as u16 };
-        entry.cold = if dedicated { 0 } else { (BLOCKS - FIRST_BLOCK) as u16 };
-        self.cold_from = self.cold_from.min(index);
+        if !dedicated {
+            self.longest.set(index, ALL_PAGES);
+            self.cold.set(index, (BLOCKS - FIRST_BLOCK) as u16);
+        }
         let at = self.by_address.partition_point(|&(base, ..)| base < segment.addr());
         self.by_address.insert(at, (segment.addr(), len, index as u32));
         Ok((index, segment))
@@ -258,8 +253,8 @@ impl Pages {
         debug_assert!(!self.pinned);
         let Some(segment) = self.table[index].segment.take() else { return };
         self.table[index].next_vacant = self.vacant;
-        self.table[index].cold = 0;
-        self.table[index].longest = 0;
+        self.cold.set(index, 0);
+        self.longest.set(index, 0);
         self.vacant = index as u32;
         if let Ok(at) = self.by_address.binary_search_by_key(&segment.addr(), |&(base, ..)| base) {
             self.by_address.remove(at);
@@ -281,6 +276,8 @@ impl Pages {
     /// The end: all segments go, whatever is in them.
     pub fn unmap_all(&mut self) {
         self.pinned = false;
+        // Or each would be looked for there.
+        self.by_address.clear();
         for index in 0..self.table.len() {
             self.unmap(index);
         }
@@ -310,7 +307,7 @@ impl Pages {
                 if (*head).warm[block / 64] >> (block % 64) & 1 == 1 {
                     self.unlink_warm(segment, block_id(index, block));
                 } else if block_byte(&(*head).used, block) == 0 {
-                    self.table[index as usize].cold -= 1;
+                    self.cold.set(index as usize, self.cold.get(index as usize) - 1);
                 }
             }
             bits_mut(&mut (*head).used)[start..start + count].fill(true);
@@ -328,19 +325,17 @@ impl Pages {
             self.idle += bits(&(*head).touched)[start..start + count].count_ones() * PAGE;
             for block in start / BLOCK_PAGES..=(start + count - 1) / BLOCK_PAGES {
                 if block_byte(&(*head).used, block) != 0 {
-                    self.table[index].stray = true;
+                    self.link_stray(index);
                 } else if block_byte(&(*head).touched, block) != 0 {
                     self.link_warm(segment, block_id(index as u32, block));
                 } else {
-                    self.table[index].cold += 1;
-                    self.cold_from = self.cold_from.min(index);
+                    self.cold.set(index, self.cold.get(index) + 1);
                 }
             }
             index
         };
-        let entry = &mut self.table[index];
-        entry.stamp_ms = self.clock_ms;
-        entry.longest = (PAGES - FIRST_PAGE) as u16;
+        self.table[index].stamp_ms = self.clock_ms;
+        self.longest.set(index, ALL_PAGES);
     }
 
     /// Commits those of the pages in use that are untouched.
@@ -373,16 +368,9 @@ impl Pages {
     }
 
     fn cold_block(&mut self) -> Result<(Segment, usize), OutOfMemory> {
-        let index = loop {
-            match self.table.get(self.cold_from) {
-                Some(entry) if entry.cold > 0 => break self.cold_from,
-                Some(_) => self.cold_from += 1,
-                None => {
-                    let index = self.new_shared()?;
-                    self.cold_from = index;
-                    break index;
-                }
-            }
+        let index = match self.cold.first(1) {
+            Some(index) => index,
+            None => self.new_shared()?,
         };
         let segment = self.segment_of_id(block_id(index as u32, 0));
         // SAFETY: the head of a mapped segment.
@@ -406,25 +394,18 @@ impl Pages {
 
     /// Pages for a run in a shared segment, at a multiple of `align` pages: the first fit. All of them committed.
     pub fn take_run(&mut self, count: usize, align: usize) -> Result<(Segment, usize), OutOfMemory> {
-        let mut fit = None;
-        for index in 0..self.table.len() {
-            if (self.table[index].longest as usize) < count {
-                continue;
-            }
-            let Some(segment) = self.table[index].segment else { continue };
-            // SAFETY: the head of a mapped segment.
-            let (found, longest) = first_fit(bits(unsafe { &(*segment.head()).used }), count, align);
-            if let Some(start) = found {
-                fit = Some((segment, start));
-                break;
-            }
-            self.table[index].longest = longest as u16;
-        }
-        let (segment, start) = match fit {
-            Some(fit) => fit,
-            None => {
+        // So many free pages are enough wherever they begin. Each that are not correct a bound that was too high, so no search is in vain twice.
+        let enough = count + align - 1;
+        let (segment, start) = loop {
+            let Some(index) = self.longest.first(enough) else {
                 let index = self.new_shared()?;
-                (self.segment_of_id(block_id(index as u32, 0)), FIRST_PAGE.next_multiple_of(align))
+                break (self.segment_of_id(block_id(index as u32, 0)), FIRST_PAGE.next_multiple_of(align));
+            };
+            let segment = self.segment_of_id(block_id(index as u32, 0));
+            // SAFETY: the head of a mapped segment.
+            match first_fit(bits(unsafe { &(*segment.head()).used }), count, align) {
+                (Some(start), _) => break (segment, start),
+                (None, longest) => self.longest.set(index, longest as u16),
             }
         };
         self.take(segment, start, count);

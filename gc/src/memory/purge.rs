@@ -4,10 +4,12 @@
 
 use super::pages::{Pages, split};
 use super::segment::*;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How long a page stays idle before it goes back to the system.
 pub const IDLE_MS: u32 = 100;
+/// Segments with stray pages that are looked at in vain.
+const STRAY_SCAN: usize = 32;
 
 impl Pages {
     pub(super) fn link_warm(&mut self, segment: Segment, id: u32) {
@@ -46,35 +48,53 @@ impl Pages {
         }
     }
 
-    /// It is `now`: the time that pages freed from here on count as freed at.
+    /// It is `now`: the time that pages freed from here on count as freed at. An instant before the last changes nothing.
     pub fn tick(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.started).as_millis();
-        self.clock_ms = u32::try_from(elapsed).unwrap_or(u32::MAX).max(self.clock_ms);
+        let elapsed_ms = now.saturating_duration_since(self.clock_set).as_millis() as u64;
+        // Whole milliseconds only, or many small steps would never be one.
+        if let Some(set) = self.clock_set.checked_add(Duration::from_millis(elapsed_ms)) {
+            self.clock_set = set;
+            self.clock_ms = self.clock_ms.wrapping_add(elapsed_ms as u32);
+        }
+    }
+
+    /// How long ago a stamp was made. The clock wraps in 49 days: what is older by them seems young, and goes a little later.
+    pub(super) fn age_ms(&self, stamp_ms: u32) -> u32 {
+        self.clock_ms.wrapping_sub(stamp_ms)
     }
 
     /// Gives idle pages back, at least about `max` bytes if so many have been idle for [`IDLE_MS`]. Says how many bytes.
     pub fn purge(&mut self, now: Instant, max: usize) -> usize {
         self.tick(now);
-        let Some(since) = self.clock_ms.checked_sub(IDLE_MS) else { return 0 };
-        let mut freed = self.purge_warm(max, Some(since));
+        self.purge_idle(max, IDLE_MS)
+    }
+
+    /// Gives idle pages back, whatever their age, until `keep` bytes of them are left or fewer. Says how many bytes.
+    pub fn purge_down_to(&mut self, keep: usize) -> usize {
+        self.purge_idle(self.idle.saturating_sub(keep), 0)
+    }
+
+    /// Gives about `max` bytes of pages back that have been idle for `min_age_ms`, the longest idle of each kind first.
+    pub(super) fn purge_idle(&mut self, max: usize, min_age_ms: u32) -> usize {
+        let mut freed = self.purge_warm(max, min_age_ms);
         if freed < max {
-            freed += self.purge_dead(max - freed, Some(since));
+            freed += self.purge_dead(max - freed, min_age_ms);
         }
         if freed < max && self.idle > 0 {
-            freed += self.purge_stray(max - freed, Some(since));
+            freed += self.purge_stray(max - freed, min_age_ms);
         }
         freed
     }
 
     /// Warm blocks, the longest warm first.
-    pub(super) fn purge_warm(&mut self, max: usize, since_ms: Option<u32>) -> usize {
+    fn purge_warm(&mut self, max: usize, min_age_ms: u32) -> usize {
         let mut freed = 0;
         while self.warm_tail != NONE && freed < max {
             let id = self.warm_tail;
             let (index, block) = split(id);
             let segment = self.segment_of_id(id);
             // SAFETY: the descriptor of a block of a mapped segment.
-            if since_ms.is_some_and(|since| unsafe { (*segment.block_desc(block)).stamp_ms } > since) {
+            if self.age_ms(unsafe { (*segment.block_desc(block)).stamp_ms }) < min_age_ms {
                 break;
             }
             let pages = self.decommit(segment, block * BLOCK_PAGES, BLOCK_PAGES);
@@ -82,10 +102,9 @@ impl Pages {
                 break;
             }
             self.unlink_warm(segment, id);
-            self.table[index].cold += 1;
-            self.cold_from = self.cold_from.min(index);
+            self.cold.set(index, self.cold.get(index) + 1);
             freed += pages * PAGE;
-            if self.table[index].cold as usize == BLOCKS - FIRST_BLOCK && !self.pinned && self.has_cold_beside(index) {
+            if self.cold.get(index) as usize == BLOCKS - FIRST_BLOCK && !self.pinned && self.has_cold_beside(index) {
                 self.unmap(index);
             }
         }
@@ -93,28 +112,53 @@ impl Pages {
     }
 
     /// Whether some other segment has room, so that this one is not missed at once.
-    fn has_cold_beside(&self, index: usize) -> bool {
-        self.table.iter().enumerate().any(|(other, entry)| other != index && entry.cold > 0)
+    fn has_cold_beside(&mut self, index: usize) -> bool {
+        let own = self.cold.get(index);
+        self.cold.set(index, 0);
+        let other = self.cold.first(1);
+        self.cold.set(index, own);
+        other.is_some()
     }
 
-    /// Idle pages beside runs that are in use.
-    pub(super) fn purge_stray(&mut self, max: usize, since_ms: Option<u32>) -> usize {
-        let mut freed = 0;
-        for _ in 0..self.table.len() {
-            if self.stray_from >= self.table.len() {
-                self.stray_from = 0;
-            }
-            let entry = &mut self.table[self.stray_from];
-            if let (Some(segment), true) = (entry.segment, entry.stray)
-                && since_ms.is_none_or(|since| entry.stamp_ms <= since)
-            {
-                entry.stray = false;
+    /// The segment of this index may have idle pages outside of warm blocks.
+    pub(super) fn link_stray(&mut self, index: usize) {
+        if self.table[index].stray {
+            return;
+        }
+        self.table[index].stray = true;
+        self.table[index].next_stray = NONE;
+        match self.stray_tail {
+            NONE => self.stray_head = index as u32,
+            tail => self.table[tail as usize].next_stray = index as u32,
+        }
+        self.stray_tail = index as u32;
+    }
+
+    fn pop_stray(&mut self) -> Option<usize> {
+        let index = self.stray_head as usize;
+        let entry = self.table.get_mut(index)?;
+        entry.stray = false;
+        self.stray_head = entry.next_stray;
+        if self.stray_head == NONE {
+            self.stray_tail = NONE;
+        }
+        Some(index)
+    }
+
+    /// Idle pages beside runs that are in use. One call looks at a bounded number of segments that turn out to be too young.
+    fn purge_stray(&mut self, max: usize, min_age_ms: u32) -> usize {
+        let (mut freed, mut young) = (0, 0);
+        while freed < max && young < STRAY_SCAN {
+            let Some(index) = self.pop_stray() else { break };
+            let entry = &self.table[index];
+            // It may have been unmapped since it was entered.
+            let Some(segment) = entry.segment.filter(|_| !entry.dedicated) else { continue };
+            if self.age_ms(entry.stamp_ms) < min_age_ms {
+                self.link_stray(index);
+                young += 1;
+            } else {
                 freed += self.purge_stray_of(segment);
-                if freed >= max {
-                    break;
-                }
             }
-            self.stray_from += 1;
         }
         freed
     }

@@ -607,6 +607,69 @@ fn purged_memory_goes_back_to_the_system() {
 }
 
 #[test]
+fn idle_memory_can_be_given_back_at_once() {
+    let mut memory = Memory::new(usize::MAX);
+    for keep in [usize::MAX, 40 << 20, 1 << 20, 0] {
+        // Idle pages of every kind: warm blocks, dead segments, and pages beside a run that stays.
+        let stay = memory.alloc(20_000).unwrap();
+        for _ in 0..2000 {
+            memory.alloc(20_000).unwrap();
+        }
+        for _ in 0..200_000 {
+            memory.alloc(64).unwrap();
+        }
+        for _ in 0..10 {
+            memory.alloc(1 << 20).unwrap();
+        }
+        // SAFETY: a young cell.
+        unsafe { memory.set_live(stay) };
+        memory.pin_layout(true);
+        memory.epoch_reset();
+        memory.release_idle(keep);
+        assert!(memory.idle_bytes() <= keep);
+        memory.pin_layout(false);
+        let before = memory.mapped_bytes();
+        let freed = memory.release_idle(keep);
+        assert!(memory.idle_bytes() <= keep && memory.mapped_bytes() <= before - freed);
+        if keep < usize::MAX {
+            assert!(freed > 10 << 20 && memory.idle_bytes() + (64 << 10) > keep, "{freed} {}", memory.idle_bytes());
+        }
+        assert_eq!(memory.release_idle(keep), 0);
+    }
+    assert!(memory.mapped_bytes() < 1 << 20, "{}", memory.mapped_bytes());
+    assert!(memory.pages.by_address.len() <= 2, "{}", memory.pages.by_address.len());
+}
+
+#[test]
+fn the_clock_of_idle_memory_goes_around() {
+    let ms = |n: u64| Duration::from_millis(n);
+    let mut memory = Memory::new(usize::MAX);
+    let mut now = memory.pages.clock_set;
+    // Near the end of its 32 bits, in the middle, and after a pause longer than it can tell.
+    for start in [u32::MAX - 50, u32::MAX, 1 << 31, 7] {
+        now += ms(1 << 33 | u64::from(start.wrapping_sub(memory.pages.clock_ms)));
+        memory.pages.tick(now);
+        assert_eq!(memory.pages.clock_ms, start);
+        memory.alloc(100_000).unwrap();
+        memory.alloc(1 << 20).unwrap();
+        memory.epoch_reset();
+        assert!(memory.idle_bytes() > 1 << 20);
+        // An instant that steps back changes nothing.
+        assert_eq!(memory.purge(now - ms(1000), usize::MAX), 0);
+        assert_eq!(memory.purge(now + ms(99), usize::MAX), 0, "too early");
+        now += ms(101);
+        // Steps of less than a millisecond add up.
+        for _ in 0..40 {
+            now += Duration::from_micros(50);
+            memory.pages.tick(now);
+        }
+        assert_eq!(memory.pages.clock_ms, start.wrapping_add(103));
+        assert!(memory.purge(now, usize::MAX) > 1 << 20);
+        assert_eq!(memory.idle_bytes(), 0);
+    }
+}
+
+#[test]
 fn idle_memory_goes_before_a_new_peak() {
     let mut memory = Memory::new(usize::MAX);
     for _ in 0..100_000 {
