@@ -17,7 +17,6 @@ use std::ptr::{self, NonNull};
 pub(crate) const CHUNK_WORDS: usize = 1020;
 /// Spare chunks kept for reuse; the rest goes back to the heap.
 const SPARE_MAX: usize = 16;
-const FOREIGN_ALIGN: usize = 16;
 /// Bytes in front of a block of [`Store::raw_alloc`].
 const RAW_HEAD: usize = 16;
 
@@ -31,6 +30,14 @@ struct Chunk {
     words: [usize; CHUNK_WORDS],
 }
 
+/// The head in front of a block that the host has given; these heads form a doubly linked list.
+#[repr(C, align(16))]
+struct Foreign {
+    next: *mut Foreign,
+    prev: *mut Foreign,
+    layout: Layout,
+}
+
 /// The memory layer together with the spare chunks of the queues.
 pub(crate) struct Store {
     pub memory: Memory,
@@ -38,13 +45,13 @@ pub(crate) struct Store {
     spare: *mut Chunk,
     spare_len: usize,
     chunks: usize,
-    /// What the host has given.
-    foreign: Vec<(NonNull<u8>, Layout)>,
+    /// What the host has given, the last first.
+    foreign: *mut Foreign,
 }
 
 impl Store {
     pub fn new(memory: Memory) -> Store {
-        Store { memory, explicit: Explicit::new(), spare: ptr::null_mut(), spare_len: 0, chunks: 0, foreign: Vec::new() }
+        Store { memory, explicit: Explicit::new(), spare: ptr::null_mut(), spare_len: 0, chunks: 0, foreign: ptr::null_mut() }
     }
 
     #[inline]
@@ -105,19 +112,39 @@ impl Store {
     /// Memory of the host, when the heap has none left (I4).
     #[cold]
     fn foreign_alloc(&mut self, bytes: usize) -> NonNull<u8> {
-        let layout = Layout::from_size_align(bytes, FOREIGN_ALIGN).expect("lists are small");
+        let bytes = bytes.saturating_add(size_of::<Foreign>());
+        let layout = Layout::from_size_align(bytes, align_of::<Foreign>()).expect("lists are small");
         // SAFETY: the layout is not empty.
         let Some(block) = NonNull::new(unsafe { std::alloc::alloc(layout) }) else { std::alloc::handle_alloc_error(layout) };
-        self.foreign.push((block, layout));
-        block
+        let head = block.cast::<Foreign>().as_ptr();
+        // SAFETY: room for the head and what was asked for; the first of the list is a head too.
+        unsafe {
+            head.write(Foreign { next: self.foreign, prev: ptr::null_mut(), layout });
+            if !self.foreign.is_null() {
+                (*self.foreign).prev = head;
+            }
+            self.foreign = head;
+            block.add(size_of::<Foreign>())
+        }
     }
 
+    /// # Safety
+    /// `block` came from [`Store::foreign_alloc`] and was not freed.
     #[cold]
-    fn foreign_free(&mut self, block: NonNull<u8>) {
-        if let Some(at) = self.foreign.iter().position(|f| f.0 == block) {
-            let (block, layout) = self.foreign.swap_remove(at);
-            // SAFETY: taken with this layout, and not given back before.
-            unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
+    unsafe fn foreign_free(&mut self, block: NonNull<u8>) {
+        // SAFETY: by the caller, a head stands in front, and its neighbours in the list are heads too.
+        unsafe {
+            let head = block.sub(size_of::<Foreign>()).cast::<Foreign>().as_ptr();
+            let Foreign { next, prev, layout } = head.read();
+            if prev.is_null() {
+                self.foreign = next;
+            } else {
+                (*prev).next = next;
+            }
+            if !next.is_null() {
+                (*next).prev = prev;
+            }
+            std::alloc::dealloc(head.cast(), layout);
         }
     }
 
@@ -165,9 +192,9 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        for (block, layout) in self.foreign.drain(..) {
-            // SAFETY: as in `foreign_free`; the lists are not used any more.
-            unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
+        while !self.foreign.is_null() {
+            // SAFETY: the list links blocks that the host has given, and what is in them is not used any more.
+            unsafe { self.foreign_free(NonNull::new_unchecked(self.foreign.add(1).cast())) };
         }
     }
 }
@@ -431,5 +458,47 @@ impl Queue {
                 Some((&raw const (*chunk).words).cast::<usize>().add(at - 1).read())
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::tests::Random;
+
+    #[test]
+    fn the_host_lends_what_the_heap_refuses_in_any_order() {
+        let mut store = Store::new(Memory::new(0));
+        let (mut random, mut blocks) = (Random::new(1), Vec::new());
+        for n in 0..1000 {
+            if random.below(5) < 3 {
+                let block = store.raw_alloc(8 * n + 8).cast::<usize>();
+                assert_eq!(block.as_ptr().addr() % 16, 0);
+                // SAFETY: the ends of the block.
+                unsafe {
+                    block.write(n);
+                    block.add(n).write(n);
+                }
+                blocks.push((block, n));
+            } else if !blocks.is_empty() {
+                let (block, n) = blocks.swap_remove(random.below(blocks.len()));
+                // SAFETY: a block of `raw_alloc`, freed once.
+                unsafe {
+                    assert_eq!((block.read(), block.add(n).read()), (n, n));
+                    store.raw_free(block.cast());
+                }
+            }
+        }
+        let (mut linked, mut at) = (0, store.foreign);
+        while !at.is_null() {
+            linked += 1;
+            // SAFETY: a head in the list.
+            at = unsafe { (*at).next };
+        }
+        assert!(linked == blocks.len() && linked > 100);
+        let mut queue = Queue::new();
+        (0..10_000).for_each(|word| queue.push(word, &mut store));
+        assert!((0..9_000).all(|word| queue.pop_front(&mut store) == Some(word)));
+        // The rest goes with the store.
     }
 }
