@@ -2,12 +2,14 @@
 //!
 //! Explicit cells stand in blocks and runs of their own, whose `live` bits say what is allocated. The collector neither
 //! scans nor frees them. There is no list of free cells and nothing is written into a free cell: a class bumps through the runs of
-//! free cells of its current block, around and around, and a block that was full comes back when one of its cells is freed. The cell
-//! that was handed out last, if it is freed next, is handed out next.
+//! free cells of its current block, around and around, and a block that was full comes back when one of its cells is freed: that cell is
+//! where it goes on. The cell that was handed out last, if it is freed next, is handed out next, and so is the first that is freed
+//! while nothing is at hand.
 //!
 //! * **E1** The `live` bit of a cell is set exactly while it is allocated; `BlockDesc::live` counts them.
 //! * **E2** The cells in a bump, and nobody else's, are free though their block is `Current`.
 //! * **E3** A block in `available` has a free cell and a live one; a block without live cells is given back, unless it is `Current`.
+//! * **E4** The `mark` bit of an allocated small cell says that an alignment above 16 was asked for; its size is a multiple of it.
 //!
 //! Imports `memory`.
 
@@ -21,7 +23,7 @@ mod tests;
 mod tests_checked;
 
 use crate::memory::asan;
-use crate::memory::block::Lanes;
+use crate::memory::block::{Bump, Lanes};
 use crate::memory::segment::{BLOCK, FIRST_PAGE, NONE, Owner, PAGE, PAGES, RunState, SEGMENT, Segment, State, bits_of, block_id};
 use crate::memory::size_class::{CLASSES, GRANULE, MAX_SMALL, class_of, size_of_class};
 use crate::memory::{Memory, OutOfMemory};
@@ -97,27 +99,25 @@ impl Explicit {
         loop {
             let id = self.lanes.current[class];
             if id != NONE {
-                match memory.pages.next_run(id) {
-                    Ok(Some(bump)) => {
-                        self.lanes.bump[class] = bump;
-                        if let Some(cell) = self.lanes.bump[class].take(size_of_class(class)) {
-                            return Ok(cell);
+                let desc = memory.pages.block_desc(id);
+                // SAFETY: the descriptor of a block in use.
+                let full = unsafe { (*desc).live == (*desc).capacity };
+                if !full {
+                    match memory.pages.next_run(id) {
+                        Ok(Some(bump)) => {
+                            self.lanes.bump[class] = bump;
+                            if let Some(cell) = self.lanes.bump[class].take(size_of_class(class)) {
+                                return Ok(cell);
+                            }
                         }
+                        // SAFETY: as above.
+                        Ok(None) => unsafe { (*desc).scan = 0 },
+                        Err(_) => memory.reclaim_limbo()?,
                     }
-                    Ok(None) => {
-                        // SAFETY: the descriptor of a block in use.
-                        let desc = unsafe { &mut *memory.pages.block_desc(id) };
-                        if desc.live < desc.capacity {
-                            desc.scan = 0;
-                            continue;
-                        }
-                        desc.state = State::Full;
-                    }
-                    Err(_) => {
-                        memory.reclaim_limbo()?;
-                        continue;
-                    }
+                    continue;
                 }
+                // SAFETY: as above.
+                unsafe { (*desc).state = State::Full };
             }
             let id = match self.lanes.pop(&memory.pages, class) {
                 Some(id) => id,
@@ -131,17 +131,14 @@ impl Explicit {
                 },
             };
             // SAFETY: as above.
-            unsafe {
-                (*memory.pages.block_desc(id)).state = State::Current;
-                (*memory.pages.block_desc(id)).scan = 0;
-            }
+            unsafe { (*memory.pages.block_desc(id)).state = State::Current };
             self.lanes.current[class] = id;
         }
     }
 
     fn new_run(&mut self, memory: &mut Memory, size: usize, align: usize) -> Result<(NonNull<u8>, usize), OutOfMemory> {
         let (cell, touched) = loop {
-            match memory.pages.new_run(size, align, Owner::Explicit) {
+            match memory.pages.new_run(size, align.div_ceil(PAGE), Owner::Explicit) {
                 Ok(run) => break run,
                 Err(_) => memory.reclaim_limbo()?,
             }
@@ -150,6 +147,8 @@ impl Explicit {
         unsafe {
             let (pair, bit) = bits_of(cell);
             (*pair).live |= bit;
+            let segment = Segment::of(cell);
+            (*segment.run_desc(page_of(cell))).align_log2 = align.trailing_zeros() as u8;
             memory.explicit_grew(memory.run_bytes(cell));
         }
         Ok((cell, touched))
@@ -175,15 +174,33 @@ impl Explicit {
         if !align.is_power_of_two() || align > MAX_ALIGN {
             return Err(OutOfMemory);
         }
-        let rounded = size.max(1).checked_next_multiple_of(align).ok_or(OutOfMemory)?;
-        if rounded <= MAX_SMALL {
-            // Blocks start at multiples of all these alignments, so the cell size decides. The last class is a multiple of each.
-            let fits = |class: &usize| size_of_class(*class).is_multiple_of(align);
-            if let Some(class) = (class_of(rounded)..CLASSES).find(fits) {
-                return self.malloc_class(memory, class);
+        let Some(class) = class_at(align, size) else { return self.new_run(memory, size, align).map(|(cell, _)| cell) };
+        let cell = self.malloc_class(memory, class)?;
+        if align > GRANULE {
+            // SAFETY: a cell just allocated. E4.
+            unsafe {
+                let (pair, bit) = bits_of(cell);
+                (*pair).mark |= bit;
             }
         }
-        self.new_run(memory, size, align.div_ceil(PAGE)).map(|(cell, _)| cell)
+        Ok(cell)
+    }
+
+    /// The alignment that a block keeps when it moves: what was asked for, or more if it is small; 16 or less if nothing was.
+    ///
+    /// # Safety
+    /// As for [`Explicit::usable_size`].
+    unsafe fn alignment(&self, cell: NonNull<u8>) -> usize {
+        // SAFETY: by the caller.
+        unsafe {
+            let segment = Segment::of(cell);
+            let desc = segment.block_desc(block_of(cell));
+            if (*desc).state == State::Free {
+                return 1 << (*segment.run_desc(page_of(cell))).align_log2;
+            }
+            let (pair, bit) = bits_of(cell);
+            if (*pair).mark & bit == 0 { GRANULE } else { GRANULE << (*desc).cell.trailing_zeros() }
+        }
     }
 
     /// The bytes that a block really has.
@@ -201,8 +218,8 @@ impl Explicit {
         }
     }
 
-    /// Makes a block `size` bytes long, in place if that can be, else by a copy. Alignment above 16 is not kept. After an
-    /// error the block is as it was.
+    /// Makes a block `size` bytes long, in place if that can be, else by a copy, which has the alignment that was asked for when the block was
+    /// made. After an error the block is as it was; making it smaller is none.
     ///
     /// # Safety
     /// As for [`Explicit::usable_size`]; after success the old address is not used unless it is the new one.
@@ -211,7 +228,13 @@ impl Explicit {
         unsafe {
             let old = self.usable_size(memory, cell);
             if old > MAX_SMALL && size > MAX_SMALL {
-                if memory.pages.resize_run(cell, size)? {
+                let resized = loop {
+                    match memory.pages.resize_run(cell, size) {
+                        Ok(resized) => break resized,
+                        Err(_) => memory.reclaim_limbo()?,
+                    }
+                };
+                if resized {
                     memory.explicit_bytes -= old;
                     memory.explicit_grew(memory.run_bytes(cell));
                     return Ok(cell);
@@ -219,7 +242,15 @@ impl Explicit {
             } else if size <= old && size >= old / 2 {
                 return Ok(cell);
             }
-            let new = self.malloc(memory, size)?;
+            let align = self.alignment(cell);
+            if size <= old && class_at(align, size).is_some_and(|class| size_of_class(class) == old) {
+                return Ok(cell);
+            }
+            let new = match self.aligned(memory, align, size) {
+                Ok(new) => new,
+                Err(_) if size <= old => return Ok(cell),
+                Err(error) => return Err(error),
+            };
             cell.copy_to_nonoverlapping(new, old.min(size));
             self.free(memory, cell);
             Ok(new)
@@ -235,13 +266,13 @@ impl Explicit {
             let (pair, bit) = bits_of(cell);
             debug_assert!((*pair).live & bit != 0);
             (*pair).live &= !bit;
+            (*pair).mark &= !bit;
             let (segment, block) = (Segment::of(cell), block_of(cell));
             let desc = segment.block_desc(block);
             let state = (*desc).state;
             if state == State::Free {
                 memory.explicit_bytes -= memory.run_bytes(cell);
-                let page = (cell.as_ptr().addr() - segment.addr()) / PAGE;
-                return memory.pages.give_back_run(segment, page);
+                return memory.pages.give_back_run(segment, page_of(cell));
             }
             let size = (*desc).cell as usize * GRANULE;
             asan::poison(cell, size);
@@ -251,8 +282,12 @@ impl Explicit {
                 let bump = &mut self.lanes.bump[(*desc).class as usize];
                 if bump.cursor == cell.as_ptr().add(size) {
                     bump.cursor = cell.as_ptr();
+                } else if bump.cursor == bump.end {
+                    // Or the whole block would be searched for it.
+                    *bump = Bump { cursor: cell.as_ptr(), end: cell.as_ptr().add(size) };
                 }
             } else if state == State::Full || (*desc).live == 0 {
+                (*desc).scan = (cell.as_ptr().addr() % BLOCK / GRANULE) as u16;
                 self.room_in(memory, segment, block);
             }
         }
@@ -336,6 +371,19 @@ impl Explicit {
             id = found + 1;
         }
     }
+}
+
+/// The class of cells for `size` bytes at multiples of `align`, a power of two; `None` if that takes a run.
+fn class_at(align: usize, size: usize) -> Option<usize> {
+    let rounded = size.max(1).checked_next_multiple_of(align).filter(|&rounded| rounded <= MAX_SMALL)?;
+    // Blocks start at multiples of all these alignments, so the cell size decides. The last class is a multiple of each.
+    (class_of(rounded)..CLASSES).find(|&class| size_of_class(class).is_multiple_of(align))
+}
+
+/// The page in its segment where a run starts.
+#[inline(always)]
+fn page_of(run: NonNull<u8>) -> usize {
+    run.as_ptr().addr() % SEGMENT / PAGE
 }
 
 /// The number of a cell's block in its segment.

@@ -6,12 +6,14 @@ use crate::memory::tests::Random;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// An allocated block: its pointer, the bytes and the alignment asked for, the byte it is filled with.
+type Block = (NonNull<u8>, usize, usize, u8);
+
 struct Model {
     memory: Memory,
     explicit: Explicit,
     random: Random,
-    /// Every allocated block by address: its pointer, the bytes asked for, the byte it is filled with.
-    blocks: BTreeMap<usize, (NonNull<u8>, usize, u8)>,
+    blocks: BTreeMap<usize, Block>,
     byte: u8,
 }
 
@@ -41,16 +43,16 @@ impl Model {
         self.byte = self.byte.wrapping_add(1);
         // SAFETY: as above.
         unsafe { cell.write_bytes(self.byte, size) };
-        self.blocks.insert(addr, (cell, size, self.byte));
+        self.blocks.insert(addr, (cell, size, align, self.byte));
     }
 
-    fn check((cell, size, byte): (NonNull<u8>, usize, u8)) {
+    fn check((cell, size, _, byte): Block) {
         // SAFETY: an allocated block of that size.
         let bytes = unsafe { std::slice::from_raw_parts(cell.as_ptr(), size) };
         assert!(bytes.iter().all(|b| *b == byte));
     }
 
-    fn pick(&mut self) -> Option<(NonNull<u8>, usize, u8)> {
+    fn pick(&mut self) -> Option<Block> {
         if self.blocks.is_empty() {
             return None;
         }
@@ -81,12 +83,12 @@ impl Model {
             52..60 => {
                 if let Some(block) = self.pick() {
                     Self::check(block);
-                    let (cell, old, byte) = block;
+                    let (cell, old, align, byte) = block;
                     self.blocks.remove(&cell.as_ptr().addr());
                     // SAFETY: an allocated block.
                     let new = unsafe { self.explicit.realloc(&mut self.memory, cell, size) }.unwrap();
-                    Self::check((new, old.min(size), byte));
-                    self.enter(new, size, 16);
+                    Self::check((new, old.min(size), align, byte));
+                    self.enter(new, size, align);
                 }
             }
             60..63 => {
@@ -212,6 +214,59 @@ fn the_last_freed_is_the_next_handed_out() {
 }
 
 #[test]
+fn the_one_free_cell_is_handed_out_next() {
+    let (mut memory, mut explicit) = (Memory::new(usize::MAX), Explicit::new());
+    for size in [16, 48, 1000, 8192] {
+        let class = class_of(size);
+        let mut blocks: Vec<_> = (0..100).map(|_| explicit.malloc(&mut memory, size).unwrap()).collect();
+        // Until all that was begun is full.
+        loop {
+            blocks.push(explicit.malloc(&mut memory, size).unwrap());
+            // SAFETY: the descriptor of a block in use.
+            let desc = unsafe { &*memory.pages.block_desc(explicit.lanes.current[class]) };
+            if desc.live == desc.capacity {
+                break;
+            }
+        }
+        let mut random = Random::new(size as u64);
+        for _ in 0..2000 {
+            let block = blocks[random.below(blocks.len())];
+            // SAFETY: an allocated block.
+            unsafe { explicit.free(&mut memory, block) };
+            assert_eq!(explicit.malloc(&mut memory, size), Ok(block));
+        }
+    }
+}
+
+#[test]
+fn a_block_keeps_its_alignment() {
+    let (mut memory, mut explicit) = (Memory::new(usize::MAX), Explicit::new());
+    for align in (0..22).map(|log2| 1usize << log2) {
+        for first in [1, 100, 5000, 20_000, 300_000] {
+            let mut block = explicit.aligned(&mut memory, align, first).unwrap();
+            for size in [40, 1000, 9000, 400_000, 1 << 20, 500_000, 30_000, 3000, 10] {
+                // SAFETY: an allocated block.
+                block = unsafe { explicit.realloc(&mut memory, block, size).unwrap() };
+                assert!(block.as_ptr().addr().is_multiple_of(align), "{align} {first} {size}");
+                // What stays behind is in the way of the next.
+                explicit.malloc(&mut memory, size).unwrap();
+            }
+            // SAFETY: an allocated block.
+            unsafe { explicit.free(&mut memory, block) };
+        }
+    }
+    // A block that was not asked to be aligned wastes nothing for it, wherever it stands.
+    for size in [64, 512, 4096] {
+        let block = explicit.malloc(&mut memory, size).unwrap();
+        // SAFETY: an allocated block.
+        unsafe {
+            let block = explicit.realloc(&mut memory, block, size + size / 8).unwrap();
+            assert!(explicit.usable_size(&memory, block) <= size + size / 4);
+        }
+    }
+}
+
+#[test]
 fn a_large_block_is_resized_in_place() {
     let (mut memory, mut explicit) = (Memory::new(usize::MAX), Explicit::new());
     let block = explicit.malloc(&mut memory, 300_000).unwrap();
@@ -297,4 +352,87 @@ fn impossible_requests_are_errors() {
             break;
         }
     }
+}
+
+/// One request of each kind, for blocks of each kind.
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    Malloc(usize),
+    Calloc(usize),
+    Aligned(usize, usize),
+    /// From the first size to the second, the block being at a multiple of the third.
+    Realloc(usize, usize, usize),
+}
+
+#[test]
+fn a_refused_request_changes_nothing() {
+    use Request::*;
+    let sizes = [10, 5000, 20_000, 100_000, 300_000, 1 << 20];
+    let mut requests: Vec<_> = sizes.iter().flat_map(|&size| [Malloc(size), Calloc(size)]).collect();
+    for align in [16, 64, 4096, 1 << 20] {
+        requests.extend(sizes.iter().map(|&size| Aligned(align, size)));
+        requests.extend(sizes.iter().flat_map(|&from| sizes.map(|to| Realloc(from, to, align))));
+    }
+    let mut refused = 0;
+    for request in requests {
+        // More than any of them asks of the system.
+        for n in 0..8 {
+            for fault in [Faults::At(n), Faults::From(n)] {
+                let (mut memory, mut explicit) = (Memory::new(usize::MAX), Explicit::new());
+                // A block beside, so that the other has somebody behind it.
+                let mut blocks = Vec::new();
+                let middle = if let Realloc(from, _, align) = request { (from, align) } else { (10, 16) };
+                for (size, align) in [(20_000, 16), middle, (20_000, 16)] {
+                    let block = explicit.aligned(&mut memory, align, size).unwrap();
+                    // SAFETY: an allocated block of that size.
+                    unsafe { block.write_bytes(7, size) };
+                    blocks.push((block, size));
+                }
+                let listed = |memory: &Memory, explicit: &Explicit| {
+                    let mut list = Vec::new();
+                    explicit.for_each(memory, |block, bytes| list.push((block, bytes)));
+                    list
+                };
+                let before = (listed(&memory, &explicit), memory.used_bytes());
+                memory.inject(fault);
+                let ask = |memory: &mut Memory, explicit: &mut Explicit| match request {
+                    Malloc(size) => explicit.malloc(memory, size),
+                    Calloc(size) => explicit.calloc(memory, 1, size),
+                    Aligned(align, size) => explicit.aligned(memory, align, size),
+                    // SAFETY: an allocated block, which is forgotten if it moves.
+                    Realloc(_, size, _) => unsafe { explicit.realloc(memory, blocks[1].0, size) },
+                };
+                let answer = ask(&mut memory, &mut explicit);
+                let answer = if answer.is_err() {
+                    refused += 1;
+                    assert_eq!((listed(&memory, &explicit), memory.used_bytes()), before, "{request:?} {fault:?}");
+                    for (block, size) in &blocks {
+                        // SAFETY: an allocated block of that size.
+                        assert!(unsafe { std::slice::from_raw_parts(block.as_ptr(), *size) }.iter().all(|byte| *byte == 7));
+                    }
+                    memory.inject(Faults::None);
+                    ask(&mut memory, &mut explicit)
+                } else {
+                    answer
+                };
+                memory.inject(Faults::None);
+                if let Realloc(from, to, align) = request {
+                    let block = answer.unwrap();
+                    assert!(block.as_ptr().addr().is_multiple_of(align));
+                    // SAFETY: an allocated block of that size.
+                    assert!(unsafe { std::slice::from_raw_parts(block.as_ptr(), from.min(to)) }.iter().all(|byte| *byte == 7));
+                }
+                assert!(answer.is_ok(), "{request:?} {fault:?}");
+                // Nothing was lost on the way.
+                for (block, _) in listed(&memory, &explicit) {
+                    // SAFETY: an allocated block.
+                    unsafe { explicit.free(&mut memory, block) };
+                }
+                assert_eq!(memory.used_bytes(), 0);
+                memory.release_idle(0);
+                assert!(memory.mapped_bytes() - memory.idle_bytes() < 150_000, "{request:?} {fault:?} {}", memory.mapped_bytes());
+            }
+        }
+    }
+    assert!(refused > 300, "{refused}");
 }

@@ -62,6 +62,7 @@ impl Pages {
                 prev: NONE,
                 state: RunState::Mature,
                 owner,
+                align_log2: 0,
             });
             let cell = segment.data(page * PAGE);
             asan::unpoison(cell, bytes);

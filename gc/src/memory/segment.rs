@@ -147,6 +147,8 @@ pub struct RunDesc {
     pub prev: u32,
     pub state: RunState,
     pub owner: Owner,
+    /// The alignment that was asked for, where it is to be kept.
+    pub align_log2: u8,
     /// A card has been dirty: there may be references in it (L4).
     pub dirtied: bool,
 }
