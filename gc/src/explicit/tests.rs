@@ -267,6 +267,7 @@ fn a_block_keeps_its_alignment() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "needs address space")]
 fn a_large_block_is_resized_in_place() {
     let (mut memory, mut explicit) = (Memory::new(usize::MAX), Explicit::new());
     let block = explicit.malloc(&mut memory, 300_000).unwrap();

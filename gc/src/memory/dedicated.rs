@@ -18,8 +18,8 @@ use super::segment::*;
 
 /// From this size on a run gets a segment of its own.
 pub const DEDICATED: usize = 256 << 10;
-/// Address space for dedicated segments; each reserves a 1024th of what is left.
-pub const ADDRESS_SPACE: usize = 16 << 40;
+/// Address space for dedicated segments; each reserves a 1024th of what is left. (For Miri it is memory.)
+pub const ADDRESS_SPACE: usize = if cfg!(miri) { 16 << 30 } else { 16 << 40 };
 /// Below this a run keeps away from huge pages, most of which it would not use.
 const HUGE_PAGES_FROM: usize = 16 << 20;
 /// Dead segments looked at for reuse.

@@ -10,9 +10,7 @@
 
 use super::asan;
 use super::segment::{PAGE, SEGMENT};
-use rustix::mm::{self, Advice, MapFlags, ProtFlags};
-use std::ffi::c_void;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::NonNull;
 
 /// The heap's limit is reached, or the operating system has no memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +42,7 @@ pub struct Os {
 
 impl Os {
     pub fn new() -> Os {
-        Os { faults: Faults::None, page_bytes: rustix::param::page_size() }
+        Os { faults: Faults::None, page_bytes: system::page_bytes() }
     }
 
     /// Counts requests anew; says what was left of the faults asked for before.
@@ -71,6 +69,44 @@ impl Os {
     pub fn map(&mut self, len: usize, small_pages: bool) -> Result<NonNull<u8>, OutOfMemory> {
         self.request()?;
         let len = len.checked_next_multiple_of(self.page_bytes).ok_or(OutOfMemory)?;
+        system::map(len, small_pages)
+    }
+
+    /// Gives a whole mapping back.
+    ///
+    /// # Safety
+    /// `start` and `len` are those of an earlier [`Os::map`], and nothing will use it again.
+    pub unsafe fn unmap(&mut self, start: NonNull<u8>, len: usize) {
+        // SAFETY: by the caller; the length is rounded as it was then.
+        unsafe { system::unmap(start, len.next_multiple_of(self.page_bytes)) };
+    }
+
+    /// Gives the pages of a range back; they read as zero when touched again. `false`: they stay as they are.
+    ///
+    /// # Safety
+    /// The range lies in one mapping and its contents are not needed.
+    pub unsafe fn decommit(&mut self, start: NonNull<u8>, len: usize) -> bool {
+        debug_assert!(start.as_ptr().addr().is_multiple_of(PAGE) && len.is_multiple_of(PAGE));
+        if self.page_bytes != PAGE {
+            return false;
+        }
+        asan::unpoison(start, len);
+        // SAFETY: by the caller.
+        unsafe { system::decommit(start, len) }
+    }
+}
+
+#[cfg(not(miri))]
+mod system {
+    use super::{OutOfMemory, SEGMENT};
+    use rustix::mm::{self, Advice, MapFlags, ProtFlags};
+    use std::ptr::{NonNull, null_mut};
+
+    pub fn page_bytes() -> usize {
+        rustix::param::page_size()
+    }
+
+    pub fn map(len: usize, small_pages: bool) -> Result<NonNull<u8>, OutOfMemory> {
         let span = len.checked_add(SEGMENT).ok_or(OutOfMemory)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a fresh anonymous mapping at an address of the system's choice disturbs nothing.
@@ -94,27 +130,42 @@ impl Os {
         }
     }
 
-    /// Gives a whole mapping back.
-    ///
-    /// # Safety
-    /// `start` and `len` are those of an earlier [`Os::map`], and nothing will use it again.
-    pub unsafe fn unmap(&mut self, start: NonNull<u8>, len: usize) {
-        let len = len.next_multiple_of(self.page_bytes);
+    pub unsafe fn unmap(start: NonNull<u8>, len: usize) {
         // SAFETY: by the caller. A failure leaves the mapping in place, which harms nobody.
         let _ = unsafe { mm::munmap(start.as_ptr().cast(), len) };
     }
 
-    /// Gives the pages of a range back; they read as zero when touched again. `false`: they stay as they are.
-    ///
-    /// # Safety
-    /// The range lies in one mapping and its contents are not needed.
-    pub unsafe fn decommit(&mut self, start: NonNull<u8>, len: usize) -> bool {
-        debug_assert!(start.as_ptr().addr().is_multiple_of(PAGE) && len.is_multiple_of(PAGE));
-        if self.page_bytes != PAGE {
-            return false;
-        }
-        asan::unpoison(start, len);
+    pub unsafe fn decommit(start: NonNull<u8>, len: usize) -> bool {
         // SAFETY: by the caller.
-        unsafe { mm::madvise(start.as_ptr().cast::<c_void>(), len, Advice::LinuxDontNeed) }.is_ok()
+        unsafe { mm::madvise(start.as_ptr().cast(), len, Advice::LinuxDontNeed) }.is_ok()
+    }
+}
+
+/// Miri knows no mappings: the host's allocator stands in for them.
+#[cfg(miri)]
+mod system {
+    use super::{OutOfMemory, PAGE, SEGMENT};
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::ptr::NonNull;
+
+    pub fn page_bytes() -> usize {
+        PAGE
+    }
+
+    pub fn map(len: usize, _small_pages: bool) -> Result<NonNull<u8>, OutOfMemory> {
+        let layout = Layout::from_size_align(len, SEGMENT).map_err(|_| OutOfMemory)?;
+        // SAFETY: nobody maps nothing.
+        NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OutOfMemory)
+    }
+
+    pub unsafe fn unmap(start: NonNull<u8>, len: usize) {
+        // SAFETY: by the caller, `map` has made this of the same layout, which was valid.
+        unsafe { dealloc(start.as_ptr(), Layout::from_size_align_unchecked(len, SEGMENT)) };
+    }
+
+    pub unsafe fn decommit(start: NonNull<u8>, len: usize) -> bool {
+        // SAFETY: by the caller.
+        unsafe { start.write_bytes(0, len) };
+        true
     }
 }
