@@ -28,6 +28,7 @@
 //! Imports nothing of the crate but its own files.
 
 pub(crate) mod asan;
+mod bases;
 pub(crate) mod block;
 pub(crate) mod cards;
 mod dedicated;

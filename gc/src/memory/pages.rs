@@ -10,9 +10,10 @@
 //! * **P4** A free block is in the warm list if one of its pages is touched, else it counts in `cold`, for its segment.
 //! * **P5** No segment is unmapped while the layout is pinned (R9).
 //!
-//! Imports `os`, `segment`, `maxima`, `asan`.
+//! Imports `os`, `segment`, `bases`, `maxima`, `asan`.
 
 use super::asan;
+use super::bases::Bases;
 use super::maxima::Maxima;
 use super::os::{Os, OutOfMemory};
 use super::segment::*;
@@ -41,8 +42,8 @@ pub struct Pages {
     pub os: Os,
     pub(super) table: Vec<Entry>,
     pub(super) vacant: u32,
-    /// The mappings by address, for questions about any address.
-    pub(super) by_address: Vec<(usize, usize, u32)>,
+    /// Those that are mapped, for questions about any address.
+    pub(super) bases: Bases,
     pub(super) warm_head: u32,
     pub(super) warm_tail: u32,
     /// Dedicated segments without a run, last freed first.
@@ -88,7 +89,7 @@ impl Pages {
             os: Os::new(),
             table: Vec::new(),
             vacant: NONE,
-            by_address: Vec::new(),
+            bases: Bases::new(),
             warm_head: NONE,
             warm_tail: NONE,
             dead_head: NONE,
@@ -154,11 +155,9 @@ impl Pages {
         self.segment_of_id(id).run_desc((id as usize % IDS - BLOCKS) * 3)
     }
 
-    /// The segment that maps `addr`, which may be any number.
+    /// The segment in whose first 4 MiB `addr` is, which may be any number: there all cells start.
     pub fn find(&self, addr: usize) -> Option<Segment> {
-        let at = self.by_address.partition_point(|&(base, ..)| base <= addr);
-        let &(base, len, index) = self.by_address.get(at.checked_sub(1)?)?;
-        if addr - base < len { self.segment(index as usize) } else { None }
+        self.segment(self.bases.get(addr & !(SEGMENT - 1))? as usize)
     }
 
     // ---- the budget
@@ -215,7 +214,7 @@ impl Pages {
             return Err(OutOfMemory);
         }
         self.table.try_reserve(1).map_err(|_| OutOfMemory)?;
-        self.by_address.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.bases.reserve()?;
         self.longest.reserve(self.table.len() + 1)?;
         self.cold.reserve(self.table.len() + 1)?;
         let base = self.os.map(len, small_pages)?;
@@ -243,8 +242,7 @@ impl Pages {
             self.longest.set(index, ALL_PAGES);
             self.cold.set(index, (BLOCKS - FIRST_BLOCK) as u16);
         }
-        let at = self.by_address.partition_point(|&(base, ..)| base < segment.addr());
-        self.by_address.insert(at, (segment.addr(), len, index as u32));
+        self.bases.insert(segment.addr(), index as u32);
         Ok((index, segment))
     }
 
@@ -256,9 +254,7 @@ impl Pages {
         self.cold.set(index, 0);
         self.longest.set(index, 0);
         self.vacant = index as u32;
-        if let Ok(at) = self.by_address.binary_search_by_key(&segment.addr(), |&(base, ..)| base) {
-            self.by_address.remove(at);
-        }
+        self.bases.remove(segment.addr());
         // SAFETY: the head of a mapped segment; after this nothing refers to it (P5, and it left the table).
         unsafe {
             let (len, meta) = ((*segment.head()).mapped, (*segment.head()).meta);
@@ -276,8 +272,6 @@ impl Pages {
     /// The end: all segments go, whatever is in them.
     pub fn unmap_all(&mut self) {
         self.pinned = false;
-        // Or each would be looked for there.
-        self.by_address.clear();
         for index in 0..self.table.len() {
             self.unmap(index);
         }

@@ -643,7 +643,7 @@ fn idle_memory_can_be_given_back_at_once() {
         assert_eq!(memory.release_idle(keep), 0);
     }
     assert!(memory.mapped_bytes() < 1 << 20, "{}", memory.mapped_bytes());
-    assert!(memory.pages.by_address.len() <= 2, "{}", memory.pages.by_address.len());
+    assert!(memory.pages.bases.len() <= 2, "{}", memory.pages.bases.len());
 }
 
 #[test]
