@@ -177,8 +177,12 @@ impl Memory {
                 (*desc).size = new_size;
                 return Ok(true);
             }
-            if !self.pages.resize_run(cell, new_size)? {
-                return Ok(false);
+            loop {
+                match self.pages.resize_run(cell, new_size) {
+                    Ok(true) => break,
+                    Ok(false) => return Ok(false),
+                    Err(_) => self.reclaim_limbo()?,
+                }
             }
             let more = ((*desc).pages as usize - old) * PAGE;
             self.large_bytes += more;

@@ -388,7 +388,7 @@ impl Pages {
 
     /// Pages for a run in a shared segment, at a multiple of `align` pages: the first fit. All of them committed.
     pub fn take_run(&mut self, count: usize, align: usize) -> Result<(Segment, usize), OutOfMemory> {
-        // So many free pages are enough wherever they begin. Each that are not correct a bound that was too high, so no search is in vain twice.
+        // So many free pages are enough wherever they begin. A search in vain corrects the bound that was too high, so there is no second one.
         let enough = count + align - 1;
         let (segment, start) = loop {
             let Some(index) = self.longest.first(enough) else {
