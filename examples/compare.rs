@@ -25,6 +25,9 @@ usage: compare [FILTER]... [OPTIONS]
       --pauses    the programs of benches/pauses (their outputs are times: shown, not compared)
       --neap PATH the neap to measure (default: build target/release/neap)";
 
+/// The scale of a scenario of benches/pauses in a smoke run.
+const SMOKE_SCALE: &str = "0.002";
+
 struct Options {
     filters: Vec<String>,
     rounds: usize,
@@ -120,7 +123,7 @@ fn compare(options: &Options) -> Result<bool, Error> {
                 if failed[i] {
                     continue;
                 }
-                match run(contender, program, options.smoke) {
+                match run(contender, program, options) {
                     Ok(run) => runs[i].push(run),
                     Err(error) => {
                         eprintln!("{} {}: {error}", contender.name, program.name);
@@ -242,11 +245,11 @@ fn installed(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-fn run(contender: &Contender, program: &Program, smoke: bool) -> Result<Run, Error> {
+fn run(contender: &Contender, program: &Program, options: &Options) -> Result<Run, Error> {
     let mut command = Command::new(&contender.program);
     command.args(contender.arguments).arg(&program.path).stdin(Stdio::null()).stdout(Stdio::piped());
-    if smoke {
-        command.arg("smoke");
+    if options.smoke {
+        command.arg(if options.pauses { SMOKE_SCALE } else { "smoke" });
     }
     // SAFETY: the closure does nothing. It is here because a command with one starts by `fork`: the kernel counts the
     // memory of whom a child was spawned from as the child's, and after `fork` that is only what was copied.

@@ -8,13 +8,11 @@
 //! 3. The program allocates ([`Heap::alloc`]), stores references behind the barrier ([`Heap::barrier`]), and comes to a safepoint now and
 //!    then, where it holds nothing but its roots. Between two safepoints it may hold references anywhere.
 
-use neap_gc::heap::poll;
-use neap_gc::object::{Header, Kind, Shape, Stack, Verdict};
+use neap_gc::object::{Header, Kind, Shape, Side, Verdict};
 use neap_gc::observe::Cause;
 use neap_gc::{Config, Heap, OutOfMemory, Ref, RootSource, Runtime};
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 
 // ---- the cells, and how the collector reads them
 
@@ -51,32 +49,27 @@ unsafe fn at<'a, B>(cell: Ref) -> &'a mut B {
 
 // SAFETY: each method reads the references that stand in cells of its kinds, and nothing else.
 unsafe impl Runtime for Graph {
-    const KINDS: &'static [Kind] = &[
-        Kind { name: "node", shape: Shape::Plain, destructor: false },
-        Kind { name: "index", shape: Shape::WeakValues, destructor: false },
-        Kind { name: "blob", shape: Shape::Leaf, destructor: true },
-    ];
-    unsafe fn size(cell: Ref) -> usize {
-        // SAFETY: the cell is initialised.
-        [size_of::<Cell<Node>>(), size_of::<Cell<Index>>(), size_of::<Cell<Blob>>()][unsafe { cell.kind() } as usize]
+    fn kinds(&self) -> Vec<Kind> {
+        vec![
+            Kind::new("node", Shape::Plain),
+            Kind::new("index", Shape::Leaf).with_weak_references(),
+            Kind::new("blob", Shape::Leaf).with_destructor(),
+        ]
     }
-    unsafe fn trace(cell: Ref, visit: &mut impl FnMut(Ref)) {
+    unsafe fn trace(&self, cell: Ref, visit: &mut impl FnMut(Ref)) {
         // SAFETY: only nodes are `Plain`.
         unsafe { at::<Node>(cell) }.links.into_iter().flatten().for_each(visit);
     }
-    unsafe fn slots(_: Ref) -> usize {
-        size_of::<Index>() / size_of::<Option<Ref>>()
-    }
-    unsafe fn trace_slots(_: Ref, _: Range<usize>, _: &mut impl FnMut(Ref)) {}
-    unsafe fn clean_slots(
+    unsafe fn clean(
+        &self,
         cell: Ref,
-        range: Range<usize>,
-        verdict: &mut impl FnMut(Ref, bool) -> Verdict,
+        _: Range<usize>,
+        verdict: &mut impl FnMut(Ref, Side) -> Verdict,
         _: &mut impl FnMut(usize),
     ) {
-        // SAFETY: only indices have weak slots.
-        for entry in unsafe { &mut at::<Index>(cell)[range] } {
-            if entry.is_some_and(|node| verdict(node, false) == Verdict::Clear) {
+        // SAFETY: only indices have weak references.
+        for entry in unsafe { at::<Index>(cell) } {
+            if entry.is_some_and(|node| verdict(node, Side::Value) == Verdict::Clear) {
                 *entry = None;
             }
         }
@@ -85,18 +78,6 @@ unsafe impl Runtime for Graph {
         // SAFETY: only blobs have a destructor, and it runs once.
         release(unsafe { *at::<Blob>(cell) });
     }
-    // No stacks, no weak keys, no storages that replace others, no interned cells: these are never called.
-    type Slot = Option<Ref>;
-    const EMPTY_SLOT: Option<Ref> = None;
-    fn slot_ref(slot: &Option<Ref>) -> Option<Ref> {
-        *slot
-    }
-    unsafe fn stack<'a>(_: Ref) -> &'a mut Stack<Option<Ref>> {
-        unreachable!("there are no threads")
-    }
-    unsafe fn trace_entries(_: Ref, _: Range<usize>, _: &mut impl FnMut(Option<Ref>, Option<Ref>)) {}
-    unsafe fn forget(_: Ref) {}
-    unsafe fn unintern(&mut self, _: Ref) {}
 }
 
 // ---- the program's side
@@ -105,11 +86,11 @@ unsafe impl Runtime for Graph {
 #[derive(Default)]
 struct Roots([Option<Ref>; 4]);
 
-impl RootSource for Roots {
-    fn globals(&self, visit: &mut dyn FnMut(Ref)) {
-        self.0.iter().flatten().for_each(|root| visit(*root));
+// SAFETY: the program puts only cells of its heap here.
+unsafe impl RootSource for Roots {
+    fn slots(&self, visit: &mut dyn FnMut(Option<Ref>)) {
+        self.0.iter().for_each(|root| visit(*root));
     }
-    fn chain(&self, _: &mut dyn FnMut(Ref)) {}
 }
 
 /// A heap with its roots. Its functions take references that were loaded since the last safepoint, or stand in the roots: that is the
@@ -140,12 +121,11 @@ impl Program {
     }
 
     /// The barrier comes before the write.
-    fn link(&mut self, node: Ref, slot: usize, to: Option<Ref>) -> Result<(), OutOfMemory> {
+    fn link(&mut self, node: Ref, slot: usize, to: Option<Ref>) {
         // SAFETY: the contract.
         unsafe {
-            self.heap.barrier(node, 0)?;
+            self.heap.barrier(node, 0);
             at::<Node>(node).links[slot] = to;
-            Ok(())
         }
     }
 
@@ -168,7 +148,7 @@ impl Program {
 
     /// To be called in loops: the heap works only here, and only when it has asked for it.
     fn safepoint(&mut self) {
-        if self.heap.poll_word().load(Ordering::Relaxed) & poll::COLLECT != 0 {
+        if self.heap.wants_safepoint() {
             // SAFETY: the contract: nothing but the roots is held across.
             unsafe { self.heap.safepoint(&self.roots) };
         }
@@ -192,7 +172,7 @@ fn main() -> Result<(), OutOfMemory> {
         let list = program.roots.0[0].filter(|_| number % 5_000 != 0);
         let node = program.new_node(number, [list, None, None])?;
         if number % 2 == 0 {
-            program.link(node, 1, Some(node))?;
+            program.link(node, 1, Some(node));
         }
         program.roots.0[0] = Some(node);
         program.safepoint();
@@ -223,9 +203,16 @@ fn main() -> Result<(), OutOfMemory> {
     let handle = unsafe { program.heap.handle(owner) };
     program.collect();
     assert!(program.heap.explicit_bytes() >= 1 << 20);
-    program.heap.drop_handle(handle);
+    drop(handle);
     program.collect();
     assert!(program.heap.explicit_bytes() < 1 << 20);
+
+    // Explicit memory drives the collector too: of a thousand blobs, a megabyte each, the limit has room for a few dozen.
+    for _ in 0..1_000 {
+        program.new_blob(1 << 20)?;
+        program.safepoint();
+    }
+    assert!(program.heap.peak_bytes() <= 64 << 20 && program.heap.counters().destructors > 900);
 
     // The limit is an error, and the program goes on.
     while let Ok(node) = program.new_node(0, [program.roots.0[2], None, None]) {
@@ -236,7 +223,8 @@ fn main() -> Result<(), OutOfMemory> {
     program.roots.0[2] = None;
     program.collect();
     assert!(most > 500_000 && program.nodes() == 1);
-    program.heap.audit().expect("a sound heap");
+    // SAFETY: the program holds nothing but its roots.
+    unsafe { program.heap.audit() }.expect("a sound heap");
 
     let (counters, stops) = (program.heap.counters(), program.heap.pauses().summary(Cause::Stop));
     println!("{counters:#?}");

@@ -1,7 +1,7 @@
 -- A ring of two million nodes is dropped while the program goes on; nothing but a cycle detector can free it.
--- Argument: number of nodes.
-local count = ...
-count = count == "smoke" and 10000 or tonumber(count) or 2000000
+-- Argument: scale, 1 is the full size.
+local scale = tonumber((...)) or 1
+local count = math.max(100, math.floor(2000000 * scale))
 
 local clock = os.clock
 local function ring()

@@ -1,7 +1,7 @@
 -- A tree of two million nodes is dropped at once while the program goes on.
--- Argument: depth.
-local depth = ...
-depth = depth == "smoke" and 12 or tonumber(depth) or 20
+-- Argument: scale, 1 is the full size; it is rounded to a power of two.
+local scale = tonumber((...)) or 1
+local depth = math.max(6, math.floor(20.5 + math.log(scale) / math.log(2)))
 
 local clock = os.clock
 local function build(d)

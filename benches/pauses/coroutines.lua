@@ -1,7 +1,7 @@
 -- A million coroutines are created, run and dropped beside fifty thousand that stay suspended.
--- Argument: number of coroutines that are dropped.
-local count = ...
-count = count == "smoke" and 2000 or tonumber(count) or 1000000
+-- Argument: scale, 1 is the full size.
+local scale = tonumber((...)) or 1
+local count = math.max(100, math.floor(1000000 * scale))
 local suspended = math.floor(count / 20)
 
 local clock, create, resume, yield = os.clock, coroutine.create, coroutine.resume, coroutine.yield

@@ -1,7 +1,7 @@
 -- Allocation at the bottom of 180,000 Lua frames: a pause must not grow with the depth of the stack.
--- Argument: depth.
-local depth = ...
-depth = depth == "smoke" and 2000 or tonumber(depth) or 180000
+-- Argument: scale, 1 is the full size.
+local scale = tonumber((...)) or 1
+local depth = math.max(100, math.floor(180000 * scale))
 local allocations = depth * 20
 
 local clock = os.clock

@@ -1,8 +1,8 @@
 -- Tables that grow to five million entries, by the kind of their keys: array, sparse integer, string, table.
 -- The second argument picks one kind. The longest step includes the rehash itself.
--- Argument: number of entries.
-local count, only = ...
-count = count == "smoke" and 10000 or tonumber(count) or 5000000
+-- Argument: scale, 1 is the full size.
+local scale, only = ...
+local count = math.max(100, math.floor(5000000 * (tonumber(scale) or 1)))
 
 local clock = os.clock
 local kinds = {

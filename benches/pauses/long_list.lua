@@ -1,7 +1,7 @@
 -- A list of ten million nodes is dropped at once while the program goes on.
--- Argument: number of nodes.
-local count = ...
-count = count == "smoke" and 20000 or tonumber(count) or 10000000
+-- Argument: scale, 1 is the full size.
+local scale = tonumber((...)) or 1
+local count = math.max(100, math.floor(10000000 * scale))
 
 local clock = os.clock
 local list

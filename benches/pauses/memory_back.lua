@@ -1,9 +1,9 @@
 -- How soon memory comes back: a list, a ring and a tree are dropped while the program goes on, allocating what dies at once or only computing.
--- A drop counts as over when 95 % of the growth is gone; nobody waits longer than three seconds (smoke: 0.3).
--- Argument: nodes of the list; ring and tree have a fifth.
-local n = ...
-local patience = n == "smoke" and 0.3 or 3
-n = n == "smoke" and 20000 or tonumber(n) or 10000000
+-- A drop counts as over when 95 % of the growth is gone; nobody waits longer than three seconds (0.3 at small sizes).
+-- Argument: scale, 1 is the full size. Ring and tree have a fifth of the nodes of the list.
+local scale = tonumber((...)) or 1
+local n = math.max(1000, math.floor(10000000 * scale))
+local patience = scale < 0.1 and 0.3 or 3
 
 local shapes = {
   { "list", function()

@@ -1,8 +1,8 @@
 -- Churn over a large live cyclic graph: sessions of five tables that point at each other and at their
 -- neighbours are replaced at random. Reports the longest step that the program itself saw.
--- Argument: number of live sessions.
-local count = ...
-count = count == "smoke" and 2000 or tonumber(count) or 300000
+-- Argument: scale, 1 is the full size.
+local scale = tonumber((...)) or 1
+local count = math.max(100, math.floor(300000 * scale))
 local requests = count * 4
 
 local seed = 1

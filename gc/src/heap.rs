@@ -1,24 +1,31 @@
-//! `Heap<R>`: the face of the crate for virtual machines.
+//! `Heap<R>`: the face of the crate for virtual machines. What it does is done by the parts below: `collect`, `explicit`, `audit`.
 //!
 //! The obligations of the caller, beside those of each function:
 //! * **O1** A cell is initialised before the next safepoint (and before the heap is dropped), and between two safepoints references may be held
-//!   anywhere. All cells that a heap is told of are its own.
-//! * **O2** [`Heap::barrier`] comes before every write that overwrites or stores a reference in a cell that is not fresh, with no safepoint between.
+//!   anywhere. All cells that a heap is told of are its own, live or young.
+//! * **O2** [`Heap::barrier`] comes before every write that overwrites or stores a strong reference in a cell that is not fresh, with no safepoint between.
 //! * **O3** A thread is touched before its stack is written, and when it becomes the current one again ([`Heap::touch_thread`]).
-//! * **O4** Weak slots are written, read and copied as the functions for weak references say.
+//! * **O4** Before a weak reference is written, [`Heap::weak_hold`] is told of its target; nothing else is needed for the write (a strong reference that goes
+//!   with it falls under O2). A weak reference is read by [`Heap::weak_value`] or [`Heap::weak_key`], and copied if [`Heap::copy_keeps`] says so.
 //!
-//! May import: everything below (`collect`, `memory`, `explicit`, `object`, `observe`).
+//! Allocation, the barrier and the functions for weak references take the heap by shared reference: they call nothing of the runtime but the visits of
+//! references, no destructor above all, so a runtime may hold borrows of its own meanwhile.
+//!
+//! May import: everything below (`audit`, `collect`, `memory`, `explicit`, `object`, `observe`).
 
-use crate::collect::{Collector, Store, Ticker};
-use crate::explicit::Checked;
+use crate::audit::{self, AuditError, AuditReport};
+use crate::collect::{Checks, Collector, POLL_COLLECT, Settings};
+use crate::explicit::{Checked, CheckedBlocks, Explicit, FreeError};
 use crate::memory::Memory;
-use crate::object::{Header, Kinds, Ref, Runtime, flags};
-use crate::observe::{Counters, Pauses};
+use crate::object::{Ref, Runtime, Side, flags};
+use crate::observe::{Counters, KindCount, Observer, Pauses, census, each_cell};
+use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
-pub use crate::collect::{Drive, Handle, Phase, Sabotage};
+pub use crate::collect::{Drive, Handle, Phase, RootSource, Sabotage};
 #[doc(hidden)]
 pub use crate::memory::Faults;
 pub use crate::memory::OutOfMemory;
@@ -29,90 +36,113 @@ pub struct Config {
     /// Hard limit of the bytes taken from the operating system. Near it the heap collects as often as it takes, in whole collections too, and keeps
     /// the last 32nd (1 MiB at most) for small requests.
     pub limit_bytes: usize,
+    /// Goal of the pacer, in microseconds, for the longest stops on a busy machine. What a stop is planned to take is about a quarter of it.
+    pub max_pause_us: u32,
+    /// Whether the heap may have a thread that asks for safepoints when the program does not allocate, so that garbage and idle memory go back all the
+    /// same.
+    pub ticker: bool,
     /// Stress: an epoch end at every safepoint, a full cycle every n-th (0: off).
     pub stress_cycle: u32,
     /// Audit after every n-th epoch end (0: never).
     pub audit: u32,
     /// Overwrite cells that die.
     pub poison: bool,
-    /// Goal of the pacer, in microseconds, for the longest stops on a busy machine. What a stop is planned to take is about a quarter of it.
-    pub max_pause_us: u32,
-    #[doc(hidden)]
-    pub sabotage: Sabotage,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { limit_bytes: usize::MAX, stress_cycle: 0, audit: 0, poison: false, max_pause_us: 250, sabotage: Sabotage::None }
-    }
-}
-
-/// Where the collector asks for the roots, at an epoch end.
-pub trait RootSource {
-    /// The registered root slots, in a fixed order (lists are compared by position, R10).
-    fn globals(&self, visit: &mut dyn FnMut(Ref));
-    /// The running chain of threads: main thread first, current one last (R11).
-    fn chain(&self, visit: &mut dyn FnMut(Ref));
-    /// The slot where the running frame of the current thread begins (R7): what stands below is not written before the frame returns or the
-    /// runtime lowers the stack's `low`. 0, which is always right, means that each epoch end scans the current stack from its bottom.
-    fn current_base(&self) -> usize {
-        0
+        Config { limit_bytes: usize::MAX, max_pause_us: 250, ticker: false, stress_cycle: 0, audit: 0, poison: false }
     }
 }
 
 /// The bits of the poll word.
 pub mod poll {
-    /// The collector wants a safepoint.
-    pub const COLLECT: u32 = 1;
+    /// The collector wants a safepoint. Bounded stops rest on the program's coming soon: what it writes and allocates before it does is work for the
+    /// epoch end.
+    pub const COLLECT: u32 = super::POLL_COLLECT;
     /// For the embedding runtime: interrupt, limits, hooks.
     pub const INTERRUPT: u32 = 2;
 }
 
 /// A heap of cells described by `R`.
 pub struct Heap<R: Runtime> {
-    pub runtime: R,
+    /// A cell, for what takes the heap by shared reference. One borrow at a time: nothing below calls back into the heap.
+    inner: UnsafeCell<Inner<R>>,
     poll: Arc<AtomicU32>,
-    pub(crate) store: Store,
-    /// Checked explicit blocks; nothing else looks at them.
-    pub(crate) checked: Checked,
-    pub(crate) col: Collector,
-    pub(crate) pauses: Pauses,
-    pub(crate) ticker: Option<Ticker>,
-    pub(crate) stress_cycle: u32,
-    pub(crate) audit: u32,
-    pub(crate) poison: bool,
-    pub(crate) sabotage: Sabotage,
 }
+
+struct Inner<R: Runtime> {
+    collector: Collector<R>,
+    /// Checked explicit blocks; nothing else looks at them.
+    checked: Checked,
+}
+
+// SAFETY: all pointers inside lead to memory of the heap's own. Handles are dropped through a shared list that any thread may use; references (`Ref`) are
+// of use only together with the heap.
+unsafe impl<R: Runtime + Send> Send for Heap<R> {}
 
 impl<R: Runtime> Heap<R> {
     pub fn new(runtime: R, config: Config) -> Result<Heap<R>, OutOfMemory> {
-        let mut heap = Heap {
-            runtime,
-            poll: Arc::new(AtomicU32::new(0)),
-            store: Store::new(Memory::new(config.limit_bytes)),
-            checked: Checked::new(),
-            col: Collector::new(config.max_pause_us),
-            pauses: Pauses::new(),
-            ticker: None,
-            stress_cycle: config.stress_cycle,
-            audit: config.audit,
-            poison: config.poison,
-            sabotage: config.sabotage,
+        let audit = |collector: &Collector<R>| {
+            if let Err(error) = audit::audit(collector) {
+                let (epoch, phase) = (collector.cx.counters.epochs, collector.phase());
+                panic!("the audit after epoch end {epoch} in phase {phase:?}: {error}");
+            }
         };
-        if config.stress_cycle != 0 {
-            heap.request_safepoint();
-        }
-        heap.set_alarm();
-        Ok(heap)
+        let settings = Settings {
+            limit_bytes: config.limit_bytes,
+            max_pause_us: config.max_pause_us,
+            ticks: config.ticker,
+            stress_cycle: config.stress_cycle,
+            audit: (config.audit != 0).then_some((config.audit, audit as fn(&Collector<R>))),
+            checks: Checks { poison: config.poison, sabotage: Sabotage::None },
+        };
+        let collector = Collector::new(runtime, settings);
+        let poll = collector.poll.clone();
+        Ok(Heap { inner: UnsafeCell::new(Inner { collector, checked: Checked::new() }), poll })
+    }
+
+    #[inline(always)]
+    fn get(&self) -> &Collector<R> {
+        // SAFETY: no unique borrow lasts beyond a call of a function of this type.
+        unsafe { &(*self.inner.get()).collector }
+    }
+    #[inline(always)]
+    fn get_mut(&mut self) -> &mut Collector<R> {
+        &mut self.inner.get_mut().collector
+    }
+    /// For what changes the collector behind a shared reference.
+    ///
+    /// # Safety
+    /// The borrow ends before the function of the heap that makes it, and nothing of the heap is called meanwhile. (The heap is not `Sync`.)
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "that is what the cell is for")]
+    unsafe fn shared(&self) -> &mut Collector<R> {
+        // SAFETY: by the caller.
+        unsafe { &mut (*self.inner.get()).collector }
+    }
+
+    /// The runtime that the heap was made with.
+    #[inline(always)]
+    pub fn runtime(&self) -> &R {
+        &self.get().rt
+    }
+    /// # Safety
+    /// The runtime is not replaced by another, which would not know the cells.
+    #[inline(always)]
+    pub unsafe fn runtime_mut(&mut self) -> &mut R {
+        &mut self.get_mut().rt
     }
 
     /// The word that the runtime checks at back edges and calls: not 0 means "come to [`Heap::safepoint`]".
     pub fn poll_word(&self) -> &Arc<AtomicU32> {
         &self.poll
     }
-
-    pub(crate) fn request_safepoint(&self) {
-        self.poll.fetch_or(poll::COLLECT, Ordering::Relaxed);
+    /// Whether the collector wants a safepoint. As cheap as it can be: a program that asks this first, and comes to [`Heap::safepoint`] only on `true`, is
+    /// much faster than one that comes always.
+    #[inline(always)]
+    pub fn wants_safepoint(&self) -> bool {
+        self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0
     }
 
     // ---- allocation
@@ -121,103 +151,36 @@ impl<R: Runtime> Heap<R> {
     /// initialised before the next safepoint.
     ///
     /// # Safety
-    /// `kind` is an index of `R::KINDS`.
+    /// `kind` is an index of the runtime's table of kinds, and an indexed kind has at least 8 bytes a slot beside the header.
     #[inline(always)]
-    pub unsafe fn alloc(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
-        let born = Kinds::<R>::born(kind);
-        if born & flags::SPECIAL == 0
-            && let Some(cell) = self.store.memory.alloc_fast(size)
-        {
-            // SAFETY: a fresh cell of at least 16 bytes, aligned to 16.
-            unsafe {
-                cell.cast::<Header>().write(Header::new(kind, born));
-                return Ok(Ref::from_ptr(cell));
-            }
-        }
-        self.alloc_slow(kind, size)
+    pub unsafe fn alloc(&self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
+        // SAFETY: `shared`: allocation calls nothing of the runtime but visits.
+        unsafe { self.shared().alloc(kind, size) }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn alloc_slow(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
-        let mut born = Kinds::<R>::born(kind);
-        let size = size.max(size_of::<Header>());
-        let cell = self.with_relief(size, |heap| heap.store.memory.alloc(size))?;
-        let large = Memory::alloc_is_large(size);
-        if large && Kinds::<R>::shape(kind).is_carded() {
-            born = born & !flags::LOGGED | flags::CARDED;
-        }
-        // SAFETY: as in `alloc`.
-        let r = unsafe {
-            cell.cast::<Header>().write(Header::new(kind, born));
-            Ref::from_ptr(cell)
-        };
-        if born & flags::CARDED != 0 {
-            // All clean.
-            self.cards(r);
-        }
-        if born & flags::SPECIAL != 0 {
-            self.col.young_special.push(r.addr(), &mut self.store);
-        }
-        if self.store.memory.take_alarm() {
-            self.request_safepoint();
-        }
-        Ok(r)
-    }
-
-    /// Asks for memory, a second time if the first is refused and what the release queue knows to be dead could be given back. After a refusal
-    /// the next safepoint looks whether a whole collection would help.
-    #[inline(always)]
-    fn with_relief<T>(&mut self, bytes: usize, ask: impl Fn(&mut Self) -> Result<T, OutOfMemory>) -> Result<T, OutOfMemory> {
-        self.col.pacer.largest_bytes = self.col.pacer.largest_bytes.max(bytes);
-        let ask = |heap: &mut Self| if heap.needs_reserve(bytes) { Err(OutOfMemory) } else { ask(heap) };
-        let result = match ask(self) {
-            Err(_) if self.relieve() => ask(self),
-            result => result,
-        };
-        if result.is_err() {
-            self.request_safepoint();
-        }
-        result
-    }
-
-    /// Makes a large run of shape `Array` bigger at its own address (R5). `false`: it can't grow, make a new one. What is dead
+    /// Makes a large run of an indexed shape bigger at its own address (R5). `false`: it can't grow, make a new one. What is dead
     /// already may be released meanwhile.
     ///
     /// # Safety
     /// The cell is live or young; after `true` the runtime writes the new slots and its own length before the next safepoint.
-    pub unsafe fn grow(&mut self, cell: Ref, new_size: usize) -> Result<bool, OutOfMemory> {
-        // SAFETY: by the caller.
-        unsafe {
-            if !cell.header().has(flags::CARDED) || new_size < self.store.memory.run_bytes(cell.as_nonnull()) {
-                return Ok(false);
-            }
-            let more = new_size - self.store.memory.run_bytes(cell.as_nonnull());
-            self.pay_for_growth(more);
-            let grown = self.with_relief(more, |heap| heap.store.memory.grow(cell.as_nonnull(), new_size))?;
-            if grown {
-                // The cards of the new slots: clean.
-                self.cards(cell);
-            }
-            if self.store.memory.take_alarm() {
-                self.request_safepoint();
-            }
-            Ok(grown)
-        }
+    pub unsafe fn grow(&self, cell: Ref, new_size: usize) -> Result<bool, OutOfMemory> {
+        // SAFETY: as in `alloc`.
+        unsafe { self.shared().grow(cell, new_size) }
     }
 
-    /// Before a write of slot `slot` of `object`, if the old or the new content is a reference. (Slot index for indexed
+    /// Before a write of slot `slot` of `object`, if the old or the new content is a strong reference. (Slot index for indexed
     /// shapes, 0 otherwise.)
     ///
     /// # Safety
     /// The object is live or young.
     #[inline(always)]
-    pub unsafe fn barrier(&mut self, object: Ref, slot: usize) -> Result<(), OutOfMemory> {
-        // SAFETY: the caller vouches for the object.
-        if !unsafe { object.header() }.has(flags::LOGGED) {
-            self.barrier_slow(object, slot);
+    pub unsafe fn barrier(&self, object: Ref, slot: usize) {
+        // SAFETY: the caller vouches for the object; `shared`: the log visits references and calls nothing else.
+        unsafe {
+            if !object.header().has(flags::LOGGED) {
+                self.shared().record_write(object, slot);
+            }
         }
-        Ok(())
     }
 
     /// `new` replaces `old` as storages of one owner, and holds exactly the references that `old` holds now, as a multiset.
@@ -225,20 +188,19 @@ impl<R: Runtime> Heap<R> {
     /// on the old ones where it does so. Must come right after the copy, with no safepoint between.
     ///
     /// # Safety
-    /// As said; all are of shape `Array`, and the new ones young.
+    /// As said; all are of indexed shapes, and the new ones young.
     pub unsafe fn replace_storage(&mut self, old: &[Ref], new: &[Ref]) {
-        self.adopt(old, new);
+        // SAFETY: by the caller.
+        unsafe { self.get_mut().replace_storage(old, new) };
     }
 
     /// A young cell of an indexed shape was filled by copying memory, without barriers (R4).
     ///
     /// # Safety
     /// The cell is young.
-    pub unsafe fn filled_by_copy(&mut self, cell: Ref) {
-        // SAFETY: by the caller.
-        if unsafe { cell.header() }.has(flags::CARDED) {
-            self.dirty_all(cell);
-        }
+    pub unsafe fn filled_by_copy(&self, cell: Ref) {
+        // SAFETY: by the caller; `shared`: only visits.
+        unsafe { self.shared().filled_by_copy(cell) };
     }
 
     // ---- threads
@@ -248,8 +210,33 @@ impl<R: Runtime> Heap<R> {
     /// # Safety
     /// `thread` is a live or young cell of shape `Thread`, its stack's `top` is right.
     #[inline]
-    pub unsafe fn touch_thread(&mut self, thread: Ref) {
-        self.touch(thread);
+    pub unsafe fn touch_thread(&self, thread: Ref) {
+        // SAFETY: by the caller; nothing of the runtime is called.
+        unsafe { self.shared().touch(thread) };
+    }
+
+    // ---- handles
+
+    /// Holds the cell until the handle is dropped, which may happen anywhere; the cell lives on at least until the next epoch end after that (R2).
+    /// Handles are the roots for what is many, or comes and goes: they cost only where they change.
+    ///
+    /// # Safety
+    /// The cell is one of this heap, live or young.
+    pub unsafe fn handle(&self, cell: Ref) -> Handle {
+        // SAFETY: by the caller; nothing of the runtime is called.
+        unsafe { self.shared().handle(cell) }
+    }
+    /// The cell that a handle holds. A handle of another heap is a panic.
+    pub fn held(&self, handle: &Handle) -> Ref {
+        self.get().held(handle)
+    }
+    /// Lets a handle hold another cell. A handle of another heap is a panic.
+    ///
+    /// # Safety
+    /// As for [`Heap::handle`].
+    pub unsafe fn set_handle(&self, handle: &Handle, cell: Ref) {
+        // SAFETY: by the caller; nothing of the runtime is called.
+        unsafe { self.shared().set_handle(handle, cell) };
     }
 
     // ---- weak references, finalizers, interned cells
@@ -259,89 +246,89 @@ impl<R: Runtime> Heap<R> {
     /// # Safety
     /// Here and below: the cells are live or young (or, read from a weak slot, as the collector left them).
     #[inline]
-    pub unsafe fn weak_hold(&mut self, target: Ref) {
-        self.hold_weakly(target);
+    pub unsafe fn weak_hold(&self, target: Ref) {
+        // SAFETY: by the caller; nothing of the runtime is called. So in all functions below.
+        unsafe { self.shared().hold_weakly(target) };
     }
     /// Reads a weak value: `false` means that it reads as nil. A `true` is a weak load (R14).
     ///
     /// # Safety
     /// As for [`Heap::weak_hold`].
-    pub unsafe fn weak_value(&mut self, target: Ref) -> bool {
-        let alive = !self.dead_value(target);
-        if alive {
-            self.weak_load(target);
-        }
-        alive
+    #[inline]
+    pub unsafe fn weak_value(&self, target: Ref) -> bool {
+        // SAFETY: as above.
+        unsafe { self.shared().load_weakly(target, Side::Value) }
     }
     /// Reads a weak key in an iteration: `false` means that the entry reads as absent. A `true` is a weak load.
     ///
     /// # Safety
     /// As for [`Heap::weak_hold`].
-    pub unsafe fn weak_key(&mut self, key: Ref) -> bool {
-        let alive = !self.key_reads_nil(key);
-        if alive {
-            self.weak_load(key);
-        }
-        alive
+    pub unsafe fn weak_key(&self, key: Ref) -> bool {
+        // SAFETY: as above.
+        unsafe { self.shared().load_weakly(key, Side::Key) }
     }
     /// The value of a weak-keyed entry has been read (R14).
     ///
     /// # Safety
     /// As for [`Heap::weak_hold`].
     #[inline]
-    pub unsafe fn ephemeron_value(&mut self, value: Ref) {
-        if self.col.shading {
-            self.shade(value);
-        }
+    pub unsafe fn ephemeron_value(&self, value: Ref) {
+        // SAFETY: as above.
+        unsafe { self.shared().ephemeron_value_read(value) };
     }
     /// Whether the copy of a weak storage keeps an entry with this weak value or key; also to be asked before an entry moves within its storage (R13).
     ///
     /// # Safety
     /// As for [`Heap::weak_hold`].
-    pub unsafe fn copy_keeps(&mut self, target: Ref, is_key: bool) -> bool {
-        self.without(Sabotage::WeakCopy) || if is_key { !self.dead_key(target) } else { !self.dead_value(target) }
+    pub unsafe fn copy_keeps(&self, target: Ref, side: Side) -> bool {
+        self.get().copy_keeps(target, side)
     }
     /// A lookup in the table of interned cells found this one: `false` means that it counts as absent (R15); the table then forgets it.
     ///
     /// # Safety
     /// As for [`Heap::weak_hold`].
     #[inline]
-    pub unsafe fn intern_hit(&mut self, cell: Ref) -> bool {
-        self.hit_interned(cell)
+    pub unsafe fn intern_hit(&self, cell: Ref) -> bool {
+        // SAFETY: as above.
+        unsafe { self.shared().interned_hit(cell) }
     }
     /// A cell has been entered into the table of interned cells.
     ///
     /// # Safety
     /// As for [`Heap::weak_hold`]; the cell is of shape `Leaf`.
-    pub unsafe fn interned(&mut self, cell: Ref) {
-        // SAFETY: by the caller.
-        let header = unsafe { cell.header() };
-        if !header.has(flags::INTERNED) {
-            header.set(flags::INTERNED);
-            if header.has(flags::YOUNG) {
-                self.col.young_interned.push(cell.addr(), &mut self.store);
-            }
-        }
+    pub unsafe fn interned(&self, cell: Ref) {
+        // SAFETY: as above.
+        unsafe { self.shared().interned(cell) };
     }
     /// Marks the object for finalization.
     ///
     /// # Safety
     /// As for [`Heap::weak_hold`].
-    pub unsafe fn set_finalizer(&mut self, object: Ref) {
-        self.give_finalizer(object);
+    pub unsafe fn set_finalizer(&self, object: Ref) {
+        // SAFETY: as above.
+        unsafe { self.shared().set_finalizer(object, false) };
+    }
+    /// The same while a finalizer is running. Counting finds garbage at once, so an object whose finalizer sets it again would be finalized without end;
+    /// this one is held until the program has allocated as much as is in use, and has its finalizer from then on.
+    ///
+    /// # Safety
+    /// As for [`Heap::weak_hold`].
+    pub unsafe fn rearm_finalizer(&self, object: Ref) {
+        // SAFETY: as above.
+        unsafe { self.shared().set_finalizer(object, true) };
     }
     /// The next object to finalize, in the order of the language (the reverse of [`Heap::set_finalizer`] within one cycle). The reference is on loan
     /// until the next safepoint: put it on a stack.
     pub fn next_finalizer(&mut self) -> Option<Ref> {
-        self.pop_finalizer()
+        self.get_mut().next_finalizer()
     }
     /// How many objects [`Heap::next_finalizer`] has to hand over by now.
     pub fn finalizers_waiting(&self) -> usize {
-        self.col.fin_queue.len()
+        self.get().finalizers_due()
     }
     /// Queues every object that still has a finalizer, last set first; for the closing of the runtime.
     pub fn queue_all_finalizers(&mut self) {
-        self.queue_every_finalizer();
+        self.get_mut().queue_all_finalizers();
     }
 
     // ---- safepoints
@@ -349,169 +336,209 @@ impl<R: Runtime> Heap<R> {
     /// Does what is due: an epoch end, slices. Call when the poll word has [`poll::COLLECT`] (it is cleared here), at a safepoint.
     ///
     /// # Safety
-    /// Every reference that the runtime holds is in a root, on a stack below `top`, or in a cell reached from them. The roots are live or young cells
-    /// of this heap, those of the chain threads.
+    /// Every reference that the runtime holds is in a root, on a stack below `top`, or in a cell reached from them.
     pub unsafe fn safepoint(&mut self, roots: &dyn RootSource) {
-        self.poll.fetch_and(!poll::COLLECT, Ordering::Relaxed);
-        self.start_ticker();
-        self.stop(roots);
+        self.get_mut().safepoint(roots);
     }
     /// Whether the last safepoint has found less left before the limit than small requests should have, though it has collected everything. The
     /// runtime does well to raise its memory error where it stands, while there is room to handle it.
     pub fn take_exhausted(&mut self) -> bool {
-        self.exhausted()
+        self.get_mut().take_exhausted()
     }
     /// The next safepoint is to be an epoch end: a stack has grown by so much that its scan should not wait.
     pub fn request_epoch(&mut self) {
-        self.col.pacer.epoch_wanted = true;
-        self.request_safepoint();
+        self.get_mut().request_epoch();
     }
-    /// A whole collection: epoch ends and slices until no garbage of now is left, finalizers queued. Same obligations.
+    /// A whole collection: epoch ends and slices until no garbage of now is left, finalizers queued. What that frees goes back to the system, a small
+    /// reserve aside. As long as it takes: in proportion to the heap.
     ///
     /// # Safety
     /// As for [`Heap::safepoint`].
     pub unsafe fn collect_full(&mut self, roots: &dyn RootSource) {
-        self.collect_whole(roots);
+        self.get_mut().collect_whole(roots);
     }
-    /// A step of work in proportion to `bytes` of allocation, 0 for a slice; `true` if a cycle ended, or there is no need of one. Same obligations.
+    /// A step of work in proportion to `bytes` of allocation, 0 for a slice; `true` if a cycle ended, or there is no need of one.
     ///
     /// # Safety
     /// As for [`Heap::safepoint`].
     pub unsafe fn step(&mut self, roots: &dyn RootSource, bytes: usize) -> bool {
-        self.step_by(roots, bytes)
+        self.get_mut().step(roots, bytes)
     }
     /// Stops (or lets go on) the collections that the heap starts by itself.
     pub fn set_running(&mut self, running: bool) {
-        self.col.pacer.running = running;
-        self.set_alarm();
+        self.get_mut().set_running(running);
     }
     pub fn is_running(&self) -> bool {
-        self.col.pacer.running
-    }
-
-    /// The first stop of a program starts the ticker: what ends before that needs none.
-    fn start_ticker(&mut self) {
-        if self.ticker.is_none() && self.stress_cycle == 0 {
-            self.ticker = Some(Ticker::start(self.poll.clone(), poll::COLLECT));
-        }
+        self.get().is_running()
     }
 
     // ---- figures
 
+    fn memory(&self) -> &Memory {
+        &self.get().cx.store.memory
+    }
     /// Bytes in use: live cells, young ones allocated since the last epoch end, explicit blocks.
     pub fn used_bytes(&self) -> usize {
-        self.store.memory.used_bytes()
+        self.memory().used_bytes()
     }
     /// The same as the program sees it: without what the allocator only has at hand, and without the lists of the collector. Dearer to find out.
     pub fn allocated_bytes(&self) -> usize {
-        self.store.memory.allocated_bytes().saturating_sub(self.store.queue_bytes())
+        self.memory().allocated_bytes().saturating_sub(self.get().cx.store.queue_bytes())
     }
     /// Bytes committed to the heap: an estimate, from above, of its resident memory.
     pub fn mapped_bytes(&self) -> usize {
-        self.store.memory.mapped_bytes()
+        self.memory().mapped_bytes()
+    }
+    /// The most bytes that were ever committed.
+    pub fn peak_bytes(&self) -> usize {
+        self.memory().peak_bytes()
+    }
+    /// Committed bytes that are free and go back to the system before long.
+    pub fn idle_bytes(&self) -> usize {
+        self.memory().idle_bytes()
     }
     pub fn pauses(&self) -> &Pauses {
-        &self.pauses
+        self.get().pauses()
     }
     /// Running totals. Young cells count from the end of their epoch on.
     pub fn counters(&self) -> Counters {
-        self.col.counters
+        self.get().cx.counters
+    }
+    /// Lets somebody know of every stop, or nobody.
+    pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
+        self.get_mut().set_observer(observer);
     }
     pub fn limit_bytes(&self) -> usize {
-        self.store.memory.limit()
+        self.memory().limit()
     }
     pub fn set_limit_bytes(&mut self, bytes: usize) {
-        self.store.memory.set_limit(bytes);
+        self.get_mut().cx.store.memory.set_limit(bytes);
+    }
+    /// The bytes up to the limit, for what the host takes on the heap's account. If they are fewer than `wanted`, what is known to be dead
+    /// is released first, and idle memory goes back to the system.
+    pub fn room_bytes(&mut self, wanted: usize) -> usize {
+        self.get_mut().room_bytes(wanted)
+    }
+    /// Gives memory back to the system that has been idle for a while, about `max` bytes. Says how many.
+    pub fn purge(&mut self, now: Instant, max: usize) -> usize {
+        self.get_mut().cx.store.memory.purge(now, max)
     }
 
-    /// The most bytes that were ever committed.
-    pub fn peak_bytes(&self) -> usize {
-        self.store.memory.peak_bytes()
+    /// Objects and bytes by kind, in the order of the table of kinds; those allocated since the last epoch end are not seen. Walks the whole heap.
+    pub fn census(&self) -> Vec<KindCount> {
+        census(self.get())
     }
-    /// For tests: requests to the operating system are refused. Says what was left of the faults asked for before.
-    #[doc(hidden)]
-    pub fn inject(&mut self, faults: Faults) -> Faults {
-        self.store.memory.inject(faults)
+    /// Visits the same cells, each with its bytes.
+    pub fn each_cell(&self, visit: &mut dyn FnMut(Ref, usize)) {
+        each_cell(self.get(), visit);
+    }
+    /// Checks the heap. Slow: the whole heap is looked at.
+    ///
+    /// # Safety
+    /// At a safepoint: stacks are as [`Heap::safepoint`] demands.
+    pub unsafe fn audit(&self) -> Result<AuditReport, AuditError> {
+        audit::audit(self.get())
     }
 
     // ---- explicit blocks
 
     /// An explicit block of at least `size` bytes, 16-byte aligned, neither scanned nor freed by the collector.
-    pub fn malloc(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        self.with_relief(size, |heap| heap.store.malloc(size))
+    #[inline]
+    pub fn malloc(&self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: as in `alloc`.
+        unsafe { self.shared() }.request(size, |store| store.malloc(size))
     }
+    /// An explicit block of `count * size` bytes of zeros.
+    pub fn calloc(&self, count: usize, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        let bytes = count.checked_mul(size).ok_or(OutOfMemory)?;
+        // SAFETY: as in `alloc`.
+        unsafe { self.shared() }.request(bytes, |store| store.explicit.calloc(&mut store.memory, 1, bytes))
+    }
+    /// An explicit block at a multiple of `align`, a power of two up to [`crate::explicit::MAX_ALIGN`]; any other alignment is an error.
+    pub fn aligned_alloc(&self, align: usize, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: as in `alloc`.
+        unsafe { self.shared() }.request(size.max(align), |store| store.explicit.aligned(&mut store.memory, align, size))
+    }
+    /// Makes a block `size` bytes long, in place or elsewhere. After an error it is as it was.
+    ///
     /// # Safety
-    /// `block` came from this heap's `malloc` family and was not freed; `old_size` is what was asked for.
-    pub unsafe fn realloc(&mut self, block: NonNull<u8>, _old_size: usize, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        // SAFETY: by the caller.
-        self.with_relief(size, |heap| unsafe { heap.store.explicit.realloc(&mut heap.store.memory, block, size) })
+    /// `block` came from this heap's `malloc` family and was not freed; after success the old address is not used unless it is the new one.
+    pub unsafe fn realloc(&self, block: NonNull<u8>, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: by the caller, and as in `alloc`.
+        unsafe { self.shared().request(size, |store| store.explicit.realloc(&mut store.memory, block, size)) }
     }
     /// # Safety
     /// `block` came from this heap's `malloc` family and was not freed.
-    pub unsafe fn free(&mut self, block: NonNull<u8>) {
-        // SAFETY: by the caller.
-        unsafe { self.store.free(block) };
+    #[inline]
+    pub unsafe fn free(&self, block: NonNull<u8>) {
+        // SAFETY: by the caller; nothing of the runtime is called.
+        unsafe { self.shared().cx.store.free(block) };
     }
-}
+    /// The bytes that an explicit block really has.
+    ///
+    /// # Safety
+    /// `block` came from this heap's `malloc` family and was not freed.
+    pub unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
+        // SAFETY: by the caller.
+        unsafe { self.get().cx.store.explicit.usable_size(self.memory(), block) }
+    }
+    /// Frees the explicit block at `addr`, which may be any number: what is not the start of an allocated block is an error.
+    ///
+    /// # Safety
+    /// If a block is allocated there, it is not used again.
+    pub unsafe fn free_checked(&mut self, addr: usize) -> Result<(), FreeError> {
+        let store = &mut self.get_mut().cx.store;
+        store.explicit.free_checked(&mut store.memory, addr)
+    }
+    /// Whether an allocated explicit block starts at `addr`.
+    pub fn owns(&self, addr: usize) -> bool {
+        self.get().cx.store.explicit.owns(self.memory(), addr)
+    }
+    /// The checked blocks of this heap: explicit allocation that reports the classic errors instead of making them.
+    pub fn checked(&mut self) -> CheckedBlocks<'_> {
+        let Inner { collector, checked } = self.inner.get_mut();
+        CheckedBlocks::new(collector, checked)
+    }
+    /// Bytes of all explicit blocks, rounded up to their cells; what the heap itself has allocated so is among them.
+    pub fn explicit_bytes(&self) -> usize {
+        Explicit::allocated_bytes(self.memory())
+    }
+    /// Calls `f` with address and size of each explicit block; what the heap itself has allocated so is among them.
+    pub fn for_each_explicit(&self, f: impl FnMut(NonNull<u8>, usize)) {
+        self.get().cx.store.explicit.for_each(self.memory(), f);
+    }
 
-impl<R: Runtime> Drop for Heap<R> {
-    /// Runs the destructors of all cells; the memory goes in one piece.
-    fn drop(&mut self) {
-        self.ticker = None;
-        if std::env::var_os("NEAP_GC_STATS").is_some() {
-            for c in crate::observe::Cause::ALL {
-                let x = self.pauses.summary(c);
-                if x.count > 0 {
-                    eprintln!(
-                        "{:10} n {:8} p50 {:7} p99 {:7} p999 {:7} max {:8} us, total {:7} ms",
-                        c.name(),
-                        x.count,
-                        x.p50_ns / 1000,
-                        x.p99_ns / 1000,
-                        x.p999_ns / 1000,
-                        x.max_ns / 1000,
-                        x.total_ns / 1000000
-                    );
-                }
-            }
-            eprintln!("{:?}", self.col.counters);
-            eprintln!(
-                "used {} mapped {} peak {}, epoch_bytes {} phase {:?} events {} queue {}",
-                self.used_bytes(),
-                self.mapped_bytes(),
-                self.store.memory.peak_bytes(),
-                self.col.pacer.epoch_bytes,
-                self.col.phase,
-                self.col.events,
-                self.store.queue_bytes()
-            );
-        }
-        let mut doomed = Vec::new();
-        let mut id = 0;
-        if R::KINDS.iter().any(|kind| kind.destructor) {
-            while let Some(block) = self.store.memory.next_block(id) {
-                self.store.memory.for_each_live_in(block, |cell| {
-                    // SAFETY: a live cell has a header.
-                    unsafe {
-                        let r = Ref::from_ptr(cell);
-                        let header = r.header();
-                        if header.has(flags::SPECIAL) && !header.has(flags::CORPSE | flags::DETACHED) {
-                            doomed.push(r);
-                        }
-                    }
-                });
-                id = block + 1;
-            }
-        }
-        // SAFETY: the young ones of special kinds are listed; each cell comes once (C1: one that was adopted is listed and live, not young).
-        unsafe {
-            doomed
-                .extend(self.col.young_special.iter().map(|word| Ref::from_addr(word)).filter(|r| r.header().has(flags::YOUNG)));
-            for r in doomed {
-                if Kinds::<R>::destructor(r.kind()) {
-                    self.destroy(r);
-                }
-            }
-        }
+    // ---- for tests
+
+    /// Takes a rule away.
+    #[doc(hidden)]
+    pub fn sabotage(&mut self, rule: Sabotage) {
+        self.get_mut().cx.checks.sabotage = rule;
+    }
+    /// Requests to the operating system are refused. Says what was left of the faults asked for before.
+    #[doc(hidden)]
+    pub fn inject(&mut self, faults: Faults) -> Faults {
+        self.get_mut().cx.store.memory.inject(faults)
+    }
+    /// Moves the collector by hand; `false` if there was nothing to do.
+    ///
+    /// # Safety
+    /// As for [`Heap::safepoint`].
+    #[doc(hidden)]
+    pub unsafe fn drive(&mut self, roots: &dyn RootSource, what: Drive) -> bool {
+        self.get_mut().drive(roots, what)
+    }
+    /// The count of the cell is what it would be after four thousand million increments.
+    ///
+    /// # Safety
+    /// The cell is live or young.
+    #[doc(hidden)]
+    pub unsafe fn make_sticky(&mut self, cell: Ref) {
+        // SAFETY: by the caller.
+        unsafe { self.get_mut().make_sticky(cell) };
+    }
+    #[doc(hidden)]
+    pub fn phase(&self) -> Phase {
+        self.get().phase()
     }
 }

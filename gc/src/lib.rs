@@ -6,9 +6,8 @@
 //! `examples/embed.rs` of the project: cycles, weak references, finalizers, destructors and handles in 250 lines. In short:
 //!
 //! ```
-//! use neap_gc::object::{Header, Kind, Shape, Stack, Verdict};
+//! use neap_gc::object::{Header, Kind, Shape};
 //! use neap_gc::{Config, Heap, OutOfMemory, Ref, RootSource, Runtime};
-//! # use std::{ops::Range, ptr::NonNull};
 //!
 //! /// A cell begins with a header; what follows is ours.
 //! #[repr(C)]
@@ -22,37 +21,24 @@
 //!
 //! // SAFETY: `trace` visits the one reference of a pair.
 //! unsafe impl Runtime for Lists {
-//!     const KINDS: &'static [Kind] = &[Kind { name: "pair", shape: Shape::Plain, destructor: false }];
-//!     unsafe fn size(_: Ref) -> usize {
-//!         size_of::<Pair>()
+//!     fn kinds(&self) -> Vec<Kind> {
+//!         vec![Kind::new("pair", Shape::Plain)]
 //!     }
-//!     unsafe fn trace(cell: Ref, visit: &mut impl FnMut(Ref)) {
+//!     unsafe fn trace(&self, cell: Ref, visit: &mut impl FnMut(Ref)) {
 //!         unsafe { (*cell.as_ptr().cast::<Pair>()).tail.into_iter().for_each(visit) }
 //!     }
-//!     // The rest is for stacks, weak references, destructors and the like.
-//! #   type Slot = Option<Ref>;
-//! #   const EMPTY_SLOT: Option<Ref> = None;
-//! #   fn slot_ref(slot: &Option<Ref>) -> Option<Ref> { *slot }
-//! #   unsafe fn slots(_: Ref) -> usize { 0 }
-//! #   unsafe fn trace_slots(_: Ref, _: Range<usize>, _: &mut impl FnMut(Ref)) {}
-//! #   unsafe fn trace_entries(_: Ref, _: Range<usize>, _: &mut impl FnMut(Option<Ref>, Option<Ref>)) {}
-//! #   unsafe fn clean_slots(_: Ref, _: Range<usize>, _: &mut impl FnMut(Ref, bool) -> Verdict, _: &mut impl FnMut(usize)) {}
-//! #   unsafe fn stack<'a>(_: Ref) -> &'a mut Stack<Option<Ref>> { unreachable!() }
-//! #   unsafe fn forget(_: Ref) {}
-//! #   unsafe fn destroy(&mut self, _: Ref, _: &mut dyn FnMut(NonNull<u8>)) {}
-//! #   unsafe fn unintern(&mut self, _: Ref) {}
 //! }
 //!
 //! struct Root(Option<Ref>);
 //!
-//! impl RootSource for Root {
-//!     fn globals(&self, visit: &mut dyn FnMut(Ref)) {
-//!         self.0.into_iter().for_each(visit)
+//! // SAFETY: what stands in the root is a pair of the heap.
+//! unsafe impl RootSource for Root {
+//!     fn slots(&self, visit: &mut dyn FnMut(Option<Ref>)) {
+//!         visit(self.0)
 //!     }
-//!     fn chain(&self, _: &mut dyn FnMut(Ref)) {}
 //! }
 //!
-//! fn cons(heap: &mut Heap<Lists>, head: u64, tail: Option<Ref>) -> Result<Ref, OutOfMemory> {
+//! fn cons(heap: &Heap<Lists>, head: u64, tail: Option<Ref>) -> Result<Ref, OutOfMemory> {
 //!     unsafe {
 //!         let cell = heap.alloc(0, size_of::<Pair>())?;
 //!         let pair = cell.as_ptr().cast::<Pair>();
@@ -66,8 +52,10 @@
 //! let mut root = Root(None);
 //! for n in 0..100_000 {
 //!     // Every thousandth pair begins a new list; the old one is garbage.
-//!     root.0 = Some(cons(&mut heap, n, root.0.filter(|_| n % 1000 != 0))?);
-//!     unsafe { heap.safepoint(&root) };
+//!     root.0 = Some(cons(&heap, n, root.0.filter(|_| n % 1000 != 0))?);
+//!     if heap.wants_safepoint() {
+//!         unsafe { heap.safepoint(&root) };
+//!     }
 //! }
 //! unsafe { heap.collect_full(&root) };
 //! assert_eq!(heap.census()[0].objects, 1000);
@@ -79,7 +67,7 @@
 //!     while let Some(next) = (*last.as_ptr().cast::<Pair>()).tail {
 //!         last = next;
 //!     }
-//!     heap.barrier(last, 0)?;
+//!     heap.barrier(last, 0);
 //!     (*last.as_ptr().cast::<Pair>()).tail = Some(first);
 //!     heap.collect_full(&root);
 //! }
@@ -103,8 +91,9 @@ pub mod object;
 pub mod observe;
 
 pub use audit::{AuditError, AuditReport};
+pub use collect::STOP_UNITS_MAX;
 pub use heap::{Config, Handle, Heap, OutOfMemory, Phase, RootSource};
-pub use object::{Header, Kind, Ref, Runtime, Shape, Stack, Verdict, flags};
+pub use object::{Header, Kind, Ref, Runtime, Shape, Side, Stack, Verdict, flags};
 
 /// Brings what stands at an address into the cache.
 #[inline(always)]

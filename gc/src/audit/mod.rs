@@ -1,23 +1,22 @@
 //! The auditor: walks the whole heap by itself and checks the equation and the invariants of `docs/COLLECTOR.md`.
 //!
 //! It shares no code with the collector. It reads the bits of the blocks, the objects as the runtime describes them, and the collector's
-//! lists as [`view`] reports them, and finds every count anew. Slow (hash tables over all objects): for tests, and for `Config::audit`.
+//! lists as `collect::view` reports them, and finds every count anew. Slow (hash tables over all objects): for tests, and for `Config::audit`.
 //!
 //! * **A1** It never reads a cell that it has not found: an address counts as a cell only if a block says so, as a young one only if its block may
 //!   hold young cells. So a wild reference is a report, not a crash.
 //!
-//! May import: `memory` (walks only), `object`.
+//! May import: `memory` (walks only), `object`, and of the collector what it reports.
 
 mod error;
-mod view;
 
 pub use error::AuditError;
-pub(crate) use view::{Entry, Stage};
 
-use crate::heap::Heap;
+use crate::collect::Collector;
+use crate::collect::view::{Entry, Stage};
 use crate::memory::segment::Owner as BlockOwner;
 use crate::memory::{BlockView, Memory, asan};
-use crate::object::{Kind, Ref, Runtime, Shape, Verdict, flags};
+use crate::object::{Kinds, Ref, Runtime, Shape, Side, Verdict, flags};
 use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
 
@@ -60,6 +59,8 @@ struct Lists {
     dying: HashMap<usize, usize>,
     /// The cell that is being detached, and how many of its slots are.
     detaching: Option<(usize, usize)>,
+    /// Values that wait for their keys to be marked.
+    waiting_values: HashSet<usize>,
     gray: Vec<(Ref, usize)>,
     /// Live cells with a gray bit.
     gray_bits: Vec<usize>,
@@ -69,50 +70,50 @@ struct Lists {
     roots: Vec<Ref>,
 }
 
-struct Audit<R: Runtime> {
+struct Audit<'h, R: Runtime> {
+    rt: &'h R,
+    kinds: &'h Kinds,
     blocks: Vec<BlockView>,
     cells: HashMap<usize, Cell>,
     lists: Lists,
     stage: Stage,
     report: AuditReport,
-    runtime: std::marker::PhantomData<R>,
 }
 
 type Checked<T = ()> = Result<T, AuditError>;
 
-impl<R: Runtime> Heap<R> {
-    /// Checks the heap, at a safepoint. Slow: the whole heap is looked at.
-    pub fn audit(&self) -> Result<AuditReport, AuditError> {
-        let mut audit = Audit::<R> {
-            blocks: Vec::new(),
-            cells: HashMap::new(),
-            lists: Lists::default(),
-            stage: self.audit_stage(),
-            report: AuditReport::default(),
-            runtime: std::marker::PhantomData,
-        };
-        audit.find_cells(self.audit_memory())?;
-        let mut first = Ok(());
-        self.audit_entries(&mut |entry| {
-            if first.is_ok() {
-                first = audit.enter(entry);
-            }
-        });
-        first?;
-        audit.check_logs()?;
-        let cells: Vec<usize> = audit.cells.iter().filter(|(_, c)| !c.young).map(|(addr, _)| *addr).collect();
-        for &cell in &cells {
-            audit.count_references(cell)?;
+/// Checks a heap whose stacks are as at a safepoint.
+pub(crate) fn audit<R: Runtime>(collector: &Collector<R>) -> Result<AuditReport, AuditError> {
+    let mut audit = Audit::<R> {
+        rt: &collector.rt,
+        kinds: &collector.cx.kinds,
+        blocks: Vec::new(),
+        cells: HashMap::new(),
+        lists: Lists::default(),
+        stage: collector.stage(),
+        report: AuditReport::default(),
+    };
+    audit.find_cells(collector.memory())?;
+    let mut first = Ok(());
+    collector.report(&mut |entry| {
+        if first.is_ok() {
+            first = audit.enter(entry);
         }
-        for &cell in &cells {
-            audit.check_contents(cell)?;
-        }
-        for &cell in audit.cells.keys() {
-            audit.check_count(cell)?;
-        }
-        audit.check_marking()?;
-        Ok(audit.report)
+    });
+    first?;
+    audit.check_logs()?;
+    let cells: Vec<usize> = audit.cells.iter().filter(|(_, c)| !c.young).map(|(addr, _)| *addr).collect();
+    for &cell in &cells {
+        audit.count_references(cell)?;
     }
+    for &cell in &cells {
+        audit.check_contents(cell)?;
+    }
+    for &cell in audit.cells.keys() {
+        audit.check_count(cell)?;
+    }
+    audit.check_marking()?;
+    Ok(audit.report)
 }
 
 /// A `Ref` to the cell at an address where a cell has been found.
@@ -126,7 +127,7 @@ fn ones(words: &[u64]) -> usize {
     words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
-impl<R: Runtime> Audit<R> {
+impl<R: Runtime> Audit<'_, R> {
     // ---- what there is
 
     fn find_cells(&mut self, memory: &Memory) -> Checked {
@@ -168,7 +169,7 @@ impl<R: Runtime> Audit<R> {
             }
             // SAFETY: a live cell has a header (A1).
             let header = unsafe { at(addr).header() };
-            if header.kind() as usize >= R::KINDS.len() {
+            if header.kind() as usize >= self.kinds.len() {
                 return Err(AuditError::Header { cell: addr, what: "no such kind" });
             }
             if header.has(flags::YOUNG) {
@@ -290,6 +291,14 @@ impl<R: Runtime> Audit<R> {
                 self.lists.detaching = Some((cell.addr(), slots));
                 Ok(())
             }
+            Entry::Waits { key, value } => {
+                // keys-are-known, values-may-be-dead of `collect::ephemeron`.
+                if !self.cells.contains_key(&key.addr()) {
+                    return Err(AuditError::DeadReference { from: "the values that wait for keys", holder: 0, to: key.addr() });
+                }
+                self.lists.waiting_values.insert(value.addr());
+                Ok(())
+            }
             Entry::Gray { cell, position } => {
                 self.lists.gray.push((cell, position));
                 Ok(())
@@ -311,9 +320,13 @@ impl<R: Runtime> Audit<R> {
 
     // ---- what counts
 
-    fn kind(cell: usize) -> &'static Kind {
+    fn shape(&self, cell: usize) -> Shape {
         // SAFETY: callers have found the cell, and `enter_block` has checked its kind.
-        &R::KINDS[unsafe { at(cell).kind() } as usize]
+        self.kinds.shape(unsafe { at(cell).kind() })
+    }
+    fn name(&self, cell: usize) -> &'static str {
+        // SAFETY: as above.
+        self.kinds.name(unsafe { at(cell).kind() })
     }
 
     /// Dead, and only waiting to be released: its references have been given back.
@@ -330,21 +343,21 @@ impl<R: Runtime> Audit<R> {
         if self.cells[&cell].corpse && released.is_none() {
             return Ok(found);
         }
-        let shape = Self::kind(cell).shape;
+        let shape = self.shape(cell);
         // SAFETY: a live cell; half-released ones still hold their unreleased rest.
         unsafe {
             match shape {
                 Shape::Leaf => {}
                 Shape::Thread => {
                     // Detached or half released, its list is shorter by so much.
-                    let counted = &R::stack(r).counted;
+                    let counted = &self.rt.stack(r).as_ref().counted;
                     found.extend((0..counted.len).filter_map(|slot| counted.get(slot)));
-                    R::trace(r, &mut |x| found.push(x));
+                    self.rt.trace(r, &mut |x| found.push(x));
                 }
                 _ if r.header().has(flags::CARDED) => {
-                    let slots = R::slots(r);
+                    let slots = self.rt.slots(r);
                     if shape == Shape::Array && self.cells[&cell].undirtied {
-                        R::trace_slots(r, 0..slots, &mut |x| found.push(x));
+                        self.rt.trace_slots(r, 0..slots, &mut |x| found.push(x));
                         if !found.is_empty() {
                             return Err(AuditError::Header {
                                 cell,
@@ -357,7 +370,7 @@ impl<R: Runtime> Audit<R> {
                             Some(snapshot) => found.extend(snapshot),
                             None => {
                                 let start = (card * CARD).max(released.unwrap_or(0));
-                                R::trace_slots(r, start..((card + 1) * CARD).min(slots), &mut |x| found.push(x));
+                                self.rt.trace_slots(r, start..((card + 1) * CARD).min(slots), &mut |x| found.push(x));
                             }
                         }
                     }
@@ -366,10 +379,10 @@ impl<R: Runtime> Audit<R> {
                     Some(snapshot) => found.extend(snapshot),
                     None => return Err(AuditError::Header { cell, what: "LOGGED without a log record" }),
                 },
-                Shape::Plain => R::trace(r, &mut |x| found.push(x)),
+                Shape::Plain => self.rt.trace(r, &mut |x| found.push(x)),
                 _ => {
-                    let slots = R::slots(r);
-                    R::trace_slots(r, released.unwrap_or(0).min(slots)..slots, &mut |x| found.push(x));
+                    let slots = self.rt.slots(r);
+                    self.rt.trace_slots(r, released.unwrap_or(0).min(slots)..slots, &mut |x| found.push(x));
                 }
             }
         }
@@ -386,34 +399,34 @@ impl<R: Runtime> Audit<R> {
         let (given_back, own) = match half {
             0 if detached => (self.counted(cell)?, Vec::new()),
             0 => (Vec::new(), self.counted(cell)?),
-            slots => Self::split(cell, slots),
+            slots => self.split(cell, slots),
         };
         // What is detached has given back what it counted of the living (R25).
         for r in given_back {
             if self.cells.get(&r.addr()).is_some_and(|c| !c.marked) {
-                self.expect(r, Self::kind(cell).name, cell)?;
+                self.expect(r, self.name(cell), cell)?;
             }
         }
         for r in own {
-            self.expect(r, Self::kind(cell).name, cell)?;
+            self.expect(r, self.name(cell), cell)?;
         }
         Ok(())
     }
 
     /// The references of a large dead cell in its first slots, and those in the others.
-    fn split(cell: usize, slots: usize) -> (Vec<Ref>, Vec<Ref>) {
+    fn split(&self, cell: usize, slots: usize) -> (Vec<Ref>, Vec<Ref>) {
         let r = at(cell);
         let (mut before, mut after) = (Vec::new(), Vec::new());
         // SAFETY: a live cell, carded or a thread, with so many slots.
         unsafe {
-            if Self::kind(cell).shape == Shape::Thread {
-                let counted = &R::stack(r).counted;
+            if self.shape(cell) == Shape::Thread {
+                let counted = &self.rt.stack(r).as_ref().counted;
                 before.extend((0..slots).filter_map(|slot| counted.get(slot)));
                 after.extend((slots..counted.len).filter_map(|slot| counted.get(slot)));
-                R::trace(r, &mut |x| after.push(x));
+                self.rt.trace(r, &mut |x| after.push(x));
             } else {
-                R::trace_slots(r, 0..slots, &mut |x| before.push(x));
-                R::trace_slots(r, slots..R::slots(r), &mut |x| after.push(x));
+                self.rt.trace_slots(r, 0..slots, &mut |x| before.push(x));
+                self.rt.trace_slots(r, slots..self.rt.slots(r), &mut |x| after.push(x));
             }
         }
         (before, after)
@@ -432,7 +445,7 @@ impl<R: Runtime> Audit<R> {
         if !right {
             return Err(AuditError::Count {
                 cell,
-                kind: Self::kind(cell).name,
+                kind: self.name(cell),
                 count,
                 pending: found.pending,
                 expected: found.expected,
@@ -448,7 +461,7 @@ impl<R: Runtime> Audit<R> {
         if self.cells[&cell].corpse || self.is_swept(cell) || self.lists.dying.contains_key(&cell) {
             return Ok(());
         }
-        let (r, kind) = (at(cell), Self::kind(cell));
+        let (r, name) = (at(cell), self.name(cell));
         let mut wrong = None;
         for x in self.present(cell) {
             if self.cells.get(&x.addr()).is_none_or(|c| c.corpse) && !self.is_young(x.addr()) {
@@ -456,12 +469,13 @@ impl<R: Runtime> Audit<R> {
             }
         }
         if let Some(x) = wrong {
-            return Err(AuditError::DeadReference { from: kind.name, holder: cell, to: x.addr() });
+            return Err(AuditError::DeadReference { from: name, holder: cell, to: x.addr() });
         }
-        if !matches!(kind.shape, Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak) {
+        // SAFETY: a live cell.
+        if !self.kinds.is_weak(unsafe { r.kind() }) {
             return Ok(());
         }
-        let mut judge = |x: Ref, _is_key: bool| {
+        let mut judge = |x: Ref, _: Side| {
             let there = self.cells.contains_key(&x.addr()) || self.is_young(x.addr());
             // SAFETY: a cell that was found.
             if !there || !unsafe { x.header() }.has(flags::WEAKLY_HELD) {
@@ -470,9 +484,12 @@ impl<R: Runtime> Audit<R> {
             Verdict::Keep
         };
         // SAFETY: a live cell; nothing is cleared.
-        unsafe { R::clean_slots(r, 0..R::slots(r), &mut judge, &mut |_| {}) };
+        unsafe {
+            let slots = if self.shape(cell).is_indexed() { self.rt.slots(r) } else { 1 };
+            self.rt.clean(r, 0..slots, &mut judge, &mut |_| {});
+        }
         match wrong {
-            Some(x) => Err(AuditError::WeakReference { holder: cell, kind: kind.name, to: x.addr() }),
+            Some(x) => Err(AuditError::WeakReference { holder: cell, kind: name, to: x.addr() }),
             None => Ok(()),
         }
     }
@@ -483,17 +500,15 @@ impl<R: Runtime> Audit<R> {
         let mut found = Vec::new();
         // SAFETY: a live cell; at a safepoint a thread's slots below `top` are written.
         unsafe {
-            match Self::kind(cell).shape {
+            match self.shape(cell) {
                 Shape::Leaf => {}
-                Shape::Plain => R::trace(r, &mut |x| found.push(x)),
+                Shape::Plain => self.rt.trace(r, &mut |x| found.push(x)),
                 Shape::Thread => {
-                    R::trace(r, &mut |x| found.push(x));
-                    let stack = R::stack(r);
-                    for i in 0..stack.top {
-                        found.extend(R::slot_ref(&*stack.slots.add(i)));
-                    }
+                    self.rt.trace(r, &mut |x| found.push(x));
+                    let top = self.rt.stack(r).as_ref().top;
+                    self.rt.trace_stack(r, 0..top, &mut |slot| found.extend(slot));
                 }
-                _ => R::trace_slots(r, 0..R::slots(r), &mut |x| found.push(x)),
+                _ => self.rt.trace_slots(r, 0..self.rt.slots(r), &mut |x| found.push(x)),
             }
         }
         found
@@ -521,12 +536,12 @@ impl<R: Runtime> Audit<R> {
                 continue;
             }
             if !found.marked && !promised.contains(&cell) {
-                return Err(AuditError::Unmarked { cell, kind: Self::kind(cell).name, from });
+                return Err(AuditError::Unmarked { cell, kind: self.name(cell), from });
             }
             // The values of weak keys are left to the fixpoint.
-            if Self::kind(cell).shape == Shape::Thread {
+            if self.shape(cell) == Shape::Thread {
                 work.extend(self.counted(cell)?.iter().map(|r| (r.addr(), cell)));
-            } else if Self::kind(cell).shape != Shape::Ephemeron {
+            } else if self.shape(cell) != Shape::Ephemeron {
                 work.extend(self.present(cell).iter().map(|r| (r.addr(), cell)));
             }
         }
@@ -545,7 +560,7 @@ impl<R: Runtime> Audit<R> {
         }
         let leads_to = |cell: usize| -> Checked<Vec<usize>> {
             let mut all = self.counted(cell)?;
-            if Self::kind(cell).shape != Shape::Thread {
+            if self.shape(cell) != Shape::Thread {
                 all.extend(self.present(cell));
             }
             Ok(all.iter().map(|r| r.addr()).collect())

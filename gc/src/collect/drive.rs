@@ -1,7 +1,10 @@
 //! The collector moved by hand, a unit at a time: what the model tests drive it with, in place of the pacer.
+//!
+//! May import: `object`, and the parts.
 
-use super::{Phase, Sabotage};
-use crate::heap::{Heap, RootSource};
+use super::budget::Budget;
+use super::collector::Collector;
+use super::{Phase, RootSource, Sabotage};
 use crate::object::{Ref, Runtime, STICKY, flags};
 
 /// A movement of the collector.
@@ -19,59 +22,68 @@ pub enum Drive {
     Clean(usize),
 }
 
-impl<R: Runtime> Heap<R> {
+impl<R: Runtime> Collector<R> {
     /// Moves the collector; `false` if there was nothing to do.
-    ///
-    /// # Safety
-    /// As for [`Heap::safepoint`].
-    #[doc(hidden)]
-    pub unsafe fn drive(&mut self, roots: &dyn RootSource, what: Drive) -> bool {
+    pub fn drive(&mut self, source: &dyn RootSource, what: Drive) -> bool {
         match what {
             Drive::EpochEnd(units) => {
-                self.col.driven = Some(units);
-                self.epoch_end(roots);
-                self.col.driven = None;
+                self.driven = Some(units);
+                self.epoch_end(source);
+                self.driven = None;
                 self.begin_idle_work();
                 true
             }
             Drive::EpochEndAndStart => {
-                if self.col.phase == Phase::Idle {
-                    while self.pass_unit() {}
-                    self.start_clearing();
-                    while self.clear_unit() {}
+                if self.cx.phase() == Phase::Idle {
+                    while self.cycle_has_slices() {
+                        self.cycle_step(&mut Budget::endless());
+                    }
+                    self.begin_cycle();
+                    self.cycle_step(&mut Budget::endless());
                 }
-                self.epoch_end(roots);
+                self.epoch_end(source);
                 true
             }
             Drive::Release(units) => {
-                if self.without(Sabotage::YoungReuse) {
-                    self.store.memory.epoch_reset();
+                if self.cx.without(Sabotage::YoungReuse) {
+                    self.cx.store.memory.epoch_reset();
                 }
-                let did = (0..units).take_while(|_| self.release_unit()).count();
-                self.check_drained();
-                did > 0
+                (0..units).take_while(|_| !self.release_step(&mut Budget::units(1))).count() > 0
             }
             Drive::Phase(units) => (0..units).take_while(|_| self.phase_unit()).count() > 0,
             Drive::Clean(units) => {
-                let ours = self.col.pass.as_ref().is_none_or(|pass| pass.purpose != Phase::Mark);
-                ours && (0..units).take_while(|_| self.pass_unit()).count() > 0
+                let unit = |collector: &mut Self| {
+                    let Collector { rt, cx, log, weak, finalizers, .. } = collector;
+                    let there = weak.under_way();
+                    weak.step(rt, cx, log, finalizers, &mut Budget::units(1));
+                    there
+                };
+                let ours = matches!(self.cx.phase(), Phase::Idle | Phase::Clear);
+                ours && (0..units).take_while(|_| unit(self)).count() > 0
             }
         }
     }
 
+    fn phase_unit(&mut self) -> bool {
+        if self.cx.phase().is_marking() {
+            let Collector { rt, cx, finalizers, handles, marking, .. } = self;
+            return marking.unit(rt, cx, finalizers, handles);
+        }
+        let there = self.cycle_has_slices();
+        if there {
+            self.cycle_step(&mut Budget::units(1));
+        }
+        there
+    }
+
     /// What the pacer would put off until there is more of it.
     fn begin_idle_work(&mut self) {
-        let col = &mut self.col;
-        if col.phase != Phase::Idle {
+        if self.cx.phase() != Phase::Idle {
             return;
         }
-        if col.stale_finalizable != 0 && col.turn_left == 0 {
-            col.stale_finalizable = 0;
-            col.turn_left = col.finalizable.len();
-        }
-        let waiting = col.tombs.len() + col.fin_wait.len() + col.weak_dead.len() + col.dead_holders;
-        if waiting != 0 && col.pass.is_none() {
-            self.start_pass(Phase::Idle);
+        self.finalizers.turn_if_due(&self.cx, true);
+        if !self.weak.under_way() && self.weak.anything_waits(&self.finalizers) {
+            self.weak.start_pass(&self.cx, &self.finalizers, Phase::Idle);
         }
     }
 
@@ -79,39 +91,15 @@ impl<R: Runtime> Heap<R> {
     ///
     /// # Safety
     /// The cell is live or young.
-    #[doc(hidden)]
     pub unsafe fn make_sticky(&mut self, cell: Ref) {
         // SAFETY: by the caller.
         let header = unsafe { cell.header() };
         header.count.set(STICKY);
         // R27: what has come to this had decrements.
-        self.col.events += 1;
+        self.cx.events += 1;
         if header.has(flags::YOUNG) {
             // R1: a young cell with a count is one that a handle holds.
-            self.col.young_handles.push(cell.addr(), &mut self.store);
-        }
-    }
-
-    #[doc(hidden)]
-    pub fn phase(&self) -> Phase {
-        self.col.phase
-    }
-
-    fn phase_unit(&mut self) -> bool {
-        match self.col.phase {
-            Phase::Idle => self.turn_unit(),
-            Phase::Drain => false,
-            Phase::Clear => self.clear_unit(),
-            Phase::Mark | Phase::MarkAgain => self.mark_unit(),
-            Phase::CleanValues | Phase::CleanKeys => self.pass_unit(),
-            Phase::ListFinalizable => {
-                if !self.turn_unit() {
-                    self.start_second_round();
-                }
-                true
-            }
-            Phase::Detach => self.detach_unit(),
-            Phase::Release => self.release_block(),
+            self.handles.young.push(cell.addr(), &mut self.cx.store);
         }
     }
 }

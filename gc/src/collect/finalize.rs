@@ -3,157 +3,345 @@
 //! `finalizable` lists the mature objects that were given a finalizer, in the order in which they were. An entry goes stale when counting queues the
 //! object (its flag FINALIZER is cleared); turning the list over drops stale entries.
 //!
-//! Invariants:
-//! F1. Every mature object with FINALIZER stands in `finalizable` or, until the epoch ends, in `new_finalizable`; its flag FINALIZABLE says the first.
-//! F2. The references in `fin_queue`, `fin_wait` and `resurrected` are counted.
+//! Counting finds an object dead at once; if its finalizer asks for another finalization, that would come at once too, and so for ever. So an object that gets
+//! its finalizer while one is running is *rearmed*: it is held until the program has allocated as much as is in use, as often as a tracing collector
+//! would have come round, and has its finalizer from then on.
 //!
-//! May import: `object`, `memory`.
+//! Invariants:
+//! * **finalizable-is-listed** Every mature object with FINALIZER stands in `finalizable` or, until the epoch ends, in `new`; its flag FINALIZABLE says the
+//!   first. Such a cell is not freed before its entry goes.
+//! * **queued-is-counted** The references in `due`, `waiting`, `resurrected` and `rearmed` are counted.
+//!
+//! May import: `object`, and of the collector `context`, `budget`, `queue`, `weak`, `release`, `phase`.
 
-use super::{Phase, Queue, Sabotage};
-use crate::heap::Heap;
+use super::Sabotage;
+use super::budget::Budget;
+use super::context::Context;
+use super::phase::Phase;
+use super::queue::{Cursor, Queue};
+use super::release::release_corpse;
+use super::weak::Weak;
 use crate::object::{Header, Ref, Runtime, flags};
 
-impl<R: Runtime> Heap<R> {
-    pub(crate) fn give_finalizer(&mut self, object: Ref) {
-        // SAFETY: the caller of `set_finalizer` vouches for the object.
+/// Objects that are rearmed only after at least so many bytes of allocation.
+const REARM_BYTES_MIN: u64 = 1 << 20;
+
+pub(crate) struct Finalizers {
+    /// Objects that got a finalizer in this epoch, mature ones too, in this order.
+    new: Queue,
+    finalizable: Queue,
+    /// Entries whose finalizer counting has queued.
+    stale: usize,
+    /// Entries of `finalizable` that a turn of the list has still to visit.
+    turn_left: usize,
+    /// To be handed over.
+    due: Queue,
+    /// Wait for a cleaning pass before they are handed over (R16).
+    waiting: Queue,
+    /// Between the fixpoints: unmarked finalizable objects.
+    resurrected: Queue,
+    /// Got their finalizer from a finalizer.
+    rearmed: Queue,
+    /// Those of them whose time has come.
+    rearm_left: usize,
+    /// What had been allocated when that came last.
+    rearm_before: u64,
+    /// Handed over in this epoch; counted until it ends (R2).
+    loaned: Queue,
+}
+
+/// How far marking has come with the queues of finalizers, which are roots.
+pub(crate) struct FinalizerRoots {
+    due: Cursor,
+    waiting: Cursor,
+    rearmed: Cursor,
+}
+
+impl FinalizerRoots {
+    pub const fn new() -> FinalizerRoots {
+        FinalizerRoots { due: Cursor::new(), waiting: Cursor::new(), rearmed: Cursor::new() }
+    }
+}
+
+impl Finalizers {
+    pub const fn new() -> Finalizers {
+        Finalizers {
+            new: Queue::new(),
+            finalizable: Queue::new(),
+            stale: 0,
+            turn_left: 0,
+            due: Queue::new(),
+            waiting: Queue::new(),
+            resurrected: Queue::new(),
+            rearmed: Queue::new(),
+            rearm_left: 0,
+            rearm_before: 0,
+            loaned: Queue::new(),
+        }
+    }
+
+    // ---- what the program does
+
+    /// See [`crate::Heap::set_finalizer`].
+    ///
+    /// # Safety
+    /// A live or young cell.
+    pub unsafe fn give(&mut self, cx: &mut Context, object: Ref) {
+        // SAFETY: by the caller.
         let header = unsafe { object.header() };
         if !header.has(flags::FINALIZER) {
             header.set(flags::FINALIZER);
-            self.col.new_finalizable.push(object.addr(), &mut self.store);
+            self.new.push(object.addr(), &mut cx.store);
         }
     }
+
+    /// See [`crate::Heap::rearm_finalizer`]. `young`: the list of young cells that are held like this.
+    ///
+    /// # Safety
+    /// A live or young cell.
+    pub unsafe fn rearm(&mut self, cx: &mut Context, object: Ref, young: &mut Queue) {
+        // SAFETY: by the caller.
+        let header = unsafe { object.header() };
+        if header.has(flags::FINALIZER) {
+            return;
+        }
+        // queued-is-counted
+        hold(cx, object, header, young);
+        self.rearmed.push(object.addr(), &mut cx.store);
+    }
+
+    /// See [`crate::Heap::next_finalizer`].
+    pub fn next(&mut self, cx: &mut Context) -> Option<Ref> {
+        let word = self.due.pop_front(&mut cx.store)?;
+        // R2: the queue's count is given back at the next epoch end.
+        self.loaned.push(word, &mut cx.store);
+        // SAFETY: queued-is-counted.
+        Some(unsafe { Ref::from_addr(word) })
+    }
+    pub fn due(&self) -> usize {
+        self.due.len()
+    }
+    /// Those that wait for a cleaning pass.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    // ---- deaths
 
     /// Counting has found an object with a finalizer dead.
-    pub(crate) fn queue_finalizer(&mut self, r: Ref, header: &Header) {
+    pub fn queue_counted(&mut self, cx: &mut Context, weak: &Weak, r: Ref, header: &Header) {
         header.unset(flags::FINALIZER);
-        self.col.stale_finalizable += usize::from(header.has(flags::FINALIZABLE));
-        // F2.
+        self.stale += usize::from(header.has(flags::FINALIZABLE));
+        // queued-is-counted
         header.count.set(1);
-        if self.col.shading {
+        if cx.shading() {
             // R17.
-            self.shade(r);
+            cx.shade(r);
         }
         // R16: it reads as nil first.
-        let weak = header.has(flags::WEAKLY_HELD) && !self.without(Sabotage::FinalizerNil);
-        if weak {
+        let named = header.has(flags::WEAKLY_HELD) && !cx.without(Sabotage::FinalizerNil);
+        if named {
             header.set(flags::WEAK_DEAD);
         }
-        if weak || self.weak_cleaning_waits() {
-            self.col.fin_wait.push(r.addr(), &mut self.store);
+        if named || weak.any_tombs() {
+            self.waiting.push(r.addr(), &mut cx.store);
         } else {
-            self.hand_over(r);
+            self.hand_over(cx, r);
         }
     }
 
-    /// R16: while tombstones wait for a pass, finalizers wait with them.
-    fn weak_cleaning_waits(&self) -> bool {
-        !self.col.tombs.is_empty()
+    fn hand_over(&mut self, cx: &mut Context, r: Ref) {
+        self.due.push(r.addr(), &mut cx.store);
+        cx.counters.finalizers += 1;
     }
 
-    fn hand_over(&mut self, r: Ref) {
-        self.col.fin_queue.push(r.addr(), &mut self.store);
-        self.col.counters.finalizers += 1;
+    /// A cleaning pass has served the next of those that wait for one.
+    pub fn hand_over_waiting(&mut self, cx: &mut Context) {
+        let Some(word) = self.waiting.pop_front(&mut cx.store) else { return };
+        // SAFETY: queued-is-counted.
+        unsafe {
+            let r = Ref::from_addr(word);
+            r.header().unset(flags::WEAK_DEAD);
+            self.hand_over(cx, r);
+        }
     }
 
-    /// At an epoch end: the objects that got a finalizer in this epoch. The young dead among them are promoted and queued, last set first.
-    pub(crate) fn notice_finalizable(&mut self, weak_dead: bool) {
-        let wait = weak_dead || self.weak_cleaning_waits();
+    // ---- the end of an epoch
+
+    /// The objects that got a finalizer in this epoch. The young dead among them are promoted and queued, last set first. `weak_dead`: objects that are
+    /// weakly held have died young.
+    pub fn notice_new<R: Runtime>(&mut self, rt: &R, cx: &mut Context, weak: &Weak, weak_dead: bool) {
+        if self.new.is_empty() {
+            return;
+        }
+        let wait = weak_dead || weak.any_tombs();
         let mut dead = Queue::new();
-        while let Some(word) = self.col.new_finalizable.pop_front(&mut self.store) {
+        cx.units += self.new.len();
+        while let Some(word) = self.new.pop_front(&mut cx.store) {
             // SAFETY: listed in this epoch.
             let header = unsafe { Ref::from_addr(word).header() };
             if !header.has(flags::FINALIZER) {
                 continue;
             }
             if header.has(flags::YOUNG) {
-                dead.push(word, &mut self.store);
+                dead.push(word, &mut cx.store);
             } else if !header.has(flags::FINALIZABLE) {
                 header.set(flags::FINALIZABLE);
-                self.col.finalizable.push(word, &mut self.store);
+                self.finalizable.push(word, &mut cx.store);
             }
         }
-        while let Some(word) = dead.pop_back(&mut self.store) {
+        while let Some(word) = dead.pop_back(&mut cx.store) {
             // SAFETY: as above; one that another dead object has brought back is mature by now.
             unsafe {
                 let r = Ref::from_addr(word);
                 let header = r.header();
                 header.unset(flags::FINALIZER);
-                self.increment(r);
-                self.count_promoted();
+                cx.increment(r);
+                cx.count_promoted(rt);
                 if wait {
                     // R16.
                     if header.has(flags::WEAKLY_HELD) {
                         header.set(flags::WEAK_DEAD);
                     }
-                    self.col.fin_wait.push(word, &mut self.store);
+                    self.waiting.push(word, &mut cx.store);
                 } else {
-                    self.hand_over(r);
+                    self.hand_over(cx, r);
                 }
             }
         }
-        dead.clear(&mut self.store);
+        dead.clear(&mut cx.store);
     }
+
+    /// R2: what was handed over in this epoch is counted no more.
+    pub fn end_loans(&mut self, cx: &mut Context) {
+        cx.units += self.loaned.len();
+        while let Some(word) = self.loaned.pop_front(&mut cx.store) {
+            // SAFETY: counted until now.
+            cx.queue_decrement(unsafe { Ref::from_addr(word) });
+        }
+    }
+    pub fn any_loans(&self) -> bool {
+        !self.loaned.is_empty()
+    }
+
+    // ---- the list of the finalizable
 
     /// R22: after the weak values, list what only its finalizer keeps.
-    pub(crate) fn start_listing(&mut self) {
-        self.col.enter(Phase::ListFinalizable);
-        if self.col.turn_left == 0 {
-            self.col.turn_left = self.col.finalizable.len();
-        } else {
-            // A turn is under way: the entries that it has passed come after those that it has not.
-            self.col.turn_left = self.col.turn_left.max(self.col.finalizable.len());
+    pub fn start_listing(&mut self) {
+        // If a turn is under way, the entries that it has passed come after those that it has not.
+        self.turn_left = self.turn_left.max(self.finalizable.len());
+    }
+    pub fn nothing_to_list(&self) -> bool {
+        self.finalizable.is_empty()
+    }
+
+    /// Begins to drop stale entries, if there are many (or `any`); and to arm those whose time has come.
+    pub fn turn_if_due(&mut self, cx: &Context, any: bool) {
+        if self.turn_left == 0 && self.stale > if any { 0 } else { (self.finalizable.len() / 2).max(64) } {
+            self.stale = 0;
+            self.turn_left = self.finalizable.len();
+        }
+        let allocated = cx.counters.allocated_bytes.saturating_sub(self.rearm_before);
+        let generation = (cx.store.memory.used_bytes() as u64).max(REARM_BYTES_MIN);
+        if self.rearm_left == 0 && !self.rearmed.is_empty() && (any || allocated >= generation) {
+            self.arm_all(cx);
         }
     }
 
-    /// Begins to drop stale entries, if there are many.
-    pub(crate) fn turn_if_stale(&mut self) -> bool {
-        let len = self.col.finalizable.len();
-        let due = self.col.turn_left == 0 && self.col.stale_finalizable > 64 && self.col.stale_finalizable * 2 > len;
-        if due {
-            self.col.stale_finalizable = 0;
-            self.col.turn_left = len;
-        }
-        due
+    /// The time of all rearmed objects has come.
+    pub fn arm_all(&mut self, cx: &Context) {
+        self.rearm_left = self.rearmed.len();
+        self.rearm_before = cx.counters.allocated_bytes;
     }
 
-    /// A step of turning the list over; `false` when it has come round.
-    pub(crate) fn turn_unit(&mut self) -> bool {
-        if self.col.turn_left == 0 {
-            return false;
-        }
-        self.col.turn_left -= 1;
-        let Some(word) = self.col.finalizable.pop_front(&mut self.store) else { return false };
-        // SAFETY: C3, F1.
-        unsafe {
-            let r = Ref::from_addr(word);
-            let header = r.header();
-            if header.has(flags::CORPSE) {
-                self.release_corpse(r, flags::FINALIZABLE);
-            } else if !header.has(flags::FINALIZER) {
-                header.unset(flags::FINALIZABLE);
-            } else if self.col.phase == Phase::ListFinalizable && !self.is_marked(r) {
-                // It is resurrected, counted, and handed over in the second round.
-                header.unset(flags::FINALIZER | flags::FINALIZABLE);
-                header.count.set(header.count.get().saturating_add(1));
-                self.col.resurrected.push(word, &mut self.store);
+    pub fn is_turning(&self) -> bool {
+        self.turn_left != 0 || self.rearm_left != 0
+    }
+
+    /// Goes on with turning the list over and arming. `true` when that has come to its end.
+    pub fn step(&mut self, cx: &mut Context, budget: &mut Budget) -> bool {
+        while self.is_turning() {
+            if budget.is_spent() {
+                return false;
+            }
+            budget.spend(1);
+            if self.turn_left != 0 {
+                self.turn_unit(cx);
             } else {
-                self.col.finalizable.push(word, &mut self.store);
+                self.arm_unit(cx);
             }
         }
         true
     }
 
+    fn turn_unit(&mut self, cx: &mut Context) {
+        self.turn_left -= 1;
+        let Some(word) = self.finalizable.pop_front(&mut cx.store) else { return };
+        // SAFETY: finalizable-is-listed.
+        unsafe {
+            let r = Ref::from_addr(word);
+            let header = r.header();
+            if header.has(flags::CORPSE) {
+                release_corpse(cx, r, flags::FINALIZABLE);
+            } else if !header.has(flags::FINALIZER) {
+                header.unset(flags::FINALIZABLE);
+            } else if cx.phase() == Phase::ListFinalizable && !cx.is_marked(r) {
+                // It is resurrected, counted, and handed over in the second round.
+                header.unset(flags::FINALIZER | flags::FINALIZABLE);
+                header.count.set(header.count.get().saturating_add(1));
+                self.resurrected.push(word, &mut cx.store);
+            } else {
+                self.finalizable.push(word, &mut cx.store);
+            }
+        }
+    }
+
+    /// An object that was rearmed has its finalizer from now on, and is held no longer.
+    fn arm_unit(&mut self, cx: &mut Context) {
+        self.rearm_left -= 1;
+        let Some(word) = self.rearmed.pop_front(&mut cx.store) else { return };
+        // SAFETY: queued-is-counted.
+        unsafe { self.give(cx, Ref::from_addr(word)) };
+        self.loaned.push(word, &mut cx.store);
+    }
+
+    // ---- marking
+
+    /// The next of those that keep their objects alive.
+    pub fn next_root(&self, roots: &mut FinalizerRoots) -> Option<Ref> {
+        let word = self.due.next(&mut roots.due);
+        let word = word.or_else(|| self.waiting.next(&mut roots.waiting));
+        let word = word.or_else(|| self.rearmed.next(&mut roots.rearmed));
+        // SAFETY: queued-is-counted.
+        word.map(|word| unsafe { Ref::from_addr(word) })
+    }
+
+    /// R22: in the second round. The reference moves to the queue of those that are due, counted as it is.
+    pub fn next_resurrected(&mut self, cx: &mut Context) -> Option<Ref> {
+        let word = self.resurrected.pop_back(&mut cx.store)?;
+        // SAFETY: queued-is-counted.
+        let r = unsafe { Ref::from_addr(word) };
+        self.hand_over(cx, r);
+        Some(r)
+    }
+    pub fn any_resurrected(&self) -> bool {
+        !self.resurrected.is_empty()
+    }
+
+    // ---- whole collections, and the end
+
     /// The addresses of all objects with a finalizer, each with its rank in the order in which they got it, sorted by address.
-    pub(crate) fn finalizer_ranks(&self) -> Vec<(usize, usize)> {
-        let all = self.col.finalizable.iter().chain(self.col.new_finalizable.iter());
+    pub fn ranks(&self) -> Vec<(usize, usize)> {
+        let all = self.finalizable.iter().chain(self.new.iter());
         let mut ranks: Vec<(usize, usize)> = all.enumerate().map(|(rank, word)| (word, rank)).collect();
         ranks.sort_unstable();
         ranks
     }
 
-    /// Puts what was queued since `before` entries were there in the order of one cycle: last set first. Counting has queued the dead in the order of their deaths.
-    pub(crate) fn sort_finalizers(&mut self, before: usize, ranks: &[(usize, usize)]) {
-        let mut words: Vec<usize> = self.col.fin_queue.iter().collect();
+    /// Puts what fell due since `before` entries were there in the order of one cycle: last set first. Counting has queued the dead in the order of their
+    /// deaths.
+    pub fn sort(&mut self, cx: &mut Context, before: usize, ranks: &[(usize, usize)]) {
+        let mut words: Vec<usize> = self.due.iter().collect();
         let Some(new) = words.get_mut(before..).filter(|new| new.len() > 1) else { return };
         // The same address twice: the object was given a finalizer again; the later rank counts.
         let rank = |word: usize| match ranks.partition_point(|r| r.0 <= word).checked_sub(1) {
@@ -161,58 +349,43 @@ impl<R: Runtime> Heap<R> {
             _ => usize::MAX,
         };
         new.sort_by_key(|&word| std::cmp::Reverse(rank(word)));
-        self.col.fin_queue.clear(&mut self.store);
+        self.due.clear(&mut cx.store);
         for word in words {
-            self.col.fin_queue.push(word, &mut self.store);
+            self.due.push(word, &mut cx.store);
         }
     }
 
-    /// See [`Heap::next_finalizer`].
-    pub(crate) fn pop_finalizer(&mut self) -> Option<Ref> {
-        let word = self.col.fin_queue.pop_front(&mut self.store)?;
-        // R2: the queue's count is given back at the next epoch end.
-        self.col.loaned.push(word, &mut self.store);
-        // SAFETY: C2.
-        Some(unsafe { Ref::from_addr(word) })
-    }
-
-    /// See [`Heap::queue_all_finalizers`]. What the collector has found comes first.
-    pub(crate) fn queue_every_finalizer(&mut self) {
-        // The listing of what is unmarked is not left half done: what it has not come to would be decided by nobody.
-        while matches!(self.col.phase, Phase::CleanValues | Phase::ListFinalizable) {
-            if self.col.phase == Phase::CleanValues {
-                self.pass_unit();
-            } else if !self.turn_unit() {
-                self.start_second_round();
-            }
+    /// See [`crate::Heap::queue_all_finalizers`]; no listing and no second round is under way. `young`: as for `rearm`.
+    pub fn queue_all(&mut self, cx: &mut Context, young: &mut Queue) {
+        while !self.waiting.is_empty() {
+            self.hand_over_waiting(cx);
         }
-        while self.col.phase == Phase::MarkAgain && self.root_unit() {}
-        while let Some(word) = self.col.fin_wait.pop_front(&mut self.store) {
-            // SAFETY: C2.
-            self.hand_over(unsafe { Ref::from_addr(word) });
+        self.arm_all(cx);
+        while self.rearm_left != 0 {
+            self.arm_unit(cx);
         }
         let mut all = Queue::new();
-        for young in [false, true] {
+        for new in [false, true] {
             loop {
-                let list = if young { &mut self.col.new_finalizable } else { &mut self.col.finalizable };
-                let Some(word) = list.pop_front(&mut self.store) else { break };
-                // SAFETY: C3, or listed in this epoch.
+                let list = if new { &mut self.new } else { &mut self.finalizable };
+                let Some(word) = list.pop_front(&mut cx.store) else { break };
+                // SAFETY: finalizable-is-listed, or listed in this epoch.
                 unsafe {
                     let r = Ref::from_addr(word);
                     let header = r.header();
                     if header.has(flags::CORPSE) {
-                        self.release_corpse(r, flags::FINALIZABLE);
+                        release_corpse(cx, r, flags::FINALIZABLE);
                         continue;
                     }
                     header.unset(flags::FINALIZABLE);
                     if header.has(flags::FINALIZER) {
-                        all.push(word, &mut self.store);
+                        all.push(word, &mut cx.store);
                     }
                 }
             }
         }
-        self.col.turn_left = 0;
-        while let Some(word) = all.pop_back(&mut self.store) {
+        (self.turn_left, self.stale) = (0, 0);
+        while let Some(word) = all.pop_back(&mut cx.store) {
             // SAFETY: as above.
             unsafe {
                 let r = Ref::from_addr(word);
@@ -221,16 +394,29 @@ impl<R: Runtime> Heap<R> {
                     continue;
                 }
                 header.unset(flags::FINALIZER);
-                header.count.set(header.count.get().saturating_add(1));
-                if header.has(flags::YOUNG) {
-                    // R1: counted like a handle.
-                    self.col.young_handles.push(word, &mut self.store);
-                } else if self.col.shading {
-                    self.shade(r);
-                }
-                self.hand_over(r);
+                hold(cx, r, header, young);
+                self.hand_over(cx, r);
             }
         }
-        all.clear(&mut self.store);
+        all.clear(&mut cx.store);
+    }
+
+    /// For the auditor: queues that count; the list of the finalizable; what counts until the epoch ends.
+    pub fn report(&self) -> ([&Queue; 3], [&Queue; 1], &Queue) {
+        ([&self.due, &self.waiting, &self.resurrected], [&self.rearmed], &self.finalizable)
+    }
+    pub fn loans(&self) -> &Queue {
+        &self.loaned
+    }
+}
+
+/// One more reference that counts at once, as that of a handle does.
+fn hold(cx: &mut Context, r: Ref, header: &Header, young: &mut Queue) {
+    header.count.set(header.count.get().saturating_add(1));
+    if header.has(flags::YOUNG) {
+        // R1: listed, for the epoch end.
+        young.push(r.addr(), &mut cx.store);
+    } else if cx.shading() {
+        cx.shade(r);
     }
 }

@@ -1,176 +1,202 @@
 //! The release queue: decrements and the deaths that they bring, in slices while the program runs.
 //!
-//! Decrements that epoch ends queue stand in `release`, first come first served; the references of a cell that dies go to the stack `pending`,
-//! which is emptied before the next of `release` is taken. Nothing recurs: a list of ten million nodes is freed with a stack of one entry. Cells too
-//! large to be taken apart at once stand in `partial`.
+//! Decrements that epoch ends queue stand in `Context::decrements`, first come first served; the references of a cell that dies go to the stack `pending`,
+//! which is emptied before the next is taken. Nothing recurs: a list of ten million nodes is freed with a stack of one entry. Cells too large to be taken
+//! apart at once stand in `Context::partial`. Last come the objects that waited for the epoch end (`waiting`).
 //!
 //! Invariants:
-//! L1. A decrement is applied only after all increments of the epochs up to its own.
-//! L2. A cell that is freed is named by no list, or it becomes a corpse (C3).
+//! * **dead-is-unnamed** A cell that is freed is named by no list, or it becomes a corpse.
 //!
-//! May import: `object`, `memory`.
+//! May import: `memory`, `object`, and of the collector `context`, `budget`, `queue`, `stacks`, `waiting`, `weak`, `finalize`.
 
-use super::barrier::trace_strong;
-use super::{Sabotage, prefetch};
-use crate::heap::Heap;
-use crate::object::{Header, Kinds, Ref, Runtime, STICKY, Shape, flags};
-use std::time::Instant;
+use super::Sabotage;
+use super::budget::Budget;
+use super::context::{Context, destroy};
+use super::finalize::Finalizers;
+use super::queue::Queue;
+use super::stacks;
+use super::waiting::Waiting;
+use super::weak::Weak;
+use crate::object::{Header, Ref, Runtime, STICKY, Shape, flags};
+use crate::prefetch;
 
 /// Slots of a large array, or entries of a counted list, given back at a time.
 const PARTIAL_SLOTS: usize = 64;
-/// Decrements between two looks at the clock.
-const BATCH: usize = 64;
 /// How far ahead in the queue headers are prefetched.
 const PREFETCH: usize = 12;
 
-impl<R: Runtime> Heap<R> {
-    /// Applies decrements until nothing is queued (`true`) or the time is up.
-    pub(crate) fn release_slice(&mut self, deadline: Instant) -> bool {
-        loop {
-            for _ in 0..BATCH {
-                if !self.release_unit() {
-                    self.check_drained();
-                    return true;
-                }
+pub(crate) struct Release {
+    /// Decrements from cells freed by counting.
+    pending: Queue,
+    /// How far the front of `Context::partial` is.
+    partial_slot: usize,
+    pub waiting: Waiting,
+}
+
+/// What a death concerns beside the release: the runtime, and the lists that may keep the cell.
+pub(crate) struct Concerned<'a, R> {
+    pub rt: &'a mut R,
+    pub cx: &'a mut Context,
+    pub weak: &'a mut Weak,
+    pub finalizers: &'a mut Finalizers,
+    /// Whether destructors may run: not in the middle of the program's work.
+    pub destructors: bool,
+}
+
+impl Release {
+    pub const fn new() -> Release {
+        Release { pending: Queue::new(), partial_slot: 0, waiting: Waiting::new() }
+    }
+
+    pub fn is_empty(&self, cx: &Context) -> bool {
+        self.pending.is_empty() && cx.partial.is_empty() && cx.decrements.is_empty() && self.waiting.decided().is_empty()
+    }
+
+    /// Applies decrements until nothing is queued (`true`) or the budget is spent.
+    pub fn step<R: Runtime>(&mut self, of: &mut Concerned<R>, budget: &mut Budget) -> bool {
+        while !budget.is_spent() {
+            let did = self.unit(of, budget) || of.destructors && self.examine_unit(of, budget);
+            if !did {
+                return true;
             }
-            if Instant::now() >= deadline {
-                self.check_drained();
-                return false;
-            }
+        }
+        false
+    }
+
+    /// All that can be released without running a destructor.
+    #[cold]
+    pub fn relieve<R: Runtime>(&mut self, of: &mut Concerned<R>) {
+        let mut endless = Budget::endless();
+        of.destructors = false;
+        while self.unit(of, &mut endless) {}
+        // Those that need one come back to the list.
+        for _ in 0..self.waiting.decided().len() {
+            self.examine_unit(of, &mut endless);
+            while self.unit(of, &mut endless) {}
         }
     }
 
-    /// Memory is short in the middle of the program's work: all that is known to be dead is given back, however long it takes. (Decrements are
-    /// queued at epoch ends only, so nothing that the program has at hand is touched: R2, R3, R14.) `false` if there is nothing.
-    #[cold]
-    pub(crate) fn relieve(&mut self) -> bool {
-        let queued = !self.release_is_empty();
-        while self.release_unit() {}
-        self.check_drained();
-        queued
-    }
-
-    pub(crate) fn release_is_empty(&self) -> bool {
-        self.col.pending.is_empty() && self.col.partial.is_empty() && self.col.release.is_empty()
-    }
-
     #[inline(always)]
-    pub(crate) fn release_unit(&mut self) -> bool {
-        let word = match self.col.pending.pop_back(&mut self.store) {
+    fn unit<R: Runtime>(&mut self, of: &mut Concerned<R>, budget: &mut Budget) -> bool {
+        budget.spend(1);
+        let word = match self.pending.pop_back(&mut of.cx.store) {
             Some(word) => word,
             None => {
-                if !self.col.partial.is_empty() {
-                    self.partial_unit();
+                if !of.cx.partial.is_empty() && self.partial_unit(of, budget) {
                     return true;
                 }
-                let Some(word) = self.col.release.pop_front(&mut self.store) else { return false };
-                if let Some(ahead) = self.col.release.peek(PREFETCH) {
+                let Some(word) = of.cx.decrements.pop_front(&mut of.cx.store) else { return false };
+                if let Some(ahead) = of.cx.decrements.peek(PREFETCH) {
                     prefetch(ahead);
                 }
                 word
             }
         };
-        // SAFETY: C2.
-        self.decrement(unsafe { Ref::from_addr(word) });
+        // SAFETY: a counted reference: its cell is live.
+        self.decrement(of, unsafe { Ref::from_addr(word) }, budget);
         true
     }
 
     #[inline(always)]
-    fn decrement(&mut self, r: Ref) {
-        // SAFETY: C2.
+    fn decrement<R: Runtime>(&mut self, of: &mut Concerned<R>, r: Ref, budget: &mut Budget) {
+        let cx = &mut *of.cx;
+        // SAFETY: as above.
         let header = unsafe { r.header() };
         let count = header.count.get();
         if count > 1 {
             // R27: a count that falls to something other than 0, or a sticky one. A leaf is part of no cycle.
             if count != STICKY {
                 header.count.set(count - 1);
-                let event = Kinds::<R>::shape(header.kind) != Shape::Leaf && !self.without(Sabotage::Events);
-                self.col.events += u64::from(event);
+                let event = cx.kinds.shape(header.kind) != Shape::Leaf && !cx.without(Sabotage::Events);
+                cx.events += u64::from(event);
             } else {
-                self.col.events += 1;
+                cx.events += 1;
             }
             return;
         }
         debug_assert!(count == 1, "a decrement of {r:?} (kind {}), whose count is 0", header.kind);
         header.count.set(0);
         // R23: in the window what is unmarked is dead already.
-        if self.col.window && !self.is_marked(r) && !self.without(Sabotage::WindowLowers) {
+        if cx.window() && !cx.is_marked(r) && !cx.without(Sabotage::WindowLowers) {
             return;
         }
-        if header.flags.get() == 0 { self.free_plain(r, header) } else { self.count_is_zero(r, header) }
-    }
-
-    /// The death of a cell that nothing special is known of.
-    #[inline(always)]
-    fn free_plain(&mut self, r: Ref, header: &Header) {
-        // SAFETY: the cell is live until `free_cell`.
-        unsafe {
-            self.drop_references(r, Kinds::<R>::shape(header.kind));
-            self.free_cell(r);
+        if header.flags.get() == 0 {
+            // SAFETY: nothing special is known of the cell, and nothing names it (dead-is-unnamed).
+            unsafe {
+                self.drop_references(of.rt, cx, r, cx.kinds.shape(header.kind));
+                free_cell(cx, r, budget);
+            }
+        } else {
+            self.count_is_zero(of, r, header, budget);
         }
     }
 
     /// Queues the references of a dead cell.
     ///
     /// # Safety
-    /// The cell is live; its shape is right.
+    /// The cell is live, not carded; its shape is right.
     #[inline(always)]
-    unsafe fn drop_references(&mut self, r: Ref, shape: Shape) {
+    unsafe fn drop_references<R: Runtime>(&mut self, rt: &R, cx: &mut Context, r: Ref, shape: Shape) {
         // SAFETY: by the caller.
         unsafe {
-            if self.col.shading && !self.without(Sabotage::FreedShade) {
+            if cx.shading() && !cx.without(Sabotage::FreedShade) {
                 // R17, R18.
-                trace_strong::<R>(r, shape, &mut |x| {
-                    self.found(x);
-                    self.col.pending.push(x.addr(), &mut self.store);
+                let Context { store, gray, .. } = cx;
+                trace_whole(rt, r, shape, &mut |x| {
+                    gray.found(x, store);
+                    self.pending.push(x.addr(), store);
                 });
             } else {
-                trace_strong::<R>(r, shape, &mut |x| {
+                let store = &mut cx.store;
+                trace_whole(rt, r, shape, &mut |x| {
                     prefetch(x.addr());
-                    self.col.pending.push(x.addr(), &mut self.store);
+                    self.pending.push(x.addr(), store);
                 });
             }
-        }
-    }
-
-    /// # Safety
-    /// The cell is live, and nothing names it any more (L2).
-    #[inline(always)]
-    unsafe fn free_cell(&mut self, r: Ref) {
-        // SAFETY: by the caller.
-        unsafe {
-            let bytes = self.store.memory.cell_bytes(r.as_nonnull());
-            self.col.counters.counted_objects += 1;
-            self.col.counters.counted_bytes += bytes as u64;
-            if self.poison {
-                self.poison_cell(r, bytes);
-            }
-            self.store.memory.clear_live(r.as_nonnull());
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn count_is_zero(&mut self, r: Ref, header: &Header) {
+    fn count_is_zero<R: Runtime>(&mut self, of: &mut Concerned<R>, r: Ref, header: &Header, budget: &mut Budget) {
         if header.has(flags::CORPSE | flags::DYING) {
             // A detached object named it once more (R25).
             return;
         }
+        // R3: one that waits is decided where it stands. (It was referred to when it was decided: by a handle, say.)
+        if header.has(flags::WAITING) && !of.cx.without(Sabotage::WaitingTwice) {
+            return;
+        }
         // R3 (a logged or dirty cell is named by the log), R14.
-        let logged = header.has(flags::LOGGED) || header.has(flags::CARDED) && self.any_dirty(r);
-        if header.has(flags::WEAK_READ) || logged && !self.without(Sabotage::LoggedWaits) {
-            self.wait(r, header);
+        if header.has(flags::WEAK_READ) || is_logged(of.rt, of.cx, r, header) && !of.cx.without(Sabotage::LoggedWaits) {
+            self.waiting.wait(of.cx, r, header);
             return;
         }
         // SAFETY: live, its count is 0, nothing names it but lists.
-        unsafe { self.reap(r) };
+        unsafe { self.reap(of, r, header, budget) };
     }
 
-    /// Puts an object with count 0 on the waiting list.
-    pub(crate) fn wait(&mut self, r: Ref, header: &Header) {
-        if !header.has(flags::WAITING) {
-            header.set(flags::WAITING);
-            self.col.waiting.push(r.addr(), &mut self.store);
+    /// An object that has waited for the end of its epoch; `false` if there is none.
+    fn examine_unit<R: Runtime>(&mut self, of: &mut Concerned<R>, budget: &mut Budget) -> bool {
+        budget.spend(1);
+        let Some(r) = self.waiting.take_decided(of.cx) else { return false };
+        self.examine(of, r, budget);
+        true
+    }
+
+    /// R3: what still has count 0 after an epoch end is dead.
+    #[inline(never)]
+    fn examine<R: Runtime>(&mut self, of: &mut Concerned<R>, r: Ref, budget: &mut Budget) {
+        // SAFETY: what waits is live.
+        unsafe {
+            let header = r.header();
+            if of.cx.window() && !of.cx.is_marked(r) {
+                // R23.
+            } else if header.count.get() != 0 {
+                of.cx.events += 1;
+            } else {
+                self.count_is_zero(of, r, header, budget);
+            }
         }
     }
 
@@ -178,147 +204,193 @@ impl<R: Runtime> Heap<R> {
     ///
     /// # Safety
     /// The cell is live, its count is 0, it stands in no log.
-    pub(crate) unsafe fn reap(&mut self, r: Ref) {
+    unsafe fn reap<R: Runtime>(&mut self, of: &mut Concerned<R>, r: Ref, header: &Header, budget: &mut Budget) {
+        let cx = &mut *of.cx;
+        if header.has(flags::FINALIZER) {
+            of.finalizers.queue_counted(cx, of.weak, r, header);
+            return;
+        }
+        let destructor = header.has(flags::SPECIAL) && cx.kinds.has_destructor(header.kind);
+        if destructor && !of.destructors {
+            self.waiting.put_off(cx, r, header);
+            return;
+        }
         // SAFETY: by the caller.
         unsafe {
-            let header = r.header();
-            if header.has(flags::FINALIZER) {
-                self.queue_finalizer(r, header);
-                return;
-            }
             if header.has(flags::INTERNED) {
                 // R15: before the cell is free.
                 header.unset(flags::INTERNED);
-                self.runtime.unintern(r);
+                of.rt.unintern(r);
             }
-            let shape = Kinds::<R>::shape(header.kind);
-            let numbers = header.has(flags::CARDED) && shape == Shape::Array && !self.holds_references(r);
-            if !numbers && (header.has(flags::CARDED) || shape == Shape::Thread) {
+            let shape = cx.kinds.shape(header.kind);
+            if shape == Shape::Thread || header.has(flags::CARDED) && cx.may_refer(r) {
                 header.set(flags::DYING);
-                if shape != Shape::Thread || !R::stack(r).counted.trimming {
-                    self.col.partial.push(r.addr(), &mut self.store);
+                if shape != Shape::Thread || !of.rt.stack(r).as_ref().counted.trimming {
+                    cx.partial.push(r.addr(), &mut cx.store);
                 }
                 return;
             }
-            if !numbers {
-                self.drop_references(r, shape);
+            if !header.has(flags::CARDED) {
+                self.drop_references(of.rt, cx, r, shape);
             }
-            if header.has(flags::SPECIAL) && Kinds::<R>::destructor(header.kind) {
-                self.destroy(r);
+            if destructor {
+                destroy(of.rt, cx, r);
             }
-            self.bury(r, header);
+            bury(cx, of.weak, r, header, budget);
         }
     }
 
-    /// A cell whose references are given back: free it, or keep it while a list or a weak slot may name it (C3, R12).
-    ///
-    /// # Safety
-    /// The cell is live and dead to the program.
-    unsafe fn bury(&mut self, r: Ref, header: &Header) {
-        if self.without(Sabotage::Tombstone) {
-            header.unset(flags::WEAKLY_HELD);
-        }
-        if !header.has(flags::WEAKLY_HELD | flags::HOLDER | flags::FINALIZABLE) {
-            // SAFETY: by the caller.
-            unsafe { self.free_cell(r) };
-            return;
-        }
-        header.unset(flags::DYING | flags::WEAK_READ | flags::WEAK_DEAD);
-        header.set(flags::CORPSE);
-        if header.has(flags::WEAKLY_HELD) {
-            self.col.tombs.push(r.addr(), &mut self.store);
-        }
-        self.col.dead_holders += usize::from(header.has(flags::HOLDER));
-    }
-
-    /// One of the lists that kept a corpse has let it go.
-    ///
-    /// # Safety
-    /// `r` is a corpse, and the list of `reason` names it no more.
-    pub(crate) unsafe fn release_corpse(&mut self, r: Ref, reason: u16) {
-        // SAFETY: by the caller.
-        unsafe {
-            let header = r.header();
-            header.unset(reason);
-            if !header.has(flags::WEAKLY_HELD | flags::HOLDER | flags::FINALIZABLE) {
-                self.free_cell(r);
-            }
-        }
-    }
-
-    /// A step of taking apart the front of `partial`.
+    /// A step of taking apart the front of `partial`. `false`: that has to wait.
     #[cold]
     #[inline(never)]
-    fn partial_unit(&mut self) {
-        let Some(word) = self.col.partial.front() else { return };
-        // SAFETY: C2.
+    fn partial_unit<R: Runtime>(&mut self, of: &mut Concerned<R>, budget: &mut Budget) -> bool {
+        let cx = &mut *of.cx;
+        let Some(word) = cx.partial.front() else { return false };
+        // SAFETY: cells in `partial` are live.
         unsafe {
             let r = Ref::from_addr(word);
             let header = r.header();
             let dying = header.has(flags::DYING);
-            if Kinds::<R>::shape(header.kind) == Shape::Thread {
-                let keep = if dying { 0 } else { R::stack(r).counted.scanned };
-                if !self.trim_counted(r, keep, PARTIAL_SLOTS) {
-                    return;
+            let thread = cx.kinds.shape(header.kind) == Shape::Thread;
+            if dying && !of.destructors && header.has(flags::SPECIAL) && cx.kinds.has_destructor(header.kind) {
+                return false;
+            }
+            budget.spend(PARTIAL_SLOTS);
+            if thread {
+                let counted = &mut of.rt.stack(r).as_mut().counted;
+                let keep = if dying { 0 } else { counted.scanned };
+                if !stacks::trim(cx, counted, keep, PARTIAL_SLOTS) {
+                    return true;
                 }
-                R::stack(r).counted.trimming = false;
+                counted.trimming = false;
             } else {
-                let (from, slots) = (self.col.partial_slot, R::slots(r));
+                let (from, slots) = (self.partial_slot, of.rt.slots(r));
                 let to = (from + PARTIAL_SLOTS).min(slots);
-                R::trace_slots(r, from.min(slots)..to, &mut |x| {
-                    if self.col.shading {
+                let shading = cx.shading();
+                of.rt.trace_slots(r, from.min(slots)..to, &mut |x| {
+                    if shading {
                         // R17, R19.
-                        self.found(x);
+                        cx.found(x);
                     }
                     prefetch(x.addr());
-                    self.col.pending.push(x.addr(), &mut self.store);
+                    self.pending.push(x.addr(), &mut cx.store);
                 });
                 if to < slots {
-                    self.col.partial_slot = to;
-                    return;
+                    self.partial_slot = to;
+                    return true;
                 }
             }
-            self.col.partial_slot = 0;
-            self.col.partial.pop_front(&mut self.store);
+            self.partial_slot = 0;
+            cx.partial.pop_front(&mut cx.store);
             if dying {
-                if Kinds::<R>::shape(header.kind) == Shape::Thread {
-                    self.drop_references(r, Shape::Thread);
+                if thread {
+                    self.drop_references(of.rt, cx, r, Shape::Thread);
                 }
-                if Kinds::<R>::destructor(header.kind) {
-                    self.destroy(r);
+                if header.has(flags::SPECIAL) && cx.kinds.has_destructor(header.kind) {
+                    destroy(of.rt, cx, r);
                 }
-                self.bury(r, header);
+                bury(cx, of.weak, r, header, budget);
             }
+            true
         }
     }
 
-    /// R19: a dying array that marking had not finished with.
-    pub(crate) fn dying_unscanned(&self) -> bool {
-        self.col.partial.iter().any(|word| {
-            // SAFETY: C2.
-            let r = unsafe { Ref::from_addr(word) };
-            // SAFETY: C2.
-            let header = unsafe { r.header() };
-            header.has(flags::DYING) && !(header.has(flags::BLACK) && self.is_marked(r))
+    /// R19: a dying array that marking had not finished with. Of those taken apart by the release all others are black.
+    pub fn dying_unscanned(&self, cx: &Context) -> bool {
+        cx.partial.iter().any(|word| {
+            // SAFETY: cells in `partial` are live.
+            unsafe {
+                let r = Ref::from_addr(word);
+                r.header().has(flags::DYING) && !(r.header().has(flags::BLACK) && cx.is_marked(r))
+            }
         })
     }
 
-    /// Runs the destructor of a cell. One that panics ends the process: the collector is in the middle of its work, and could not go on.
-    ///
-    /// # Safety
-    /// The cell's kind has one, and the cell is dead.
-    pub(crate) unsafe fn destroy(&mut self, r: Ref) {
-        struct Unfinished;
-        impl Drop for Unfinished {
-            fn drop(&mut self) {
-                std::process::abort();
-            }
+    /// What has been queued so far: decrements, cells in parts, objects that wait. For R25.
+    pub fn queued(&self, cx: &Context) -> [u64; 3] {
+        [cx.decrements.pushed(), cx.partial.pushed(), self.waiting.decided().pushed()]
+    }
+    /// Whether that has been released.
+    pub fn has_released(&self, cx: &Context, queued: [u64; 3]) -> bool {
+        let done = [cx.decrements.popped(), cx.partial.popped(), self.waiting.decided().popped()];
+        self.pending.is_empty() && done.iter().zip(queued).all(|(done, queued)| *done >= queued)
+    }
+
+    /// For the auditor: decrements on the stack, and how far the front of `partial` is.
+    pub fn report(&self) -> (&Queue, usize) {
+        (&self.pending, self.partial_slot)
+    }
+}
+
+/// Whether the log names the object.
+fn is_logged<R: Runtime>(rt: &R, cx: &Context, r: Ref, header: &Header) -> bool {
+    header.has(flags::LOGGED)
+        // SAFETY: a live carded cell.
+        || header.has(flags::CARDED) && unsafe { cx.store.memory.next_dirty(r.as_nonnull(), rt.slots(r), 0).is_some() }
+}
+
+/// Visits the counted references of a cell, its stack aside.
+///
+/// # Safety
+/// The cell is live or young, its shape is right.
+#[inline(always)]
+pub(super) unsafe fn trace_whole<R: Runtime>(rt: &R, r: Ref, shape: Shape, visit: &mut impl FnMut(Ref)) {
+    // SAFETY: by the caller.
+    unsafe {
+        match shape {
+            Shape::Leaf => {}
+            Shape::Plain | Shape::Thread => rt.trace(r, visit),
+            Shape::Array | Shape::Ephemeron => rt.trace_slots(r, 0..rt.slots(r), visit),
         }
-        self.col.counters.destructors += 1;
-        let store = &mut self.store;
-        let unfinished = Unfinished;
-        // SAFETY: by the caller; what a destructor releases are blocks of this heap.
-        unsafe { self.runtime.destroy(r, &mut |block| store.free(block)) };
-        std::mem::forget(unfinished);
+    }
+}
+
+/// # Safety
+/// The cell is live, and nothing names it any more (dead-is-unnamed).
+#[inline(always)]
+unsafe fn free_cell(cx: &mut Context, r: Ref, budget: &mut Budget) {
+    // SAFETY: by the caller.
+    unsafe {
+        let bytes = cx.store.memory.cell_bytes(r.as_nonnull());
+        budget.spend(Context::cell_units(bytes.min(crate::memory::MAX_SMALL)));
+        cx.counters.counted_objects += 1;
+        cx.counters.counted_bytes += bytes as u64;
+        if cx.checks.poison {
+            cx.poison_cell(r, bytes);
+        }
+        cx.store.memory.clear_live(r.as_nonnull());
+    }
+}
+
+/// A cell whose references are given back: free it, or keep it while a list or a weak slot may name it (R12).
+///
+/// # Safety
+/// The cell is live and dead to the program.
+unsafe fn bury(cx: &mut Context, weak: &mut Weak, r: Ref, header: &Header, budget: &mut Budget) {
+    if cx.without(Sabotage::Tombstone) {
+        header.unset(flags::WEAKLY_HELD);
+    }
+    if !header.has(flags::WEAKLY_HELD | flags::HOLDER | flags::FINALIZABLE) {
+        // SAFETY: by the caller.
+        unsafe { free_cell(cx, r, budget) };
+        return;
+    }
+    header.unset(flags::DYING | flags::WEAK_READ | flags::WEAK_DEAD);
+    header.set(flags::CORPSE);
+    weak.entomb(cx, r, header);
+}
+
+/// One of the lists that kept a corpse has let it go.
+///
+/// # Safety
+/// `r` is a corpse, and the list of `reason` names it no more.
+pub(super) unsafe fn release_corpse(cx: &mut Context, r: Ref, reason: u16) {
+    // SAFETY: by the caller.
+    unsafe {
+        let header = r.header();
+        header.unset(reason);
+        if !header.has(flags::WEAKLY_HELD | flags::HOLDER | flags::FINALIZABLE) {
+            free_cell(cx, r, &mut Budget::endless());
+        }
     }
 }

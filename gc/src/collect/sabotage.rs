@@ -1,8 +1,5 @@
 //! Rules that tests can take away, to see that somebody notices. Where debug assertions are off, none can be.
 
-use crate::heap::Heap;
-use crate::object::Runtime;
-
 /// The switches: which rule each takes away, and how.
 macro_rules! switches {
     ($($name:ident $rule:literal $what:literal)*) => {
@@ -11,6 +8,8 @@ macro_rules! switches {
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Sabotage {
             None,
+            /// No rule: an epoch end looks at every cell of the heap.
+            Unbounded,
             $(#[doc = concat!($rule, ": ", $what, ".")] $name,)*
         }
 
@@ -20,7 +19,7 @@ macro_rules! switches {
             /// The rule that is taken away.
             pub fn rule(self) -> &'static str {
                 match self {
-                    Sabotage::None => "no rule",
+                    Sabotage::None | Sabotage::Unbounded => "no rule",
                     $(Sabotage::$name => $rule,)*
                 }
             }
@@ -33,6 +32,7 @@ switches! {
     HandleDrop "R2" "a dropped handle is a decrement at once"
     LoggedWaits "R3" "an object is freed although the log names it"
     WaitingLast "R3" "waiting objects are examined before the increments"
+    WaitingTwice "R3" "an object that waits is freed by a decrement"
     YoungCards "R4" "a store into a young carded array sets no dirty bit"
     StaleSlots "R6" "a scan leaves what stands above the top"
     Watermark "R7" "the current thread does not count as having run"
@@ -47,7 +47,8 @@ switches! {
     FinalizerNil "R16" "what only a finalizer brings back does not read as nil first"
     QueueShade "R17" "what enters the release queue is not shaded"
     FreedShade "R17" "the references of a freed object are not shaded"
-    EphemeronPass "R18" "the fixpoint does not wait for the ephemeron pass"
+    EphemeronWait "R18" "a value does not wait for its key"
+    EphemeronZero "R18" "a value with count 0 is marked in the second round"
     DyingHolds "R19" "a dying array does not hold back the fixpoint"
     PromotionMark "R20" "promoted objects are not marked"
     ClearedMarks "R21" "marking starts on the marks of the last cycle"
@@ -62,12 +63,4 @@ switches! {
     AdoptionGray "R28" "an adopted storage is not queued for marking"
     AdoptionList "R28" "the owner of an adopted storage may die unnoticed"
     AdoptionForget "R28" "a replaced storage keeps its references"
-}
-
-impl<R: Runtime> Heap<R> {
-    /// Whether tests have taken the rule away.
-    #[inline(always)]
-    pub(crate) fn without(&self, rule: Sabotage) -> bool {
-        cfg!(debug_assertions) && self.sabotage == rule
-    }
 }

@@ -1,32 +1,27 @@
-//! The end of a cycle: detach the dead from the living, drain the decrements, release the cells; and the clearing of the mark bits before the next.
+//! The walks over the blocks: the clearing of the mark bits before a cycle; at its end the dead are detached from the living, and released.
 //!
-//! A walk over the blocks in slices sees every block that existed when it began. Cells born since are marked (R20).
+//! A walk in slices sees every block that existed when it began. Cells born since are marked (R20).
 //!
 //! Invariants:
-//! S1. From the second fixpoint on the set of dead cells (live, unmarked, no corpse) changes only by the release (R23).
-//! S2. A dead cell is released only after every dead cell is detached, and after the decrements of that have been applied (R25).
+//! * **dead-stay-dead** From the second fixpoint on the set of dead cells (live, unmarked, no corpse) changes only by the release (R23).
+//! * **detach-before-release** A dead cell is released only after every dead cell is detached, and after the decrements of that have been applied (R25).
 //!
-//! May import: `object`, `memory`.
+//! May import: `memory`, `object`, and of the collector `context`, `budget`, `release`.
 
-use super::barrier::trace_strong;
-use super::{Phase, Sabotage, prefetch};
-use crate::heap::Heap;
-use crate::object::{Kinds, Ref, Runtime, Shape, flags};
-use std::time::Instant;
+use super::Sabotage;
+use super::budget::Budget;
+use super::context::{Context, destroy};
+use super::release::trace_whole;
+use crate::memory::MAX_SMALL;
+use crate::object::{Ref, Runtime, Shape, flags};
+use crate::prefetch;
 
 /// Slots of a large dead cell detached at a time.
 const DETACH_SLOTS: usize = 512;
-const BATCH: usize = 8;
 /// How far ahead the dead of a block are brought into the cache.
 const AHEAD: usize = 8;
-
-/// A step of a walk over the blocks.
-enum Next {
-    Block(usize),
-    /// The rest of a segment has none.
-    Nothing,
-    End,
-}
+/// Units that looking at the bits of a block is.
+const BLOCK_UNITS: usize = 32;
 
 /// How far a walk over the blocks is.
 pub(crate) struct Sweep {
@@ -34,229 +29,156 @@ pub(crate) struct Sweep {
     /// The dead cells of the block being detached, and how far the last of them is.
     cells: Vec<Ref>,
     slot: usize,
-    /// The mark bits are clear: marking may start (R21).
-    pub cleared: bool,
-    /// What the release queue, and the cells taken apart, must have come to before the release (R25).
-    pub drain_target: Option<(u64, u64)>,
+    /// The walk has come to its end.
+    done: bool,
+    /// What the release must have come to before the dead are released (R25).
+    pub drain: Option<[u64; 3]>,
 }
 
 impl Sweep {
     pub const fn new() -> Sweep {
-        Sweep { block: 0, cells: Vec::new(), slot: 0, cleared: false, drain_target: None }
+        Sweep { block: 0, cells: Vec::new(), slot: 0, done: false, drain: None }
     }
-}
-
-impl Sweep {
+    /// A walk begins, or one that need not take place has ended.
+    pub fn begin(&mut self, done: bool) {
+        *self = Sweep { done, ..Sweep::new() };
+    }
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
     /// The cell that is being detached in slices, and how far that has come.
     pub fn half_detached(&self) -> Option<(Ref, usize)> {
         self.cells.last().map(|&cell| (cell, self.slot))
     }
-}
 
-impl<R: Runtime> Heap<R> {
-    pub(crate) fn start_clearing(&mut self) {
-        self.col.enter(Phase::Clear);
-        self.col.sweep = Sweep { cleared: self.without(Sabotage::ClearedMarks), ..Sweep::new() };
-    }
-
-    pub(crate) fn start_detaching(&mut self) {
-        self.col.enter(Phase::Detach);
-        self.col.sweep = Sweep::new();
-    }
-
-    /// R25: the epoch end after the detaching.
-    pub(crate) fn set_drain_target(&mut self) {
-        self.col.sweep.drain_target = Some((self.col.release.pushed(), self.col.partial.pushed()));
-        self.check_drained();
-    }
-
-    pub(crate) fn check_drained(&mut self) {
-        if self.col.phase != Phase::Drain || !self.col.pending.is_empty() {
-            return;
+    /// The next block. A walk passes by one segment at a time: many that hold nothing would be a long way. `None` at the end of a segment, too.
+    fn next_block(&mut self, cx: &Context, budget: &mut Budget) -> Option<usize> {
+        budget.spend(BLOCK_UNITS);
+        if self.block >= cx.store.memory.block_limit() {
+            self.done = true;
+            return None;
         }
-        if self.without(Sabotage::Drain) {
-            self.col.sweep.drain_target = Some((0, 0));
-        }
-        if let Some((release, partial)) = self.col.sweep.drain_target
-            && self.col.release.popped() >= release
-            && self.col.partial.popped() >= partial
-        {
-            self.col.enter(Phase::Release);
-            self.col.sweep = Sweep::new();
+        let end = cx.store.memory.segment_end(self.block);
+        let found = cx.store.memory.next_block_below(self.block, end);
+        self.block = found.map_or(end, |id| id + 1);
+        found
+    }
+
+    /// R21.
+    pub fn clear_marks(&mut self, cx: &mut Context, budget: &mut Budget) {
+        while !self.done && !budget.is_spent() {
+            if let Some(id) = self.next_block(cx, budget) {
+                cx.store.memory.clear_marks_in(id);
+            }
         }
     }
 
-    /// Works on the phases that walk over the blocks. `true` when the phase has nothing to do for now.
-    pub(crate) fn sweep_slice(&mut self, deadline: Instant) -> bool {
-        loop {
-            for _ in 0..BATCH {
-                let more = match self.col.phase {
-                    Phase::Clear => self.clear_unit(),
-                    Phase::Detach => self.detach_unit(),
-                    Phase::Release => self.release_block(),
-                    _ => false,
-                };
-                if !more {
-                    return true;
+    pub fn detach<R: Runtime>(&mut self, rt: &mut R, cx: &mut Context, budget: &mut Budget) {
+        while !self.done && !budget.is_spent() {
+            // What waited for keys that are dead now.
+            if cx.ephemerons.shrink(&mut cx.store) {
+                budget.spend(BLOCK_UNITS);
+                continue;
+            }
+            if let Some(&r) = self.cells.last() {
+                if let Some(ahead) = self.cells.len().checked_sub(AHEAD) {
+                    prefetch(self.cells[ahead].addr());
                 }
-            }
-            if Instant::now() >= deadline {
-                return false;
-            }
-        }
-    }
-
-    /// The next block of the walk. It passes by one segment at a time: many that hold nothing would be a long way.
-    fn next_block(&mut self) -> Next {
-        let from = self.col.sweep.block;
-        if from >= self.store.memory.block_limit() {
-            return Next::End;
-        }
-        let end = self.store.memory.segment_end(from);
-        match self.store.memory.next_block_below(from, end) {
-            Some(id) => {
-                self.col.sweep.block = id + 1;
-                Next::Block(id)
-            }
-            None => {
-                self.col.sweep.block = end;
-                Next::Nothing
-            }
-        }
-    }
-
-    pub(crate) fn clear_unit(&mut self) -> bool {
-        if self.col.sweep.cleared {
-            return false;
-        }
-        match self.next_block() {
-            Next::Block(id) => self.store.memory.clear_marks_in(id),
-            Next::Nothing => {}
-            Next::End => self.col.sweep.cleared = true,
-        }
-        true
-    }
-
-    pub(crate) fn detach_unit(&mut self) -> bool {
-        if let Some(&r) = self.col.sweep.cells.last() {
-            if let Some(ahead) = self.col.sweep.cells.len().checked_sub(AHEAD) {
-                prefetch(self.col.sweep.cells[ahead].addr());
-            }
-            // SAFETY: S1.
-            if unsafe { self.detach(r) } {
-                self.col.sweep.cells.pop();
-                self.col.sweep.slot = 0;
-            }
-            return true;
-        }
-        match self.next_block() {
-            Next::Nothing => {}
-            Next::Block(id) => {
-                let mut cells = std::mem::take(&mut self.col.sweep.cells);
+                // SAFETY: dead-stay-dead.
+                if unsafe { self.detach_part(rt, cx, r, budget) } {
+                    self.cells.pop();
+                    self.slot = 0;
+                }
+            } else if let Some(id) = self.next_block(cx, budget) {
                 // SAFETY: a live cell.
-                self.store.memory.for_each_unmarked_in(id, |cell| cells.push(unsafe { Ref::from_ptr(cell) }));
-                self.col.sweep.cells = cells;
-            }
-            Next::End => {
-                self.col.sweep.cells = Vec::new();
-                self.col.enter(Phase::Drain);
+                cx.store.memory.for_each_unmarked_in(id, |cell| self.cells.push(unsafe { Ref::from_ptr(cell) }));
             }
         }
-        true
+        if self.done {
+            self.cells = Vec::new();
+        }
     }
 
     /// Queues a decrement for each reference of a dead cell to a marked one. `true` when the cell is done with.
     ///
     /// # Safety
     /// The cell is live and unmarked, in the phase `Detach`.
-    unsafe fn detach(&mut self, r: Ref) -> bool {
-        // SAFETY: by the caller; the cells that it refers to are live (S2).
+    unsafe fn detach_part<R: Runtime>(&mut self, rt: &mut R, cx: &mut Context, r: Ref, budget: &mut Budget) -> bool {
+        // SAFETY: by the caller; the cells that it refers to are live (detach-before-release).
         unsafe {
             let header = r.header();
             if header.has(flags::CORPSE | flags::DYING) {
                 // Already dead by counting, its cell is waited for: not ours (R12).
-                self.store.memory.set_mark(r.as_nonnull());
+                cx.store.memory.set_mark(r.as_nonnull());
                 return true;
             }
-            let shape = Kinds::<R>::shape(header.kind);
-            let from = self.col.sweep.slot;
+            let shape = cx.kinds.shape(header.kind);
+            let from = self.slot;
             if from == 0 && header.has(flags::INTERNED) {
                 // R15.
                 header.unset(flags::INTERNED);
-                self.runtime.unintern(r);
+                rt.unintern(r);
             }
-            let keeps = self.without(Sabotage::Detach);
+            let keeps = cx.without(Sabotage::Detach);
             let mut give_back = |x: Ref| {
-                if !keeps && self.store.memory.is_marked(x.as_nonnull()) {
-                    self.col.release.push(x.addr(), &mut self.store);
+                if !keeps && cx.store.memory.is_marked(x.as_nonnull()) {
+                    cx.decrements.push(x.addr(), &mut cx.store);
                 }
             };
             if header.has(flags::CARDED) || shape == Shape::Thread {
                 let thread = shape == Shape::Thread;
-                let slots = if thread { R::stack(r).counted.len } else { R::slots(r) };
+                let slots = if thread { rt.stack(r).as_ref().counted.len } else { rt.slots(r) };
                 let to = (from + DETACH_SLOTS).min(slots);
+                budget.spend(1 + to.saturating_sub(from));
                 if thread {
                     for slot in from..to {
-                        if let Some(x) = R::stack(r).counted.get(slot) {
+                        if let Some(x) = rt.stack(r).as_ref().counted.get(slot) {
                             give_back(x);
                         }
                     }
                 } else {
-                    R::trace_slots(r, from..to, &mut give_back);
+                    rt.trace_slots(r, from..to, &mut give_back);
                 }
                 if to < slots {
-                    self.col.sweep.slot = to;
+                    self.slot = to;
                     return false;
                 }
                 if thread {
-                    R::trace(r, &mut give_back);
-                    let counted = &mut R::stack(r).counted;
+                    rt.trace(r, &mut give_back);
+                    let counted = &mut rt.stack(r).as_mut().counted;
                     counted.len = 0;
                     counted.scanned = 0;
-                    counted.shrink(&mut self.store);
+                    counted.shrink(&mut cx.store);
                 }
             } else {
-                trace_strong::<R>(r, shape, &mut give_back);
+                trace_whole(rt, r, shape, &mut give_back);
+                budget.spend(Context::cell_units(cx.store.memory.cell_bytes(r.as_nonnull()).min(MAX_SMALL)));
             }
             header.set(flags::DETACHED);
-            self.col.counters.cyclic_objects += 1;
-            if header.has(flags::SPECIAL) && Kinds::<R>::destructor(header.kind) && !self.without(Sabotage::DetachDestroys) {
+            cx.counters.cyclic_objects += 1;
+            let destructor = header.has(flags::SPECIAL) && cx.kinds.has_destructor(header.kind);
+            if destructor && !cx.without(Sabotage::DetachDestroys) {
                 // R26.
-                self.destroy(r);
+                destroy(rt, cx, r);
             }
             true
         }
     }
 
-    pub(crate) fn release_block(&mut self) -> bool {
-        match self.next_block() {
-            Next::Nothing => {}
-            Next::Block(id) => {
-                if self.poison {
-                    let mut cells = Vec::new();
-                    self.store.memory.for_each_unmarked_in(id, |cell| cells.push(cell));
-                    for cell in cells {
-                        // SAFETY: dead and detached (S2).
-                        unsafe { self.poison_cell(Ref::from_ptr(cell), self.store.memory.cell_bytes(cell)) };
-                    }
+    pub fn release(&mut self, cx: &mut Context, budget: &mut Budget) {
+        while !self.done && !budget.is_spent() {
+            let Some(id) = self.next_block(cx, budget) else { continue };
+            if cx.checks.poison {
+                let mut cells = Vec::new();
+                cx.store.memory.for_each_unmarked_in(id, |cell| cells.push(cell));
+                for cell in cells {
+                    // SAFETY: dead and detached.
+                    unsafe { cx.poison_cell(Ref::from_ptr(cell), cx.store.memory.cell_bytes(cell)) };
                 }
-                // S2. What is live and unmarked now was detached: corpses were marked in that pass, or are born marked.
-                let bytes = self.store.memory.sweep_block(id, |_| false);
-                self.col.counters.cyclic_bytes += bytes as u64;
             }
-            Next::End => {
-                self.col.enter(Phase::Idle);
-                self.col.sweep = Sweep::new();
-                self.col.counters.cycles += 1;
-                self.end_cycle();
-            }
+            // detach-before-release: what is live and unmarked now was detached. Corpses were marked in that pass, or are born marked.
+            let bytes = cx.store.memory.sweep_block(id, |_| false);
+            cx.counters.cyclic_bytes += bytes as u64;
         }
-        true
-    }
-
-    /// Overwrites all of a dead cell but its header.
-    pub(crate) fn poison_cell(&mut self, r: Ref, bytes: usize) {
-        // SAFETY: nobody looks into a dead cell any more, and it is this long.
-        unsafe { r.as_ptr().add(8).write_bytes(0xdb, bytes - 8) };
     }
 }

@@ -1,140 +1,133 @@
-//! Weak references: loads, holders, cleaning passes, tombstones, ephemerons.
+//! Weak references: holders, tombstones, cleaning passes; what reads as nil.
 //!
-//! A *holder* is a cell of a weak shape. All mature holders stand in one list, which a pass takes from the front and appends to the back: one turn is
-//! one pass. Passes begin at epoch ends, when there are no young holders.
+//! A *holder* is a cell of a kind with weak references. All mature holders stand in one list, which a pass takes from the front and appends to the back: one
+//! turn is one pass. Passes begin at epoch ends, when there are no young holders.
+//!
+//! A pass costs as many units as the holders have slots, whatever it finds. So it waits until that many slots are worth it: until a part as many objects
+//! wait for it, or the program has allocated in proportion ([`Weak::pass_is_due`]).
 //!
 //! Invariants:
-//! W1. While a pass is under way no other pass begins; the list changes only at its back, by promotion.
-//! W2. A weak slot names a cell that is live or young, a corpse included; a corpse loses WEAKLY_HELD only after a full pass begun after its death (R12).
+//! * **one-pass** While a pass is under way no other begins; the list changes only at its back, by promotion.
+//! * **weak-names-a-cell** A weak slot names a cell that is live or young, a corpse included; a corpse loses WEAKLY_HELD only after a full pass begun after
+//!   its death (R12).
+//! * **holders-are-kept** A cell on the list of holders (HOLDER) or of tombstones is not freed before it leaves it.
 //!
-//! May import: `object`, `memory`.
+//! May import: `object`, and of the collector `context`, `budget`, `queue`, `log`, `release`, `finalize`, `phase`.
 
-use super::{Phase, Queue, Sabotage};
-use crate::heap::Heap;
-use crate::object::{Kinds, Ref, Runtime, STICKY, Shape, Verdict, flags};
+use super::Sabotage;
+use super::budget::Budget;
+use super::context::Context;
+use super::finalize::Finalizers;
+use super::log::Log;
+use super::phase::Phase;
+use super::queue::Queue;
+use super::release::release_corpse;
+use crate::object::{Header, Ref, Runtime, Shape, Side, Verdict, flags};
 
 /// Slots visited at a time.
 const PASS_SLOTS: usize = 64;
+/// Slots that one waiting object is worth a visit.
+const SLOTS_PER_OBJECT: usize = 8;
+/// Bytes that the program allocates for each slot visited, if few objects wait.
+const BYTES_PER_SLOT: u64 = 16;
+/// Holders are at least worth this many slots: a pass over few is always cheap.
+const SLOTS_MIN: usize = 512;
+/// A pass serves no object before so many epochs have gone by, unless many wait.
+const PATIENCE: u32 = 4;
 
 /// A pass over the holders.
-pub(crate) struct Pass {
-    /// `Idle`: tombstones only; `CleanValues`, `CleanKeys`; `Mark`: ephemerons.
-    pub purpose: Phase,
+struct Pass {
+    /// `Idle`: tombstones only; `CleanValues`, `CleanKeys`.
+    purpose: Phase,
     /// Holders still to be visited.
     left: usize,
     current: Option<Ref>,
     slot: usize,
+    /// Slots of the holders visited so far.
+    slots: usize,
     /// The entries of these lists that the pass serves: those that were there when it began.
     tombs: usize,
-    waiting: usize,
+    finalizers: usize,
     weak_dead: usize,
 }
 
-impl<R: Runtime> Heap<R> {
-    // ---- what the program does
+pub(crate) struct Weak {
+    /// Objects that a weak slot has come to name in this epoch, young ones.
+    young: Queue,
+    holders: Queue,
+    dead_holders: usize,
+    /// Slots of all holders: as the last pass found them, and of those since.
+    slots: usize,
+    tombs: Queue,
+    /// Objects that read as nil until a pass has ended (R16).
+    weak_dead: Queue,
+    pass: Option<Pass>,
+    /// Epoch ends since objects have begun to wait for a pass.
+    waited: u32,
+    /// What had been allocated when the last pass began.
+    allocated_before: u64,
+}
 
-    pub(crate) fn hold_weakly(&mut self, target: Ref) {
-        // SAFETY: the caller of `weak_hold` vouches for the target.
+impl Weak {
+    pub const fn new() -> Weak {
+        Weak {
+            young: Queue::new(),
+            holders: Queue::new(),
+            dead_holders: 0,
+            slots: 0,
+            tombs: Queue::new(),
+            weak_dead: Queue::new(),
+            pass: None,
+            waited: 0,
+            allocated_before: 0,
+        }
+    }
+
+    /// A weak slot is about to name `target`.
+    ///
+    /// # Safety
+    /// A live or young cell.
+    #[inline]
+    pub unsafe fn hold(&mut self, cx: &mut Context, target: Ref) {
+        // SAFETY: by the caller.
         let header = unsafe { target.header() };
         if !header.has(flags::WEAKLY_HELD) {
             header.set(flags::WEAKLY_HELD);
             if header.has(flags::YOUNG) {
-                self.col.young_weak.push(target.addr(), &mut self.store);
+                self.young.push(target.addr(), &mut cx.store);
             }
         }
     }
 
-    /// Whether a weak value reads as nil, and may be removed (R24).
-    #[inline]
-    pub(crate) fn dead_value(&self, target: Ref) -> bool {
-        // SAFETY: W2.
-        let header = unsafe { target.header() };
-        // R24: not in the second round.
-        let undecided = self.col.window && self.col.phase != Phase::MarkAgain && !self.without(Sabotage::WeakNil);
-        header.has(flags::CORPSE | flags::DYING | flags::WEAK_DEAD)
-            || undecided && !header.has(flags::YOUNG) && !self.is_marked(target)
-    }
+    // ---- the end of an epoch
 
-    /// Whether an entry with this weak key may be removed (R13, R24).
-    pub(crate) fn dead_key(&self, key: Ref) -> bool {
-        // SAFETY: W2.
-        let header = unsafe { key.header() };
-        header.has(flags::CORPSE | flags::DYING) || self.col.decided() && !header.has(flags::YOUNG) && !self.is_marked(key)
+    /// A young holder has been promoted.
+    ///
+    /// # Safety
+    /// A mature cell with weak references.
+    pub unsafe fn join<R: Runtime>(&mut self, rt: &R, cx: &mut Context, r: Ref, header: &Header) {
+        header.set(flags::HOLDER);
+        self.holders.push(r.addr(), &mut cx.store);
+        // SAFETY: by the caller.
+        self.slots += unsafe { slots_of(rt, cx, r, header) };
     }
-
-    /// Whether an entry with this weak key reads as absent (R24).
-    pub(crate) fn key_reads_nil(&self, key: Ref) -> bool {
-        // SAFETY: W2.
-        let header = unsafe { key.header() };
-        let undecided = matches!(self.col.phase, Phase::CleanValues | Phase::ListFinalizable);
-        self.dead_key(key) || header.has(flags::WEAK_DEAD) || undecided && !header.has(flags::YOUNG) && !self.is_marked(key)
-    }
-
-    /// R14.
-    pub(crate) fn weak_load(&mut self, target: Ref) {
-        // SAFETY: W2.
-        let header = unsafe { target.header() };
-        if header.has(flags::YOUNG) {
-            return;
-        }
-        if !self.without(Sabotage::WeakFlag) {
-            header.set(flags::WEAK_READ);
-        }
-        if header.count.get() == 0 {
-            self.wait(target, header);
-        }
-        if self.col.shading && !self.without(Sabotage::WeakShade) {
-            // R27.
-            self.col.events += u64::from(!self.is_marked(target));
-            self.shade(target);
-        }
-    }
-
-    /// R15.
-    pub(crate) fn hit_interned(&mut self, cell: Ref) -> bool {
-        // SAFETY: the table names live and young cells (R15).
-        let header = unsafe { cell.header() };
-        if header.has(flags::YOUNG) {
-            return true;
-        }
-        let marking = self.col.mark_born;
-        let unmarked = marking && !self.is_marked(cell);
-        if unmarked && self.col.decided() {
-            return false;
-        }
-        header.set(flags::WEAK_READ);
-        if header.count.get() == 0 {
-            self.wait(cell, header);
-        }
-        if unmarked && !self.without(Sabotage::InternMark) {
-            self.col.events += u64::from(header.count.get() == STICKY);
-            if self.col.shading {
-                self.shade(cell);
-            } else {
-                // SAFETY: live, and a leaf: nothing to scan.
-                unsafe { self.store.memory.set_mark(cell.as_nonnull()) };
-            }
-        }
-        true
-    }
-
-    // ---- young deaths
 
     /// The weakly held cells that nothing has promoted.
-    pub(crate) fn still_young_weak(&mut self) -> Queue {
+    pub fn still_young(&mut self, cx: &mut Context) -> Queue {
         let mut dead = Queue::new();
-        while let Some(word) = self.col.young_weak.pop_front(&mut self.store) {
+        cx.units += self.young.len();
+        while let Some(word) = self.young.pop_front(&mut cx.store) {
             // SAFETY: listed in this epoch.
             if unsafe { Ref::from_addr(word).header() }.has(flags::YOUNG) {
-                dead.push(word, &mut self.store);
+                dead.push(word, &mut cx.store);
             }
         }
         dead
     }
 
     /// They become tombstones (R12); those that a finalizer has saved read as nil for a while (R16).
-    pub(crate) fn entomb_young(&mut self, mut weak: Queue) {
-        while let Some(word) = weak.pop_front(&mut self.store) {
+    pub fn entomb_young(&mut self, cx: &mut Context, mut young: Queue) {
+        while let Some(word) = young.pop_front(&mut cx.store) {
             // SAFETY: listed in this epoch.
             unsafe {
                 let r = Ref::from_addr(word);
@@ -142,181 +135,254 @@ impl<R: Runtime> Heap<R> {
                 if header.has(flags::YOUNG) {
                     header.unset(flags::YOUNG | flags::LOGGED);
                     header.set(flags::CORPSE);
-                    self.make_live(r);
-                    self.col.tombs.push(word, &mut self.store);
+                    cx.make_live(r);
+                    self.tombs.push(word, &mut cx.store);
                 } else {
                     header.set(flags::WEAK_DEAD);
-                    self.col.weak_dead.push(word, &mut self.store);
+                    self.weak_dead.push(word, &mut cx.store);
                 }
             }
         }
     }
 
+    // ---- deaths
+
+    /// A dead cell that is kept has become a corpse.
+    pub fn entomb(&mut self, cx: &mut Context, r: Ref, header: &Header) {
+        if header.has(flags::WEAKLY_HELD) {
+            self.tombs.push(r.addr(), &mut cx.store);
+        }
+        self.dead_holders += usize::from(header.has(flags::HOLDER));
+    }
+
+    /// R16: while tombstones wait for a pass, finalizers wait with them.
+    pub fn any_tombs(&self) -> bool {
+        !self.tombs.is_empty()
+    }
+
     // ---- passes
 
-    pub(crate) fn start_pass(&mut self, purpose: Phase) {
-        debug_assert!(self.col.pass.is_none());
-        self.col.pass = Some(Pass {
+    pub fn under_way(&self) -> bool {
+        self.pass.is_some()
+    }
+    /// Whether a pass would find nothing to visit and serve nobody.
+    pub fn nothing_to_clean(&self, finalizers: &Finalizers) -> bool {
+        self.holders.is_empty() && self.tombs.is_empty() && self.weak_dead.is_empty() && finalizers.waiting() == 0
+    }
+    /// Objects that wait for a pass.
+    fn waiting(&self, finalizers: &Finalizers) -> usize {
+        self.tombs.len() + self.weak_dead.len() + finalizers.waiting()
+    }
+
+    /// At an epoch end: whether a pass is worth its cost. `idle`: the program does nothing that it would hold up.
+    pub fn pass_is_due(&mut self, cx: &Context, finalizers: &Finalizers, idle: bool) -> bool {
+        let waiting = self.waiting(finalizers);
+        let many_dead = self.dead_holders > 64 && self.dead_holders * 2 > self.holders.len();
+        if waiting == 0 {
+            self.waited = 0;
+            return many_dead;
+        }
+        self.waited += 1;
+        let price = self.slots.max(self.holders.len()).max(SLOTS_MIN);
+        let allocated = cx.counters.allocated_bytes.saturating_sub(self.allocated_before);
+        many_dead
+            || waiting * SLOTS_PER_OBJECT >= price
+            || self.waited > PATIENCE && (idle || allocated >= price as u64 * BYTES_PER_SLOT)
+    }
+
+    pub fn start_pass(&mut self, cx: &Context, finalizers: &Finalizers, purpose: Phase) {
+        debug_assert!(self.pass.is_none());
+        self.waited = 0;
+        self.allocated_before = cx.counters.allocated_bytes;
+        self.pass = Some(Pass {
             purpose,
-            left: self.col.holders.len(),
+            left: self.holders.len(),
             current: None,
             slot: 0,
-            tombs: self.col.tombs.len(),
-            waiting: self.col.fin_wait.len(),
-            weak_dead: self.col.weak_dead.len(),
+            slots: 0,
+            // The pass for values leaves the weak-keyed holders out: tombstones wait for the next.
+            tombs: if purpose == Phase::CleanValues { 0 } else { self.tombs.len() },
+            finalizers: finalizers.waiting(),
+            weak_dead: self.weak_dead.len(),
         });
     }
 
-    /// A step of the pass that is under way; `false` if there is none.
-    pub(crate) fn pass_unit(&mut self) -> bool {
-        let Some(pass) = &mut self.col.pass else { return false };
-        let Some(holder) = pass.current else {
-            if pass.left == 0 {
-                self.end_pass();
-                return true;
+    /// Goes on with the pass that is under way. `true` when there is none (any more).
+    pub fn step<R: Runtime>(
+        &mut self,
+        rt: &R,
+        cx: &mut Context,
+        log: &mut Log,
+        finalizers: &mut Finalizers,
+        budget: &mut Budget,
+    ) -> bool {
+        while let Some(pass) = &mut self.pass {
+            if budget.is_spent() {
+                return false;
             }
-            pass.left -= 1;
-            let purpose = pass.purpose;
-            let word = self.col.holders.pop_front(&mut self.store).expect("the list has the holders that the pass has left");
-            // SAFETY: C3.
-            unsafe {
-                let r = Ref::from_addr(word);
-                let header = r.header();
-                if header.has(flags::CORPSE) {
-                    self.col.dead_holders -= 1;
-                    self.release_corpse(r, flags::HOLDER);
-                } else if purpose == Phase::CleanKeys && !self.is_marked(r) {
-                    // R24: dead; the sweep must not find it listed.
-                    header.unset(flags::HOLDER);
-                } else {
-                    self.col.holders.push(word, &mut self.store);
-                    let skip = match purpose {
-                        // R18: only the values of marked holders.
-                        Phase::Mark => Kinds::<R>::shape(header.kind) != Shape::Ephemeron || !self.is_marked(r),
-                        // Keys are cleaned after the second fixpoint only: a removed entry logs the holder, and the replay of that log would shade
-                        // all its other values in the second round, a dead chain of keys and values with them.
-                        Phase::CleanValues => Kinds::<R>::shape(header.kind) == Shape::Ephemeron,
-                        _ => false,
-                    };
-                    if !skip
-                        && !header.has(flags::DYING)
-                        && let Some(pass) = &mut self.col.pass
-                    {
-                        pass.current = Some(r);
-                        pass.slot = 0;
-                    }
-                }
-            }
-            return true;
-        };
-        let (purpose, from) = (pass.purpose, pass.slot);
-        // SAFETY: C3; a holder that dies during the pass becomes a corpse or is dying.
-        unsafe {
-            let gone = holder.header().has(flags::CORPSE | flags::DYING);
-            let slots = if gone { 0 } else { R::slots(holder) };
-            let to = (from + PASS_SLOTS).min(slots);
-            if from < to {
-                if purpose == Phase::Mark {
-                    self.mark_entries(holder, from, to);
-                } else {
-                    self.clean_slots(holder, from, to);
-                }
-            }
-            if let Some(pass) = &mut self.col.pass {
-                pass.slot = to;
-                if to >= slots {
-                    pass.current = None;
+            budget.spend(1);
+            if let Some(holder) = pass.current {
+                // SAFETY: holders-are-kept; one that dies during the pass becomes a corpse or is dying.
+                unsafe { clean_part(rt, cx, log, pass, holder, budget) };
+            } else if pass.left > 0 {
+                pass.left -= 1;
+                self.next_holder(rt, cx);
+            } else if !self.serve(cx, finalizers) {
+                let pass = self.pass.take();
+                if let Some(pass) = pass.filter(|pass| pass.purpose != Phase::CleanValues) {
+                    self.slots = pass.slots;
                 }
             }
         }
         true
     }
 
-    /// # Safety
-    /// A live holder with so many slots.
-    unsafe fn clean_slots(&mut self, holder: Ref, from: usize, to: usize) {
-        let heap: *mut Heap<R> = self;
-        // SAFETY: by the caller. The two callbacks are called one after the other, and nothing else uses the heap meanwhile.
+    /// Takes the next holder of the list, if it is to be visited.
+    fn next_holder<R: Runtime>(&mut self, rt: &R, cx: &mut Context) {
+        let (Some(pass), Some(word)) = (&mut self.pass, self.holders.pop_front(&mut cx.store)) else { return };
+        // SAFETY: holders-are-kept.
         unsafe {
-            R::clean_slots(
+            let r = Ref::from_addr(word);
+            let header = r.header();
+            if header.has(flags::CORPSE) {
+                self.dead_holders -= 1;
+                release_corpse(cx, r, flags::HOLDER);
+                return;
+            }
+            if pass.purpose == Phase::CleanKeys && !cx.is_marked(r) {
+                // R24: dead; the sweep must not find it listed.
+                header.unset(flags::HOLDER);
+                return;
+            }
+            self.holders.push(word, &mut cx.store);
+            pass.slots += slots_of(rt, cx, r, header);
+            // Keys are cleaned after the second fixpoint only: a removed entry logs the holder, and the replay of that log would shade all its other
+            // values in the second round, a dead chain of keys and values with them.
+            let skip = pass.purpose == Phase::CleanValues && cx.kinds.shape(header.kind) == Shape::Ephemeron;
+            if !skip && !header.has(flags::DYING) {
+                pass.current = Some(r);
+                pass.slot = 0;
+            }
+        }
+    }
+
+    /// All holders have been visited: one more of those that the pass serves. `false` if there is none.
+    fn serve(&mut self, cx: &mut Context, finalizers: &mut Finalizers) -> bool {
+        let Some(pass) = &mut self.pass else { return false };
+        if pass.tombs > 0 {
+            pass.tombs -= 1;
+            if let Some(word) = self.tombs.pop_front(&mut cx.store) {
+                // SAFETY: no weak slot names it any more.
+                unsafe { release_corpse(cx, Ref::from_addr(word), flags::WEAKLY_HELD) };
+            }
+        } else if pass.weak_dead > 0 {
+            pass.weak_dead -= 1;
+            if let Some(word) = self.weak_dead.pop_front(&mut cx.store) {
+                // SAFETY: weakly held, so its cell has waited for this pass even if it died.
+                unsafe { Ref::from_addr(word).header() }.unset(flags::WEAK_DEAD);
+            }
+        } else if pass.finalizers > 0 {
+            // R16: now the finalizer is handed over.
+            pass.finalizers -= 1;
+            finalizers.hand_over_waiting(cx);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// For the auditor: tombstones, holders, and what reads as nil.
+    pub fn report(&self) -> [(&'static str, &Queue); 3] {
+        [("the tombstones", &self.tombs), ("the weak holders", &self.holders), ("the objects that read as nil", &self.weak_dead)]
+    }
+    /// Whether anything is left over for a pass, however dear.
+    pub fn anything_waits(&self, finalizers: &Finalizers) -> bool {
+        self.waiting(finalizers) + self.dead_holders != 0
+    }
+}
+
+/// # Safety
+/// A live holder.
+unsafe fn slots_of<R: Runtime>(rt: &R, cx: &Context, r: Ref, header: &Header) -> usize {
+    // SAFETY: by the caller.
+    if cx.kinds.shape(header.kind).is_indexed() { unsafe { rt.slots(r) } } else { 1 }
+}
+
+/// Some slots of a holder.
+///
+/// # Safety
+/// A live holder.
+unsafe fn clean_part<R: Runtime>(rt: &R, cx: &mut Context, log: &mut Log, pass: &mut Pass, holder: Ref, budget: &mut Budget) {
+    // SAFETY: by the caller.
+    unsafe {
+        let header = holder.header();
+        let gone = header.has(flags::CORPSE | flags::DYING);
+        let slots = if gone { 0 } else { slots_of(rt, cx, holder, header) };
+        let to = (pass.slot + PASS_SLOTS).min(slots);
+        if pass.slot < to {
+            budget.spend(to - pass.slot);
+            let cx: *mut Context = cx;
+            // The two callbacks are called one after the other, and nothing else uses the context meanwhile.
+            rt.clean(
                 holder,
-                from..to,
-                &mut |target, is_key| {
-                    let heap = &*heap;
-                    let dead = if is_key { heap.dead_key(target) } else { heap.dead_value(target) };
+                pass.slot..to,
+                &mut |target, side| {
+                    let dead = match side {
+                        Side::Key => dead_key(&*cx, target),
+                        Side::Value => dead_value(&*cx, target),
+                    };
                     if dead { Verdict::Clear } else { Verdict::Keep }
                 },
                 // R3: the collector's own stores.
-                &mut |slot| (*heap).barrier(holder, slot).unwrap_or(()),
+                &mut |slot| {
+                    if !holder.header().has(flags::LOGGED) {
+                        log.record_write(rt, &mut *cx, holder, slot);
+                    }
+                },
             );
         }
+        pass.slot = to;
+        if to >= slots {
+            pass.current = None;
+        }
     }
+}
 
-    /// Shades the values whose keys are marked.
-    ///
-    /// # Safety
-    /// A live ephemeron holder with so many slots.
-    unsafe fn mark_entries(&mut self, holder: Ref, from: usize, to: usize) {
-        // SAFETY: by the caller.
-        unsafe {
-            R::trace_entries(holder, from..to, &mut |key, value| {
-                let Some(value) = value else { return };
-                let marked = match key {
-                    None => true,
-                    Some(key) => !key.header().has(flags::YOUNG | flags::CORPSE | flags::DYING) && self.is_marked(key),
-                };
-                if marked {
-                    self.shade(value);
-                }
-            });
-        }
-    }
+// ---- what reads as nil
 
-    /// A pass has seen every holder.
-    pub(crate) fn end_pass(&mut self) {
-        let Some(pass) = self.col.pass.take() else { return };
-        if pass.purpose == Phase::Mark {
-            self.col.ephemerons_done = !self.col.shaded;
-            return;
-        }
-        // The pass for values has left the weak-keyed holders out: tombstones wait for the next.
-        let tombs = if pass.purpose == Phase::CleanValues { 0 } else { pass.tombs };
-        for _ in 0..tombs {
-            let Some(word) = self.col.tombs.pop_front(&mut self.store) else { break };
-            // SAFETY: W2: no weak slot names it any more.
-            unsafe { self.release_corpse(Ref::from_addr(word), flags::WEAKLY_HELD) };
-        }
-        for _ in 0..pass.weak_dead {
-            let Some(word) = self.col.weak_dead.pop_front(&mut self.store) else { break };
-            // SAFETY: weakly held, so its cell has waited for this pass even if it died.
-            unsafe { Ref::from_addr(word).header() }.unset(flags::WEAK_DEAD);
-        }
-        for _ in 0..pass.waiting {
-            let Some(word) = self.col.fin_wait.pop_front(&mut self.store) else { break };
-            // SAFETY: C2.
-            unsafe { Ref::from_addr(word).header() }.unset(flags::WEAK_DEAD);
-            // R16: now the finalizer is handed over.
-            self.col.fin_queue.push(word, &mut self.store);
-            self.col.counters.finalizers += 1;
-        }
-        match pass.purpose {
-            Phase::CleanValues => self.start_listing(),
-            Phase::CleanKeys => self.start_detaching(),
-            _ => {}
-        }
-    }
+/// Whether the end of an epoch has decided that the object is dead, and it only waits to be examined (R3). A program that asks for it in every epoch
+/// would keep it for ever otherwise.
+pub(super) fn is_decided(header: &Header) -> bool {
+    let undecided = flags::WEAK_READ | flags::LOGGED | flags::CARDED;
+    header.has(flags::WAITING) && header.count.get() == 0 && !header.has(undecided)
+}
 
-    /// A step of the ephemeron pass; `false` when a whole pass has shaded nothing (R18).
-    #[cold]
-    pub(crate) fn ephemeron_unit(&mut self) -> bool {
-        if self.col.pass.is_none() {
-            if self.col.holders.is_empty() || self.col.ephemerons_done && !self.col.shaded {
-                return false;
-            }
-            self.col.shaded = false;
-            self.col.ephemerons_done = false;
-            self.start_pass(Phase::Mark);
-        }
-        self.pass_unit()
-    }
+/// Whether a weak value reads as nil, and may be removed (R24).
+#[inline]
+pub(crate) fn dead_value(cx: &Context, target: Ref) -> bool {
+    // SAFETY: weak-names-a-cell.
+    let header = unsafe { target.header() };
+    // R24: not in the second round.
+    let undecided = cx.window() && cx.phase() != Phase::MarkAgain && !cx.without(Sabotage::WeakNil);
+    header.has(flags::CORPSE | flags::DYING | flags::WEAK_DEAD)
+        || is_decided(header)
+        || undecided && !header.has(flags::YOUNG) && !cx.is_marked(target)
+}
+
+/// Whether an entry with this weak key may be removed (R13, R24).
+pub(crate) fn dead_key(cx: &Context, key: Ref) -> bool {
+    // SAFETY: weak-names-a-cell.
+    let header = unsafe { key.header() };
+    header.has(flags::CORPSE | flags::DYING) || cx.decided() && !header.has(flags::YOUNG) && !cx.is_marked(key)
+}
+
+/// Whether an entry with this weak key reads as absent (R24).
+pub(crate) fn key_reads_nil(cx: &Context, key: Ref) -> bool {
+    // SAFETY: weak-names-a-cell.
+    let header = unsafe { key.header() };
+    let undecided = matches!(cx.phase(), Phase::CleanValues | Phase::ListFinalizable);
+    dead_key(cx, key)
+        || header.has(flags::WEAK_DEAD)
+        || is_decided(header)
+        || undecided && !header.has(flags::YOUNG) && !cx.is_marked(key)
 }

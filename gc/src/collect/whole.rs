@@ -1,146 +1,166 @@
 //! Work that is asked for: whole collections, steps, and stress.
 //!
 //! Invariants:
-//! H1. A whole collection is one pause, of its own cause; its parts are none.
-//! H2. Under stress each safepoint ends an epoch.
+//! * **whole-is-one-pause** A whole collection is one pause, of its own cause; its parts are none.
+//! * **stress-ends-epochs** Under stress each safepoint ends an epoch.
 //!
-//! May import: `object`, `memory`, `observe`.
+//! May import: `object`, `memory`, `observe`, and the parts.
 
-use super::Phase;
-use crate::heap::{Heap, RootSource};
+use super::budget::Budget;
+use super::collector::Collector;
+use super::{Phase, RootSource};
 use crate::object::Runtime;
-use crate::observe::{Cause, Stopwatch};
+use crate::observe::Cause;
 use std::time::{Duration, Instant};
 
 /// Work in a step that a program asks for, for each byte of its size, and in any step at most. A cycle takes a fraction of that for each byte
 /// in use, so a program that steps at the pace of its allocation keeps well ahead of it.
 const STEP_NS_PER_BYTE: u64 = 20;
 const STEP_MAX: Duration = Duration::from_secs(1);
+/// What stays with the heap after a whole collection, though nothing is in it: a part of what is in use, and at least so much.
+const KEEP_PART: usize = 16;
+const KEEP_MIN: usize = 1 << 20;
 
-impl<R: Runtime> Heap<R> {
+impl<R: Runtime> Collector<R> {
     /// Finishes what is queued, epoch end by epoch end.
-    fn drain_all(&mut self, roots: &dyn RootSource) {
-        // An object that was weakly loaded or logged waits one epoch; what it frees may wait again.
-        for _ in 0..1000 {
-            self.epoch_end(roots);
-            self.release_slice(far());
-            if self.col.waiting.is_empty() && self.col.dropped.is_empty() && self.col.adopted.is_empty() {
+    fn drain_all(&mut self, source: &dyn RootSource) {
+        loop {
+            self.epoch_end(source);
+            self.release_step(&mut Budget::endless());
+            // What was weakly loaded or logged waits one epoch; what it frees may have been logged by the collector itself.
+            if !self.release.waiting.any_undecided() && !self.handles.any_returned() {
                 break;
             }
         }
     }
 
     /// Works on the cycle until it is over.
-    fn finish_cycle(&mut self, roots: &dyn RootSource) {
-        let mut watch = Stopwatch::start();
-        while self.col.phase != Phase::Idle {
-            self.release_slice(far());
-            self.cycle_slice(far(), &mut watch);
-            if self.col.phase != Phase::Idle {
-                self.epoch_end(roots);
+    fn finish_cycle(&mut self, source: &dyn RootSource) {
+        while self.cx.phase() != Phase::Idle {
+            let endless = &mut Budget::endless();
+            self.release_step(endless);
+            while self.cycle_has_slices() && self.cx.phase() != Phase::Idle {
+                self.cycle_step(endless);
+            }
+            if self.cx.phase() != Phase::Idle {
+                self.epoch_end(source);
             }
         }
-        self.release_slice(far());
+        self.release_step(&mut Budget::endless());
     }
 
-    /// See [`Heap::collect_full`].
-    pub(crate) fn collect_whole(&mut self, roots: &dyn RootSource) {
-        let mut watch = Stopwatch::start();
-        // Its parts are no stops of their own.
-        let pauses = std::mem::take(&mut self.pauses);
-        let (queued, ranks) = (self.col.fin_queue.len(), self.finalizer_ranks());
+    /// See [`crate::Heap::collect_full`].
+    pub fn collect_whole(&mut self, source: &dyn RootSource) {
+        let mut stopping = self.begin_stop();
+        let (due, ranks) = (self.finalizers.due(), self.finalizers.ranks());
+        self.finalizers.arm_all(&self.cx);
+        self.clean_all();
         // A cycle under way has its snapshot behind it.
-        self.finish_cycle(roots);
-        self.drain_all(roots);
-        if self.col.events != 0 {
-            while self.clean_all() {}
+        self.finish_cycle(source);
+        self.drain_all(source);
+        if self.cx.events != 0 {
+            self.clean_all();
             // What cleaning has logged must not be the snapshot of the cycle: all values of a weak-keyed table would count as in use.
-            self.drain_all(roots);
+            self.drain_all(source);
             self.begin_cycle();
-            self.finish_cycle(roots);
-            self.drain_all(roots);
+            self.finish_cycle(source);
+            self.drain_all(source);
         }
         // The corpses, and the finalizers that wait for a pass.
-        if self.col.pass.is_none() {
-            self.start_pass(Phase::Idle);
+        if !self.weak.under_way() {
+            self.weak.start_pass(&self.cx, &self.finalizers, Phase::Idle);
         }
-        while self.clean_all() {}
-        self.release_slice(far());
-        self.sort_finalizers(queued, &ranks);
-        self.store.trim();
-        self.pauses = pauses;
-        self.pauses.lap(&mut watch, Cause::Whole);
-        self.col.pacer.cycle.base_bytes = self.store.memory.used_bytes();
-        self.col.pacer.low_bytes = self.store.memory.used_bytes();
-        self.col.pacer.largest_bytes = 0;
-        self.col.pacer.last_epoch = Instant::now();
+        self.clean_all();
+        self.release_step(&mut Budget::endless());
+        self.finalizers.sort(&mut self.cx, due, &ranks);
+        self.cx.store.trim();
+        let keep = (self.cx.store.memory.used_bytes() / KEEP_PART).max(KEEP_MIN);
+        self.cx.store.memory.release_idle(keep);
+        self.pacer.cycle.rebase(&self.cx);
+        self.pacer.low_bytes = self.cx.store.memory.used_bytes();
+        self.pacer.largest_bytes = 0;
+        self.pacer.last_epoch = Instant::now();
+        self.pacer.explicit_before = self.cx.store.memory.explicit_bytes;
         self.set_alarm();
+        self.lap(&mut stopping, Cause::Whole, 0);
+        self.end_stop(stopping);
     }
 
-    fn clean_all(&mut self) -> bool {
-        self.pass_unit() || self.turn_unit()
+    /// A pass and a turn that are under way are ended.
+    fn clean_all(&mut self) {
+        if self.cx.phase() != Phase::Idle {
+            return;
+        }
+        while self.cycle_has_slices() {
+            self.cycle_step(&mut Budget::endless());
+        }
     }
 
-    /// See [`Heap::step`].
-    pub(crate) fn step_by(&mut self, roots: &dyn RootSource, bytes: usize) -> bool {
-        let mut watch = Stopwatch::start();
-        let before = self.col.counters.cycles;
-        self.timed_epoch_end(roots, &mut watch);
+    /// See [`crate::Heap::step`].
+    pub fn step(&mut self, source: &dyn RootSource, bytes: usize) -> bool {
+        let mut stopping = self.begin_stop();
+        let before = self.cx.counters.cycles;
+        self.timed_epoch_end(source, &mut stopping);
         let time = match bytes {
-            0 => self.col.pacer.slice(),
+            0 => self.pacer.slice(),
             _ => Duration::from_nanos((bytes as u64).saturating_mul(STEP_NS_PER_BYTE)).min(STEP_MAX),
         };
         let deadline = Instant::now() + time;
         let ended = loop {
-            if self.col.phase == Phase::Idle && self.col.events != 0 {
+            if self.cx.phase() == Phase::Idle && self.cx.events != 0 {
                 self.begin_cycle();
             }
-            let released = self.release_slice(deadline);
-            self.pauses.lap(&mut watch, Cause::Release);
-            self.cycle_slice(deadline, &mut watch);
-            let idle = released && self.col.phase == Phase::Idle && self.col.events == 0;
-            if idle || self.col.counters.cycles != before || Instant::now() >= deadline {
-                break idle || self.col.counters.cycles != before;
+            let mut budget = Budget::until(deadline);
+            let released = self.release_step(&mut budget);
+            self.lap(&mut stopping, Cause::Release, budget.spent());
+            self.cycle_slice(&mut budget, &mut stopping);
+            let idle = released && self.cx.phase() == Phase::Idle && self.cx.events == 0;
+            if idle || self.cx.counters.cycles != before || Instant::now() >= deadline {
+                break idle || self.cx.counters.cycles != before;
             }
             // The phase waits for it.
-            self.timed_epoch_end(roots, &mut watch);
+            self.timed_epoch_end(source, &mut stopping);
         };
         self.set_alarm();
-        self.pauses.end(watch);
+        // As long as the program has asked for: no stop of the collector's own.
+        self.lap(&mut stopping, Cause::Whole, 0);
+        self.end_stop(stopping);
         ended
     }
 
     /// Stress: an epoch end at every safepoint, a bit of everything else, whole collections now and then.
-    pub(super) fn stress(&mut self, roots: &dyn RootSource) {
+    pub(super) fn stress(&mut self, source: &dyn RootSource) {
         self.request_safepoint();
-        let epochs = self.col.counters.epochs;
-        let n = self.col.pacer.safepoints;
-        self.col.pacer.safepoints = n.wrapping_add(1);
+        let epochs = self.cx.counters.epochs;
+        let n = self.pacer.safepoints;
+        self.pacer.safepoints = n.wrapping_add(1);
         if n % self.stress_cycle == self.stress_cycle - 1 {
-            self.collect_whole(roots);
+            self.collect_whole(source);
         } else {
-            self.epoch_end(roots);
-            let mut watch = Stopwatch::start();
-            // A deadline in the past: one batch of each.
-            let past = Instant::now();
+            self.epoch_end(source);
+            let few = || Budget::units(STRESS_UNITS);
             if !n.is_multiple_of(3) {
-                self.release_slice(past);
+                self.release_step(&mut few());
             }
-            if self.col.phase == Phase::Idle && self.col.pass.is_none() {
+            if self.cx.phase() == Phase::Idle && !self.weak.under_way() {
                 if n.is_multiple_of(4) {
-                    self.start_pass(Phase::Idle);
+                    self.weak.start_pass(&self.cx, &self.finalizers, Phase::Idle);
                 }
-                if self.col.events != 0 {
+                if self.cx.events != 0 {
                     self.begin_cycle();
                 }
+                self.finalizers.turn_if_due(&self.cx, true);
             }
-            self.cycle_slice(past, &mut watch);
+            let mut budget = few();
+            while self.cycle_has_slices() && !budget.is_spent() {
+                self.cycle_step(&mut budget);
+            }
         }
-        assert!(self.col.counters.epochs > epochs, "a safepoint under stress without an epoch end");
-        self.store.memory.set_alarm(usize::MAX);
+        assert!(self.cx.counters.epochs > epochs, "a safepoint under stress without an epoch end");
+        self.cx.store.memory.set_alarm(usize::MAX);
+        self.cx.store.memory.set_explicit_alarm(usize::MAX);
     }
 }
 
-fn far() -> Instant {
-    Instant::now() + Duration::from_secs(3600)
-}
+/// Units of each kind of work at a safepoint under stress.
+const STRESS_UNITS: usize = 512;

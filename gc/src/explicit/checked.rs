@@ -220,9 +220,25 @@ impl Checked {
 
 /// The checked blocks of a heap, see [`Heap::checked`](crate::Heap::checked).
 pub struct CheckedBlocks<'h> {
-    pub(super) memory: &'h mut Memory,
-    pub(super) explicit: &'h mut Explicit,
-    pub(super) checked: &'h mut Checked,
+    lender: &'h mut dyn Lender,
+    checked: &'h mut Checked,
+}
+
+/// What asks the allocator for a block.
+pub(crate) type Ask<'a> = &'a mut dyn FnMut(&mut Memory, &mut Explicit) -> Result<NonNull<u8>, OutOfMemory>;
+
+/// Who gives memory: asked for in the one way that all requests of a heap go.
+pub(crate) trait Lender {
+    /// Asks for `bytes`, perhaps twice.
+    fn request(&mut self, bytes: usize, ask: Ask<'_>) -> Result<NonNull<u8>, OutOfMemory>;
+    fn parts(&mut self) -> (&mut Memory, &mut Explicit);
+    fn parts_ref(&self) -> (&Memory, &Explicit);
+}
+
+impl<'h> CheckedBlocks<'h> {
+    pub(crate) fn new(lender: &'h mut dyn Lender, checked: &'h mut Checked) -> CheckedBlocks<'h> {
+        CheckedBlocks { lender, checked }
+    }
 }
 
 impl CheckedBlocks<'_> {
@@ -268,7 +284,7 @@ impl CheckedBlocks<'_> {
     fn new_cell(&mut self, size: usize, mapped: bool) -> Result<NonNull<u8>, OutOfMemory> {
         let (_, total) = layout(size, mapped).filter(|(_, total)| isize::try_from(*total).is_ok()).ok_or(OutOfMemory)?;
         let cell = loop {
-            match self.explicit.calloc(self.memory, 1, total) {
+            match self.lender.request(total, &mut |memory, explicit| explicit.calloc(memory, 1, total)) {
                 Ok(cell) => break cell,
                 Err(error) if self.checked.quarantine.0 == END => return Err(error),
                 // What is kept back is given up first.
@@ -280,8 +296,9 @@ impl CheckedBlocks<'_> {
     }
 
     fn free_cell(&mut self, start: NonNull<u8>) {
+        let (memory, explicit) = self.lender.parts();
         // SAFETY: `new_cell` has made the cell that begins a fence below, and its record gives it up.
-        unsafe { self.explicit.free(self.memory, start.sub(FENCE)) };
+        unsafe { explicit.free(memory, start.sub(FENCE)) };
     }
 
     /// Gives the record an index, which its fences name from now on.
@@ -290,7 +307,8 @@ impl CheckedBlocks<'_> {
         let index = match checked.vacant {
             END => {
                 let index = u32::try_from(checked.records.len()).ok().filter(|&index| index != END).ok_or(OutOfMemory)?;
-                checked.records.push(self.memory, self.explicit, record)?;
+                let (memory, explicit) = self.lender.parts();
+                checked.records.push(memory, explicit, record)?;
                 index
             }
             index => {
@@ -369,7 +387,8 @@ impl CheckedBlocks<'_> {
 
     /// The record of the block that begins at `addr`, as its fence names it.
     fn named_by(&self, addr: usize) -> Option<u32> {
-        let cell = self.explicit.lookup(self.memory, addr.checked_sub(FENCE)?).ok()?;
+        let (memory, explicit) = self.lender.parts_ref();
+        let cell = explicit.lookup(memory, addr.checked_sub(FENCE)?).ok()?;
         // SAFETY: an allocated cell, of at least 16 bytes; whatever stands there is only taken for a guess.
         let index = unsafe { cell.cast::<u32>().read() } ^ NAME;
         let start = self.checked.records.get(index as usize)?.start?;

@@ -14,7 +14,6 @@
 //! Imports `memory`.
 
 mod checked;
-mod face;
 mod records;
 mod report;
 #[cfg(test)]
@@ -29,7 +28,7 @@ use crate::memory::size_class::{CLASSES, GRANULE, MAX_SMALL, class_of, size_of_c
 use crate::memory::{Memory, OutOfMemory};
 use std::ptr::NonNull;
 
-pub(crate) use checked::Checked;
+pub(crate) use checked::{Ask, Checked, Lender};
 pub use checked::{CheckedBlocks, CheckedError, QUARANTINE_BYTES};
 pub use report::{Access, BlockId, BlockInfo, Offence, Report, Site};
 

@@ -6,21 +6,39 @@ use crate::memory::tests::Random;
 use std::collections::BTreeMap;
 
 struct World {
+    lender: Plain,
+    checked: Checked,
+}
+
+/// Memory that is asked for once.
+struct Plain {
     memory: Memory,
     explicit: Explicit,
-    checked: Checked,
+}
+
+impl Lender for Plain {
+    fn request(&mut self, _: usize, ask: Ask<'_>) -> Result<NonNull<u8>, OutOfMemory> {
+        ask(&mut self.memory, &mut self.explicit)
+    }
+    fn parts(&mut self) -> (&mut Memory, &mut Explicit) {
+        (&mut self.memory, &mut self.explicit)
+    }
+    fn parts_ref(&self) -> (&Memory, &Explicit) {
+        (&self.memory, &self.explicit)
+    }
 }
 
 impl World {
     /// The bytes of explicit blocks, the records aside.
     fn bytes(&self) -> usize {
-        Explicit::allocated_bytes(&self.memory) - self.checked.records.bytes(&self.memory, &self.explicit)
+        let Plain { memory, explicit } = &self.lender;
+        Explicit::allocated_bytes(memory) - self.checked.records.bytes(memory, explicit)
     }
     fn new(limit: usize) -> World {
-        World { memory: Memory::new(limit), explicit: Explicit::new(), checked: Checked::new() }
+        World { lender: Plain { memory: Memory::new(limit), explicit: Explicit::new() }, checked: Checked::new() }
     }
     fn blocks(&mut self) -> CheckedBlocks<'_> {
-        CheckedBlocks { memory: &mut self.memory, explicit: &mut self.explicit, checked: &mut self.checked }
+        CheckedBlocks::new(&mut self.lender, &mut self.checked)
     }
     fn problems(&mut self) -> Vec<Offence> {
         let mut all = Vec::new();
@@ -268,7 +286,7 @@ fn random_programs_agree_with_the_model() {
 fn failures_of_memory_are_errors() {
     for n in 0..40 {
         let mut world = World::new(usize::MAX);
-        world.memory.inject(Faults::From(n));
+        world.lender.memory.inject(Faults::From(n));
         let mut kept = Vec::new();
         for size in [10, 5_000, 20_000, 300_000, usize::MAX, usize::MAX - 50] {
             let mut blocks = world.blocks();

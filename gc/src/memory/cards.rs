@@ -64,7 +64,6 @@ unsafe fn pieces(cell: NonNull<u8>, from: usize, to: usize) -> impl Iterator<Ite
     })
 }
 
-#[allow(dead_code, reason = "the collector has still its own way to the cards of runs")]
 impl Memory {
     /// Whether a cell is a run of its own pages.
     ///

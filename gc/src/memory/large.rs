@@ -297,39 +297,6 @@ impl Memory {
         }
     }
 
-    /// The word and the bit of the card of `slot`.
-    ///
-    /// # Safety
-    /// [`Memory::cards`] has been asked for a bitmap that covers the slot.
-    #[inline(always)]
-    pub unsafe fn card_of(&self, cell: NonNull<u8>, slot: usize) -> (*mut u64, u64) {
-        // SAFETY: by the caller.
-        unsafe {
-            let (segment, page) = place_of(cell);
-            let start = (*segment.head()).cards.wrapping_add(page);
-            (start.add(slot / WORD_SLOTS), 1 << (slot / CARD_SLOTS % 64))
-        }
-    }
-
-    /// Makes the card of `slot` dirty; `true` if it was clean.
-    ///
-    /// # Safety
-    /// As for [`Memory::card_of`].
-    #[inline(always)]
-    pub unsafe fn card_set_dirty(&mut self, cell: NonNull<u8>, slot: usize) -> bool {
-        // SAFETY: by the caller.
-        unsafe {
-            let (word, bit) = self.card_of(cell, slot);
-            let old = *word;
-            *word = old | bit;
-            let was_clean = old & bit == 0;
-            if was_clean {
-                self.set_dirtied(cell);
-            }
-            was_clean
-        }
-    }
-
     /// The run may hold references from now on (L4).
     ///
     /// # Safety

@@ -47,12 +47,12 @@ mod walk;
 pub(crate) use gray::{Found, GrayWord};
 pub(crate) use large::CARD_SLOTS;
 pub use os::{Faults, OutOfMemory};
-pub(crate) use size_class::GRANULE;
+pub(crate) use size_class::{GRANULE, MAX_SMALL};
 
 use block::Lanes;
 use pages::{Pages, split};
 use segment::{NONE, Owner, Pair, Segment, State, bits_of};
-use size_class::{CLASSES, MAX_SMALL, class_of, size_of_class};
+use size_class::{CLASSES, class_of, size_of_class};
 use std::ptr::NonNull;
 use std::time::Instant;
 
@@ -214,7 +214,6 @@ impl Memory {
     }
 
     /// The alarm rings when explicit blocks come to have this many bytes, and whenever they grow from there on.
-    #[allow(dead_code, reason = "the pacer asks for it in the next change")]
     pub fn set_explicit_alarm(&mut self, bytes: usize) {
         self.explicit_alarm_bytes = bytes;
     }
@@ -526,7 +525,6 @@ impl Memory {
 
     /// Gives memory back to the system until no more than about `keep_bytes` are idle, for however short a time they have been so; what waits in limbo is
     /// freed first, unless the layout is pinned. Says how many bytes.
-    #[allow(dead_code, reason = "the pacer asks for it in the next change")]
     pub fn release_idle(&mut self, keep_bytes: usize) -> usize {
         self.settle_limbo(usize::MAX);
         self.pages.purge_down_to(keep_bytes)

@@ -465,9 +465,9 @@ fn cards_grow_with_their_run() {
         // SAFETY: as above.
         unsafe {
             let slot = size / 16 - 1;
-            assert!(memory.card_set_dirty(cell, slot));
-            assert!(!memory.card_set_dirty(cell, slot));
-            let (word, bit) = memory.card_of(cell, slot / 8 * 8);
+            assert!(memory.set_card_dirty(cell, slot / 8));
+            assert!(!memory.set_card_dirty(cell, slot / 8));
+            let (word, bit) = memory.bit_of_card(cell, slot / 8);
             assert!(*word & bit != 0);
             let cards = memory.cards(cell, size / 8);
             assert_eq!(cards.len(), (size / 8).div_ceil(512));

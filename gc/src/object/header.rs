@@ -1,4 +1,29 @@
-//! The 8-byte header at the start of every cell.
+//! The 8-byte header at the start of every cell, and the states of a cell.
+//!
+//! What a cell is stands in two places: the `live` and `mark` bits of its block (`memory::segment`), and the flags of its header.
+//!
+//! ```text
+//!                 alloc                    an epoch end finds it referred to
+//!     free ---------------->  young  ------------------------------------------>  mature
+//!      ^                  YOUNG, !live   (promotion; it becomes CARDED if it       live
+//!      |                      |           is an array of 512 bytes or more)         |
+//!      |   the epoch ends     |                                                     | its count falls to 0
+//!      +----------------------+                                                     v
+//!      |                      |              logged, dirty, or weakly read ---> waiting ---+ referred to again:
+//!      |                      | weakly held                                     WAITING    | mature
+//!      |                      v                                                     |      +
+//!      |  no list and      corpse   <-----------  dying  <---------------------- dead by counting
+//!      |  no weak slot     CORPSE     the last    DYING    references given back     |
+//!      |  names it         live       slice       live     in slices                | FINALIZER: mature again,
+//!      +----------------------+---------------------+-------------------------------+ queued for its finalizer
+//!      |
+//!      |  the release of a cycle
+//!      +---------------------- detached  <-------------------------------- unmarked at the second fixpoint
+//!                              DETACHED, live, !mark
+//! ```
+//!
+//! The other flags say which lists name the cell (HOLDER, FINALIZABLE, WEAKLY_HELD of a corpse: the cell is kept until they have let it go), how its writes
+//! are recorded (LOGGED, CARDED), and what weak references may know of it (WEAK_READ, WEAK_DEAD, INTERNED).
 
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -14,9 +39,10 @@ pub mod flags {
     pub const FINALIZER: u16 = 1 << 2;
     /// Some weak slot may name the object.
     pub const WEAKLY_HELD: u16 = 1 << 3;
-    /// A large run of an indexed shape, with one dirty bit per card of 8 slots; never `LOGGED`.
+    /// A cell of an indexed shape with one dirty bit per card of 8 slots: a large run from its birth on, a cell of 512 bytes or more from its
+    /// promotion on. Also LOGGED if all its cards have been recorded.
     pub const CARDED: u16 = 1 << 4;
-    /// Was loaded through a weak reference: at count 0 it waits for the next epoch end (R14).
+    /// Was loaded through a weak reference in this epoch: at count 0 it waits for the next epoch end (R14).
     pub const WEAK_READ: u16 = 1 << 5;
     /// Stands on the waiting list (R3).
     pub const WAITING: u16 = 1 << 6;
@@ -28,7 +54,7 @@ pub mod flags {
     pub const INTERNED: u16 = 1 << 9;
     /// Dead, its references being given back in slices (R19).
     pub const DYING: u16 = 1 << 10;
-    /// A carded cell whose marking is complete; has a meaning only while the mark bit is set (R19).
+    /// A carded cell whose marking is complete; means something only while the mark bit is set (R19).
     pub const BLACK: u16 = 1 << 11;
     /// Stands in the list of weak holders.
     pub const HOLDER: u16 = 1 << 12;

@@ -6,4 +6,4 @@ mod runtime;
 pub(crate) use header::STICKY;
 pub use header::{Header, Ref, flags};
 pub(crate) use runtime::{Counted, Kinds};
-pub use runtime::{Kind, Runtime, Shape, Stack, Verdict};
+pub use runtime::{Kind, Runtime, Shape, Side, Stack, Verdict};

@@ -1,49 +1,187 @@
 //! How an embedding runtime describes its objects to the collector.
+//!
+//! A runtime has a table of kinds, and tells for each cell which references stand in it. A kind's [`Shape`] says how the references lie; whether
+//! some of them are weak, and whether the cell has a destructor, are properties beside that. A runtime of plain objects writes two methods,
+//! [`Runtime::kinds`] and [`Runtime::trace`]; each further shape asks for a few more.
+//!
+//! Imports `header`.
 
 use super::header::{Ref, flags};
-use std::marker::PhantomData;
 use std::ops::Range;
+use std::ptr::NonNull;
 
-/// How the references of a kind are laid out and treated.
+/// How the references of a kind lie in its cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
-    /// No references.
+    /// No references, or weak ones only.
     Leaf,
-    /// A fixed, small set of strong references ([`Runtime::trace`]).
+    /// A few strong references ([`Runtime::trace`]): what is done with such a cell is done at once.
     Plain,
-    /// Indexed slots ([`Runtime::slots`], [`Runtime::trace_slots`]), each with some strong references. A cell of this shape that is a large
-    /// run is CARDED.
+    /// Any number of indexed slots ([`Runtime::slots`], [`Runtime::trace_slots`]), each at least 8 bytes of the cell and with some strong references.
+    /// A large cell of this shape is worked on in slices, and its writes are recorded by cards of 8 slots.
     Array,
-    /// Indexed slots with strong and weak references: values weak, keys strong (R8: fixed at birth).
-    WeakValues,
-    /// Indexed slots of weak keys, whose values live while their keys do.
+    /// Indexed slots with a weak key and a value that lives while its key does. The values are counted like any other reference.
     Ephemeron,
-    /// Indexed slots, keys and values weak; what is never held weakly (interned strings, say) is strong and reported by `trace_slots`.
-    AllWeak,
-    /// A thread: [`Runtime::stack`] and, through `trace`, further strong references that never change after birth.
+    /// A thread: a [`Stack`], and through `trace` further strong references that never change after birth.
     Thread,
 }
 
+impl Shape {
+    /// Whether the references stand in numbered slots.
+    pub fn is_indexed(self) -> bool {
+        matches!(self, Shape::Array | Shape::Ephemeron)
+    }
+}
+
 /// One entry of the table of kinds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Kind {
     pub name: &'static str,
     pub shape: Shape,
+    /// Whether cells have weak references beside their strong ones ([`Runtime::clean`]). Fixed at birth (R8). An `Ephemeron` always has.
+    pub weak: bool,
     /// Whether [`Runtime::destroy`] must run before the cell is reused.
     pub destructor: bool,
 }
 
-/// The verdict of the collector on a weak slot ([`Runtime::clean_slots`]).
+impl Kind {
+    pub const fn new(name: &'static str, shape: Shape) -> Kind {
+        Kind { name, shape, weak: matches!(shape, Shape::Ephemeron), destructor: false }
+    }
+    pub const fn with_weak_references(mut self) -> Kind {
+        self.weak = true;
+        self
+    }
+    pub const fn with_destructor(mut self) -> Kind {
+        self.destructor = true;
+        self
+    }
+}
+
+/// The verdict of the collector on a weak reference ([`Runtime::clean`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     Keep,
     Clear,
 }
 
-/// The stack of a thread as the collector sees it. It stands inside the thread's cell; the runtime keeps `slots`, `top`, `high` and `low` right, the
+/// Which side of an entry a weak reference is. An object that a finalizer brings back is still found as a key, and is gone as a value (R22).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    Key,
+    Value,
+}
+
+/// An embedding runtime.
+///
+/// # Safety
+/// For every cell the methods report exactly the references that stand in it, the same ones in the same order each time while the cell is
+/// unchanged, and touch nothing else. They do not allocate, do not call back into the heap, and do not panic (a destructor that does ends the
+/// process). They are called with cells that are live or young, initialised, and of a kind whose shape they are for; an indexed cell has room for 8 bytes
+/// a slot; ranges lie within the slots.
+pub unsafe trait Runtime: Sized {
+    /// The table of kinds, indexed by the number that [`crate::Heap::alloc`] is given; asked for once, when the heap is made. At most 256.
+    fn kinds(&self) -> Vec<Kind>;
+
+    /// Visits the strong references of a `Plain` cell, or those of a `Thread` outside its stack.
+    ///
+    /// # Safety
+    /// As the trait says; so for all methods below.
+    unsafe fn trace(&self, cell: Ref, visit: &mut impl FnMut(Ref));
+
+    // ---- Array, Ephemeron
+
+    /// The number of slots.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn slots(&self, _cell: Ref) -> usize {
+        unreachable!("a runtime with indexed kinds says how many slots a cell has")
+    }
+    /// Visits the strong references in the slots of the range (of an `Ephemeron`: the values, and keys that are not held weakly).
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn trace_slots(&self, _cell: Ref, _range: Range<usize>, _visit: &mut impl FnMut(Ref)) {
+        unreachable!("a runtime with indexed kinds visits their slots")
+    }
+    /// The cell has been replaced by others that hold its references ([`crate::Heap::replace_storage`]): it has none from now on.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn forget(&self, _cell: Ref) {
+        unreachable!("a runtime that replaces storages lets the old ones forget")
+    }
+
+    // ---- weak references
+
+    /// Visits the entries of an `Ephemeron`: key (if it is a reference that is held weakly) and value.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn trace_entries(&self, _cell: Ref, _range: Range<usize>, _visit: &mut impl FnMut(Option<Ref>, Option<Ref>)) {
+        unreachable!("a runtime with weak keys visits their entries")
+    }
+    /// Asks the verdict for each weak reference in the range (0..1 for a cell that is not indexed) and empties what is to be cleared: the reference, or
+    /// the entry that it is part of. `log` is called with the slot before a strong reference goes with it (R3).
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn clean(
+        &self,
+        _cell: Ref,
+        _range: Range<usize>,
+        _verdict: &mut impl FnMut(Ref, Side) -> Verdict,
+        _log: &mut impl FnMut(usize),
+    ) {
+        unreachable!("a runtime with weak references cleans them")
+    }
+
+    // ---- threads
+
+    /// The stack of a `Thread`, inside its cell.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn stack(&self, _cell: Ref) -> NonNull<Stack> {
+        unreachable!("a runtime with threads shows their stacks")
+    }
+    /// Visits each slot of the range of a thread's stack, in order.
+    ///
+    /// # Safety
+    /// As above; the range lies below `high`.
+    unsafe fn trace_stack(&self, _cell: Ref, _range: Range<usize>, _visit: &mut impl FnMut(Option<Ref>)) {
+        unreachable!("a runtime with threads visits the slots of their stacks")
+    }
+    /// Empties the slots of the range of a thread's stack.
+    ///
+    /// # Safety
+    /// As above; the range lies below `high`.
+    unsafe fn clear_stack(&self, _cell: Ref, _range: Range<usize>) {
+        unreachable!("a runtime with threads empties the slots of their stacks")
+    }
+
+    // ---- deaths
+
+    /// Runs the destructor. The cell's references may be dead; it may use `release` to free explicit blocks that it owns.
+    ///
+    /// # Safety
+    /// As above; once for each cell of a kind with a destructor.
+    unsafe fn destroy(&mut self, _cell: Ref, _release: &mut dyn FnMut(NonNull<u8>)) {
+        unreachable!("a runtime whose kinds have destructors runs them")
+    }
+    /// An interned cell dies: its entry is removed from the table of interned cells, by identity (R15).
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn unintern(&mut self, _cell: Ref) {
+        unreachable!("a runtime that interns cells forgets them")
+    }
+}
+
+/// The stack of a thread as the collector sees it. It stands inside the thread's cell; the runtime keeps `top`, `high` and `low` right, the
 /// rest is the collector's.
-pub struct Stack<S> {
-    pub slots: *mut S,
+pub struct Stack {
     /// Slots in use: all below were written. Right at every safepoint and whenever the thread is not the running one.
     pub top: usize,
     /// No slot at or above was written since the last scan. A scan clears `top..high`.
@@ -53,6 +191,18 @@ pub struct Stack<S> {
     pub low: usize,
     /// The references counted at the last scan, by slot (R10, R11).
     pub(crate) counted: Counted,
+}
+
+impl Stack {
+    pub const fn new() -> Stack {
+        Stack { top: 0, high: 0, low: 0, counted: Counted::new() }
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// The references that a thread's last scan counted: by slot, in pages, so that growing copies little. The memory is the collector's.
@@ -70,158 +220,73 @@ pub(crate) struct Counted {
     pub scanned: usize,
 }
 
-/// An embedding runtime.
-///
-/// # Safety
-/// For every cell the methods report exactly the references that stand in it, the same ones each time while the cell is
-/// unchanged, and touch nothing else. They do not allocate, do not call back into the heap, and do not panic (a destructor that does ends the
-/// process).
-pub unsafe trait Runtime: Sized {
-    /// A slot of a thread's stack.
-    type Slot: Copy;
-    /// The value that a scan writes into slots above the top.
-    const EMPTY_SLOT: Self::Slot;
-    /// Indexed by the `kind` of a header.
-    const KINDS: &'static [Kind];
-
-    fn slot_ref(slot: &Self::Slot) -> Option<Ref>;
-    /// Bytes of the cell, header included; fixed for its life, except for a large run that has grown.
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised.
-    unsafe fn size(cell: Ref) -> usize;
-    /// Visits the strong references of a `Plain` cell, or those of a `Thread` outside its stack.
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn trace(cell: Ref, visit: &mut impl FnMut(Ref));
-    /// The number of slots of an indexed shape.
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn slots(cell: Ref) -> usize;
-    /// Visits the strong references in the slots of the range (for `Ephemeron`: the values, which are counted like any other).
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn trace_slots(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref));
-    /// Visits the entries of an `Ephemeron`: key (if it is a reference that is held weakly) and value.
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn trace_entries(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Option<Ref>, Option<Ref>));
-    /// Asks the verdict for each weak reference in the range (`is_key` tells which) and empties the entries that are to be cleared. `log` is called before the first
-    /// strong reference goes (R3).
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn clean_slots(
-        cell: Ref,
-        range: Range<usize>,
-        verdict: &mut impl FnMut(Ref, bool) -> Verdict,
-        log: &mut impl FnMut(usize),
-    );
-    /// The stack of a `Thread`.
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn stack<'a>(cell: Ref) -> &'a mut Stack<Self::Slot>;
-    /// The replaced cell of an adoption gives up its references: it has none from now on.
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn forget(cell: Ref);
-    /// Runs the destructor. The cell's references may be dead; it may use `release` to free explicit blocks that it owns.
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn destroy(&mut self, cell: Ref, release: &mut dyn FnMut(std::ptr::NonNull<u8>));
-    /// An interned cell dies: its entry is removed from the table of interned cells, by identity (R15).
-    ///
-    /// # Safety
-    /// The cell is live or young, initialised, and of a fitting kind.
-    unsafe fn unintern(&mut self, cell: Ref);
-}
-
-impl<S> Stack<S> {
-    pub const fn new() -> Stack<S> {
-        Stack {
-            slots: std::ptr::null_mut(),
-            top: 0,
-            high: 0,
-            low: 0,
-            counted: Counted {
-                pages: std::ptr::null_mut(),
-                page_count: 0,
-                table_capacity: 0,
-                first_capacity: 0,
-                trimming: false,
-                len: 0,
-                scanned: 0,
-            },
+impl Counted {
+    const fn new() -> Counted {
+        Counted {
+            pages: std::ptr::null_mut(),
+            page_count: 0,
+            table_capacity: 0,
+            first_capacity: 0,
+            trimming: false,
+            len: 0,
+            scanned: 0,
         }
     }
 }
 
-impl<S> Default for Stack<S> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What the collector's loops look up by kind, as tables.
-pub(crate) struct Kinds<R>(PhantomData<R>);
-
-impl<R: Runtime> Kinds<R> {
-    const SHAPES: &'static [Shape; 256] = &{
-        let mut table = [Shape::Leaf; 256];
-        let mut kind = 0;
-        while kind < R::KINDS.len() {
-            table[kind] = R::KINDS[kind].shape;
-            kind += 1;
-        }
-        table
-    };
-    const BORN: &'static [u16; 256] = &{
-        let mut table = [flags::YOUNG | flags::LOGGED; 256];
-        let mut kind = 0;
-        while kind < R::KINDS.len() {
-            let special = match R::KINDS[kind].shape {
-                Shape::Leaf | Shape::Plain | Shape::Array => R::KINDS[kind].destructor,
-                Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak | Shape::Thread => true,
-            };
-            if special {
-                table[kind] |= flags::SPECIAL;
-            }
-            kind += 1;
-        }
-        table
-    };
-
-    #[inline(always)]
-    pub fn shape(kind: u8) -> Shape {
-        Self::SHAPES[kind as usize]
-    }
+/// What the collector looks up by kind.
+pub(crate) struct Kinds {
+    shapes: [Shape; 256],
     /// The flags that a small cell of the kind is born with.
-    #[inline(always)]
-    pub fn born(kind: u8) -> u16 {
-        Self::BORN[kind as usize]
-    }
-    pub fn destructor(kind: u8) -> bool {
-        R::KINDS[kind as usize].destructor
-    }
+    born: [u16; 256],
+    weak: [bool; 256],
+    table: Vec<Kind>,
 }
 
-impl Shape {
-    /// Whether the references stand in numbered slots.
-    pub fn is_indexed(self) -> bool {
-        matches!(self, Shape::Array | Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak)
+impl Kinds {
+    pub fn new(table: Vec<Kind>) -> Kinds {
+        assert!(table.len() <= 256, "the header has one byte for the kind");
+        let mut kinds = Kinds {
+            shapes: [Shape::Leaf; 256],
+            born: [flags::YOUNG | flags::LOGGED; 256],
+            weak: [false; 256],
+            table: Vec::new(),
+        };
+        for (number, kind) in table.iter().enumerate() {
+            let weak = kind.weak || kind.shape == Shape::Ephemeron;
+            kinds.shapes[number] = kind.shape;
+            kinds.weak[number] = weak;
+            if weak || kind.destructor || kind.shape == Shape::Thread {
+                kinds.born[number] |= flags::SPECIAL;
+            }
+        }
+        kinds.table = table;
+        kinds
     }
-    pub fn is_weak(self) -> bool {
-        matches!(self, Shape::WeakValues | Shape::Ephemeron | Shape::AllWeak)
+
+    #[inline(always)]
+    pub fn shape(&self, kind: u8) -> Shape {
+        self.shapes[kind as usize]
     }
-    /// Whether a large run of the shape has cards.
-    pub fn is_carded(self) -> bool {
-        matches!(self, Shape::Array | Shape::WeakValues | Shape::Ephemeron)
+    #[inline(always)]
+    pub fn born(&self, kind: u8) -> u16 {
+        self.born[kind as usize]
+    }
+    #[inline(always)]
+    pub fn is_weak(&self, kind: u8) -> bool {
+        self.weak[kind as usize]
+    }
+    /// Only of kinds whose cells are SPECIAL.
+    pub fn has_destructor(&self, kind: u8) -> bool {
+        self.table[kind as usize].destructor
+    }
+    pub fn name(&self, kind: u8) -> &'static str {
+        self.table[kind as usize].name
+    }
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+    pub fn any_destructor(&self) -> bool {
+        self.table.iter().any(|kind| kind.destructor)
     }
 }

@@ -1,4 +1,4 @@
-//! Running totals since the heap was made. The collector adds to them; nothing in the crate decides by them.
+//! Running totals since the heap was made. The collector adds to them; nothing in the crate decides by them but the pacer by what was allocated.
 
 /// Totals since the birth of the heap.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -22,6 +22,12 @@ pub struct Counters {
     pub finalizers: u64,
     /// Destructors run.
     pub destructors: u64,
+    /// Stops of the program, whole collections among them.
+    pub stops: u64,
+    /// Stops beyond the collector's share of the time, because the heap would have outgrown its bounds.
+    pub urgent: u64,
+    /// The most units of work in one stop, whole collections and what the program asked for aside ([`crate::STOP_UNITS_MAX`]).
+    pub most_units: u64,
 }
 
 impl Counters {

@@ -1,11 +1,14 @@
 //! What can be watched of the heap: pauses by cause, counters, a census by kind. Read-only for everyone but the collector.
 //!
-//! Imports `object` and `memory` (and hangs the census on the heap); the collector imports [`Pauses`] and [`Counters`].
+//! Imports `object` and `memory`; the collector tells its counters, pauses and observer what it does.
 
 mod census;
 mod counters;
+mod observer;
 mod pauses;
 
 pub use census::KindCount;
+pub(crate) use census::{census, each_cell};
 pub use counters::Counters;
+pub use observer::{Event, Observer, Stop};
 pub use pauses::{Cause, Pauses, Stopwatch, Summary};

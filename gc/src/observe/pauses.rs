@@ -24,13 +24,24 @@ pub enum Cause {
     Finalize,
     /// A whole collection that the program asked for; no stop of the collector's own.
     Whole,
+    /// The release of all that is known to be dead, because a request near the limit would have been refused.
+    Relief,
     /// A stop from its beginning to its end, all causes together.
     Stop,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 8] =
-        [Cause::EpochEnd, Cause::Release, Cause::Mark, Cause::Sweep, Cause::Clean, Cause::Finalize, Cause::Whole, Cause::Stop];
+    pub const ALL: [Cause; 9] = [
+        Cause::EpochEnd,
+        Cause::Release,
+        Cause::Mark,
+        Cause::Sweep,
+        Cause::Clean,
+        Cause::Finalize,
+        Cause::Whole,
+        Cause::Relief,
+        Cause::Stop,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,6 +52,7 @@ impl Cause {
             Cause::Clean => "clean",
             Cause::Finalize => "finalize",
             Cause::Whole => "whole",
+            Cause::Relief => "relief",
             Cause::Stop => "stop",
         }
     }

@@ -54,6 +54,10 @@ pub const NAMES: &[&str] = &[
     "deep",
     "shallow",
     "sticky",
+    "rearm",
+    "sethandle",
+    "emove",
+    "eadopt",
 ];
 
 pub fn code(name: &str) -> Option<u8> {

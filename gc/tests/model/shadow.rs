@@ -25,6 +25,8 @@ pub struct Object {
     pub content: u64,
     /// Has a finalizer that has not been handed over.
     pub finalizer: bool,
+    /// It got that from a finalizer, and the heap holds it for so many epoch ends at least.
+    pub held: u8,
     /// Was unreachable at some safepoint since the finalizer was set.
     pub was_unreachable: bool,
     /// The comparisons (by number) at which the object was last unreachable, was so even through finalizers, and was last looked at.
@@ -44,9 +46,13 @@ pub struct Shadow {
 
 impl Shadow {
     pub fn add(&mut self, kind: u8, cell: Ref, len: usize) -> Id {
-        let is_indexed = matches!(kind, toy::WEAK | toy::EPHEMERON | toy::ALL_WEAK);
+        let pairs = match kind {
+            toy::WEAK | toy::EPHEMERON | toy::ALL_WEAK => len,
+            toy::FIELDS => toy::WEAK_FIELDS,
+            _ => 0,
+        };
         let slots = match kind {
-            toy::PLAIN | toy::GUARD => toy::PLAIN_SLOTS,
+            toy::PLAIN | toy::GUARD | toy::FIELDS => toy::PLAIN_SLOTS,
             toy::ARRAY => len,
             _ => 0,
         };
@@ -54,12 +60,13 @@ impl Shadow {
             kind,
             cell,
             slots: vec![None; slots],
-            pairs: vec![(None, None); if is_indexed { len } else { 0 }],
+            pairs: vec![(None, None); pairs],
             body: None,
             frames: if kind == toy::THREAD { vec![[None; FRAME]] } else { vec![] },
             state: State::Suspended,
             content: 0,
             finalizer: false,
+            held: 0,
             was_unreachable: false,
             unreachable_at: 0,
             lost_at: 0,
@@ -68,12 +75,18 @@ impl Shadow {
         self.objects.len() - 1
     }
 
+    /// The objects that the heap holds for their finalizers' sake.
+    pub fn held(&self) -> impl Iterator<Item = Id> + '_ {
+        (0..self.objects.len()).filter(|&id| self.objects[id].held != 0)
+    }
+
     /// What can be reached from the roots; with `finalizers`, also from the objects that are still to be finalized.
     pub fn reach(&self, finalizers: bool) -> Vec<bool> {
         let mut seen = vec![false; self.objects.len()];
         let mut work: Vec<Id> = Vec::new();
         work.extend(self.globals.iter().chain(&self.handles).flatten());
         work.extend(&self.chain);
+        work.extend(self.held());
         if finalizers {
             work.extend((0..self.objects.len()).filter(|&id| self.objects[id].finalizer));
         }

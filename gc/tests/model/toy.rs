@@ -3,13 +3,14 @@
 //!
 //! Layout, in words: header, number, then
 //! ```text
-//!   PLAIN, GUARD   three slots                       ARRAY, BIG   length, slots
+//!   PLAIN, GUARD   three slots                       ARRAY        length, slots
 //!   WEAK           length, (strong key, weak value)  EPHEMERON    length, (weak key, strong value)
 //!   ALL_WEAK       length, (weak key, weak value)    STRING       content
-//!   THREAD         body, Stack, capacity (the slots stand outside the heap)
+//!   FIELDS         three slots, two (weak key, weak value)
+//!   THREAD         body, Stack, capacity, buffer (the slots stand outside the heap)
 //! ```
 
-use neap_gc::{Kind, Ref, Runtime, Shape, Stack};
+use neap_gc::{Kind, Ref, Runtime, Shape, Side, Stack, Verdict};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -26,8 +27,11 @@ pub const EPHEMERON: u8 = 4;
 pub const ALL_WEAK: u8 = 5;
 pub const STRING: u8 = 6;
 pub const THREAD: u8 = 7;
+/// A plain cell with weak fields.
+pub const FIELDS: u8 = 8;
 
 pub const PLAIN_SLOTS: usize = 3;
+pub const WEAK_FIELDS: usize = 2;
 /// Slots that a stack begins with.
 pub const STACK_SLOTS: usize = 16;
 
@@ -62,7 +66,7 @@ pub unsafe fn len(cell: Ref) -> usize {
     unsafe { word::<usize>(cell, 2).read() }
 }
 
-/// The slots of PLAIN, GUARD and ARRAY.
+/// The slots of PLAIN, GUARD, FIELDS and ARRAY.
 ///
 /// # Safety
 /// As above.
@@ -77,13 +81,19 @@ pub unsafe fn slots<'a>(cell: Ref) -> &'a mut [Slot] {
     }
 }
 
-/// The entries of WEAK, EPHEMERON and ALL_WEAK: keys and values.
+/// The entries of WEAK, EPHEMERON, ALL_WEAK and FIELDS: keys and values.
 ///
 /// # Safety
 /// As above.
 pub unsafe fn pairs<'a>(cell: Ref) -> &'a mut [(Slot, Slot)] {
     // SAFETY: the layout above; `Option<Ref>` is one word, so pairs of them stand as they do in an array of two.
-    unsafe { std::slice::from_raw_parts_mut(word(cell, 3), len(cell)) }
+    unsafe {
+        if cell.kind() == FIELDS {
+            std::slice::from_raw_parts_mut(word(cell, 2 + PLAIN_SLOTS), WEAK_FIELDS)
+        } else {
+            std::slice::from_raw_parts_mut(word(cell, 3), len(cell))
+        }
+    }
 }
 
 /// # Safety
@@ -96,10 +106,11 @@ pub unsafe fn body(cell: Ref) -> *mut Slot {
 pub fn size_of_kind(kind: u8, len: usize) -> usize {
     match kind {
         PLAIN | GUARD => (2 + PLAIN_SLOTS) * 8,
+        FIELDS => (2 + PLAIN_SLOTS + 2 * WEAK_FIELDS) * 8,
         ARRAY => (3 + len) * 8,
         WEAK | EPHEMERON | ALL_WEAK => (3 + 2 * len) * 8,
         STRING => 3 * 8,
-        _ => 3 * 8 + size_of::<Stack<Slot>>() + 8,
+        _ => 3 * 8 + size_of::<Stack>() + 2 * 8,
     }
 }
 
@@ -121,7 +132,23 @@ pub unsafe fn free_buffer(buffer: *mut Slot, slots: usize) {
 /// As above: a THREAD.
 pub unsafe fn capacity(cell: Ref) -> *mut usize {
     // SAFETY: the layout above.
-    unsafe { word(cell, 3 + size_of::<Stack<Slot>>() / 8) }
+    unsafe { word(cell, 3 + size_of::<Stack>() / 8) }
+}
+
+/// The slots of a thread's stack.
+///
+/// # Safety
+/// As above.
+pub unsafe fn buffer(cell: Ref) -> *mut *mut Slot {
+    // SAFETY: the layout above.
+    unsafe { word(cell, 4 + size_of::<Stack>() / 8) }
+}
+
+/// # Safety
+/// As above.
+pub unsafe fn stack<'a>(cell: Ref) -> &'a mut Stack {
+    // SAFETY: the layout above.
+    unsafe { &mut *word(cell, 3) }
 }
 
 /// Makes room for so many slots.
@@ -134,48 +161,33 @@ pub unsafe fn reserve(cell: Ref, slots: usize) {
         let old = *capacity(cell);
         if slots > old {
             let new = slots.next_power_of_two();
-            let (stack, buffer) = (Toy::stack(cell), new_buffer(new));
-            buffer.copy_from_nonoverlapping(stack.slots, old);
-            free_buffer(stack.slots, old);
-            stack.slots = buffer;
+            let (place, new_slots) = (buffer(cell), new_buffer(new));
+            new_slots.copy_from_nonoverlapping(*place, old);
+            free_buffer(*place, old);
+            *place = new_slots;
             *capacity(cell) = new;
         }
     }
 }
 
-const fn kind(name: &'static str, shape: Shape, destructor: bool) -> Kind {
-    Kind { name, shape, destructor }
-}
-
 // SAFETY: each method reads what the layout says stands there, and nothing else.
 unsafe impl Runtime for Toy {
-    type Slot = Slot;
-    const EMPTY_SLOT: Slot = None;
-    const KINDS: &'static [Kind] = &[
-        kind("plain", Shape::Plain, false),
-        kind("guard", Shape::Plain, true),
-        kind("array", Shape::Array, false),
-        kind("weak", Shape::WeakValues, false),
-        kind("ephemeron", Shape::Ephemeron, false),
-        kind("all weak", Shape::AllWeak, false),
-        kind("string", Shape::Leaf, false),
-        kind("thread", Shape::Thread, true),
-    ];
-
-    fn slot_ref(slot: &Slot) -> Option<Ref> {
-        *slot
+    fn kinds(&self) -> Vec<Kind> {
+        vec![
+            Kind::new("plain", Shape::Plain),
+            Kind::new("guard", Shape::Plain).with_destructor(),
+            Kind::new("array", Shape::Array),
+            Kind::new("weak", Shape::Array).with_weak_references(),
+            Kind::new("ephemeron", Shape::Ephemeron),
+            Kind::new("all weak", Shape::Array).with_weak_references(),
+            Kind::new("string", Shape::Leaf),
+            Kind::new("thread", Shape::Thread).with_destructor(),
+            Kind::new("fields", Shape::Plain).with_weak_references(),
+        ]
     }
 
-    unsafe fn size(cell: Ref) -> usize {
-        // SAFETY: the cell is initialised.
-        unsafe {
-            let len = if (ARRAY..=ALL_WEAK).contains(&cell.kind()) { len(cell) } else { 0 };
-            size_of_kind(cell.kind(), len)
-        }
-    }
-
-    unsafe fn trace(cell: Ref, visit: &mut impl FnMut(Ref)) {
-        // SAFETY: called for PLAIN, GUARD and THREAD only.
+    unsafe fn trace(&self, cell: Ref, visit: &mut impl FnMut(Ref)) {
+        // SAFETY: called for PLAIN, GUARD, FIELDS and THREAD only.
         unsafe {
             if cell.kind() == THREAD {
                 (*body(cell)).into_iter().for_each(visit);
@@ -185,12 +197,12 @@ unsafe impl Runtime for Toy {
         }
     }
 
-    unsafe fn slots(cell: Ref) -> usize {
+    unsafe fn slots(&self, cell: Ref) -> usize {
         // SAFETY: called for indexed kinds only.
         unsafe { len(cell) }
     }
 
-    unsafe fn trace_slots(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
+    unsafe fn trace_slots(&self, cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
         // SAFETY: called for indexed kinds only; the range is within the length.
         unsafe {
             match cell.kind() {
@@ -202,25 +214,27 @@ unsafe impl Runtime for Toy {
         }
     }
 
-    unsafe fn trace_entries(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Option<Ref>, Option<Ref>)) {
+    unsafe fn trace_entries(&self, cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Option<Ref>, Option<Ref>)) {
         // SAFETY: as above, for EPHEMERON.
         unsafe { pairs(cell)[range].iter().for_each(|e| visit(e.0, e.1)) }
     }
 
-    unsafe fn clean_slots(
+    unsafe fn clean(
+        &self,
         cell: Ref,
         range: Range<usize>,
-        verdict: &mut impl FnMut(Ref, bool) -> neap_gc::object::Verdict,
+        verdict: &mut impl FnMut(Ref, Side) -> Verdict,
         log: &mut impl FnMut(usize),
     ) {
-        use neap_gc::object::Verdict::Clear;
+        use Verdict::Clear;
         // SAFETY: as above.
         unsafe {
             let kind = cell.kind();
+            let range = if kind == FIELDS { 0..WEAK_FIELDS } else { range };
             for i in range {
                 let (key, value) = pairs(cell)[i];
-                let clear = (kind != WEAK && key.is_some_and(|k| verdict(k, true) == Clear))
-                    || (kind != EPHEMERON && value.is_some_and(|v| verdict(v, false) == Clear));
+                let clear = (kind != WEAK && key.is_some_and(|k| verdict(k, Side::Key) == Clear))
+                    || (kind != EPHEMERON && value.is_some_and(|v| verdict(v, Side::Value) == Clear));
                 if clear {
                     if (kind == WEAK && key.is_some()) || (kind == EPHEMERON && value.is_some()) {
                         log(i);
@@ -231,14 +245,30 @@ unsafe impl Runtime for Toy {
         }
     }
 
-    unsafe fn stack<'a>(cell: Ref) -> &'a mut Stack<Slot> {
+    unsafe fn stack(&self, cell: Ref) -> NonNull<Stack> {
         // SAFETY: called for THREAD only.
-        unsafe { &mut *word(cell, 3) }
+        unsafe { NonNull::from(stack(cell)) }
     }
 
-    unsafe fn forget(cell: Ref) {
+    unsafe fn trace_stack(&self, cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Option<Ref>)) {
+        // SAFETY: called for THREAD only; the range lies within the buffer.
+        range.for_each(|i| visit(unsafe { *(*buffer(cell)).add(i) }));
+    }
+
+    unsafe fn clear_stack(&self, cell: Ref, range: Range<usize>) {
+        // SAFETY: as above.
+        range.for_each(|i| unsafe { (*buffer(cell)).add(i).write(None) });
+    }
+
+    unsafe fn forget(&self, cell: Ref) {
         // SAFETY: called for storages only.
-        unsafe { slots(cell).fill(None) }
+        unsafe {
+            if cell.kind() == ARRAY {
+                slots(cell).fill(None);
+            } else {
+                pairs(cell).fill((None, None));
+            }
+        }
     }
 
     unsafe fn destroy(&mut self, cell: Ref, _release: &mut dyn FnMut(NonNull<u8>)) {
@@ -248,7 +278,7 @@ unsafe impl Runtime for Toy {
             let twice = self.destroyed.borrow().contains(&n);
             self.destroyed.borrow_mut().push(n);
             if cell.kind() == THREAD && !twice {
-                free_buffer(Self::stack(cell).slots, *capacity(cell));
+                free_buffer(*buffer(cell), *capacity(cell));
             }
         }
     }

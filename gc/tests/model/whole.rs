@@ -12,9 +12,10 @@ struct Roots {
     main: Ref,
 }
 
-impl RootSource for Roots {
-    fn globals(&self, visit: &mut dyn FnMut(Ref)) {
-        self.globals.iter().flatten().for_each(|r| visit(*r));
+// SAFETY: the cells are the heap's, and live.
+unsafe impl RootSource for Roots {
+    fn slots(&self, visit: &mut dyn FnMut(Option<Ref>)) {
+        self.globals.iter().for_each(|r| visit(*r));
     }
     fn chain(&self, visit: &mut dyn FnMut(Ref)) {
         visit(self.main);
@@ -41,9 +42,9 @@ impl Host {
             toy::word::<u64>(thread, 1).write(u64::MAX);
             toy::body(thread).write(None);
             let mut stack = neap_gc::Stack::new();
-            stack.slots = toy::new_buffer(capacity);
+            *toy::buffer(thread) = toy::new_buffer(capacity);
             (stack.top, stack.high) = (top, top);
-            toy::word::<neap_gc::Stack<Slot>>(thread, 3).write(stack);
+            toy::word::<neap_gc::Stack>(thread, 3).write(stack);
             toy::capacity(thread).write(capacity);
             thread
         }
@@ -69,7 +70,7 @@ impl Host {
     fn store(&mut self, object: Ref, slot: usize, value: Slot) {
         // SAFETY: the tests below hold only objects that they can reach.
         unsafe {
-            self.heap.barrier(object, slot).expect("a record");
+            self.heap.barrier(object, slot);
             toy::slots(object)[slot] = value;
         }
     }
@@ -79,6 +80,11 @@ impl Host {
             // SAFETY: between two calls of this the tests keep nothing but what stands in the globals.
             unsafe { self.heap.safepoint(&self.roots) };
         }
+    }
+
+    fn sound(&self) {
+        // SAFETY: the tests ask where nothing runs.
+        unsafe { self.heap.audit() }.expect("a sound heap");
     }
 
     fn collect(&mut self) {
@@ -109,7 +115,8 @@ const LEN: usize = 500;
 
 /// 64 rings at a time, 4000 in all: 96 MB in a heap of 24. Half of them are cut open, and die by counting.
 pub fn rings_within_the_limit(sabotage: Sabotage) -> Result<Host, OutOfMemory> {
-    let mut host = Host::new(RINGS, Config { limit_bytes: 24 << 20, sabotage, ..Config::default() });
+    let mut host = Host::new(RINGS, Config { limit_bytes: 24 << 20, ..Config::default() });
+    host.heap.sabotage(sabotage);
     let mut random = super::program::Random::new(7);
     for round in 0..4000u64 {
         let i = random.below(RINGS);
@@ -143,7 +150,7 @@ fn garbage_of_both_kinds_stays_within_the_limit() {
         assert_eq!(len, LEN);
     }
     host.collect();
-    host.heap.audit().expect("a sound heap");
+    host.sound();
     assert_eq!(host.objects(toy::PLAIN), (rings.len() * LEN) as u64);
     let counters = host.heap.counters();
     assert!(counters.cyclic_objects > 0 && counters.counted_objects > 0, "{counters:?}");
@@ -163,12 +170,12 @@ fn the_limit_is_an_error_and_not_the_end() {
         host.safepoint();
     }
     assert!(made > 50_000, "{made} objects");
-    host.heap.audit().expect("a sound heap");
+    host.sound();
     host.collect();
     assert_eq!(host.objects(toy::PLAIN), made);
     host.roots.globals[0] = None;
     host.collect();
-    host.heap.audit().expect("a sound heap");
+    host.sound();
     assert_eq!(host.objects(toy::PLAIN), 0);
     assert!(host.new_object(toy::ARRAY, 1000).is_ok());
 }
@@ -228,8 +235,52 @@ fn finalizers_come_last_set_first() {
         host.collect();
         assert_eq!(finalized(&mut host), []);
         assert_eq!(host.objects(toy::PLAIN), 0);
-        host.heap.audit().expect("a sound heap");
+        host.sound();
     }
+}
+
+/// R16: counting finds garbage at once, so what a finalizer arms again waits until a tracing collector would have come round.
+#[test]
+fn a_finalizer_that_is_set_again_comes_with_the_allocation() {
+    let mut host = Host::new(2, Config::default());
+    keep_list(&mut host, 40_000);
+    host.collect();
+    let kept = host.heap.census()[toy::PLAIN as usize].bytes;
+    let object = host.new_object(toy::PLAIN, 0).expect("room");
+    // SAFETY: just made.
+    unsafe { host.heap.set_finalizer(object) };
+    let (mut times, mut quick) = (0u64, 0);
+    let before = host.heap.counters().allocated_bytes;
+    for _ in 0..400_000 {
+        host.roots.globals[1] = Some(host.new_object(toy::PLAIN, 0).expect("room"));
+        host.safepoint();
+        let mut again = host.heap.next_finalizer();
+        while let Some(due) = again {
+            // SAFETY: the heap says that the object lives.
+            unsafe {
+                assert_eq!(due, object);
+                host.heap.rearm_finalizer(due);
+            }
+            times += 1;
+            again = host.heap.next_finalizer();
+            quick += u64::from(again.is_some());
+        }
+    }
+    let generations = (host.heap.counters().allocated_bytes - before) / kept;
+    assert!(quick == 0 && generations >= 8 && (generations / 4..=generations + 2).contains(&times), "{times} in {generations}");
+    // Whole collections don't wait for the allocation, and neither does the end.
+    host.collect();
+    host.collect();
+    assert_eq!(finalized(&mut host).len(), 1);
+    // SAFETY: on loan until the next safepoint.
+    unsafe { host.heap.rearm_finalizer(object) };
+    host.heap.queue_all_finalizers();
+    assert_eq!(finalized(&mut host).len(), 1);
+    host.roots.globals.fill(None);
+    host.collect();
+    host.collect();
+    assert_eq!((finalized(&mut host), host.objects(toy::PLAIN)), (vec![], 0));
+    host.sound();
 }
 
 #[test]
@@ -280,7 +331,7 @@ fn at_the_end_every_finalizer_is_handed_over() {
         host.collect();
         host.collect();
         assert_eq!((finalized(&mut host), host.objects(toy::PLAIN)), (vec![], 0));
-        host.heap.audit().expect("a sound heap");
+        host.sound();
     }
     // The phases that decide about finalizers were among them.
     for phase in [Phase::Idle, Phase::Mark, Phase::CleanValues, Phase::ListFinalizable, Phase::MarkAgain, Phase::CleanKeys] {
@@ -313,7 +364,8 @@ fn a_long_list_dies_without_recursion() {
 
 /// How often marking has started while a program makes garbage that dies young, or by a count that falls from 1 to 0.
 pub fn cycles_of_a_quiet_program(sabotage: Sabotage) -> u64 {
-    let mut host = Host::new(2, Config { sabotage, ..Config::default() });
+    let mut host = Host::new(2, Config::default());
+    host.heap.sabotage(sabotage);
     keep_list(&mut host, 20_000);
     host.collect();
     let before = host.heap.counters();
@@ -362,7 +414,7 @@ fn objects_as_large_as_a_budget_leave_room_for_slices() {
         host.roots.globals[0] = Some(array);
         host.safepoint();
     }
-    host.heap.audit().expect("a sound heap");
+    host.sound();
 }
 
 /// Marking scans a deep stack in parts. If the thread dies between two of them, another cell may stand in its place when the next is due.
@@ -373,7 +425,7 @@ fn a_thread_dies_half_scanned() {
         let deep = Host::new_thread(&mut host.heap, 4000, 4000);
         let object = host.new_object(toy::PLAIN, 0).expect("an object");
         // SAFETY: the stack has so many slots.
-        unsafe { (*toy::word::<neap_gc::Stack<Slot>>(deep, 3)).slots.add(3999).write(Some(object)) };
+        unsafe { (*toy::buffer(deep)).add(3999).write(Some(object)) };
         host.roots.globals[0] = Some(deep);
         // SAFETY: nothing is held but what stands in the globals.
         let drive = |host: &mut Host, what| unsafe { host.heap.drive(&host.roots, what) };
@@ -392,7 +444,7 @@ fn a_thread_dies_half_scanned() {
         }
         drive(&mut host, Drive::EpochEnd(0));
         while drive(&mut host, Drive::Phase(1)) {}
-        host.heap.audit().expect("a sound heap");
+        host.sound();
         host.collect();
         assert_eq!((host.objects(toy::ARRAY), host.objects(toy::THREAD)), (400, 1));
     }

@@ -13,7 +13,7 @@ const STRESS_CYCLE: u32 = 64;
 
 /// The settings that the options and the value of [`VARIABLE`] ask for. The error is the message.
 pub fn config(options: &Options, variable: &str) -> Result<Config, Vec<u8>> {
-    let mut config = Config::default();
+    let mut config = Config { ticker: true, ..Config::default() };
     let positive = |number: &str| number.parse::<u32>().ok().filter(|&n| n > 0);
     if let Some(limit) = options.heap_limit {
         config.limit_bytes = limit;

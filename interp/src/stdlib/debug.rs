@@ -185,7 +185,7 @@ fn setlocal(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let n = vm.check_int(args, first + 1)?;
     let Some(at) = at else { return Err(vm.arg_error(first, "level out of range")) };
     let value = vm.check_any(args, first + 2)?;
-    let name = vm.set_local(at, n, value)?;
+    let name = vm.set_local(at, n, value);
     let name = text_or_nil(vm, name.as_deref())?;
     vm.ret1(name)
 }
@@ -203,7 +203,7 @@ fn setupvalue(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let value = vm.check_any(args, 2)?;
     let n = vm.check_int(args, 1)?;
     let f = vm.check_function(args, 0)?;
-    match vm.set_upvalue(f, n, value)? {
+    match vm.set_upvalue(f, n, value) {
         Some(name) => vm.ret_str(&name),
         None => Ok(0),
     }
@@ -234,7 +234,7 @@ fn upvaluejoin(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             return Err(vm.arg_error(i, "Lua function expected"));
         }
     }
-    vm.join_upvalues(f, n, g, m)?;
+    vm.join_upvalues(f, n, g, m);
     Ok(0)
 }
 

@@ -21,7 +21,7 @@ fn load_chunk(vm: &mut Vm, source: &[u8], name: &[u8], allowed: &[u8], environme
     if let Some(environment) = environment
         && closure.num_upvals() > 0
     {
-        closure.upval(0).set(&mut vm.heap, environment).map_err(|_| vm.memory_error())?;
+        closure.upval(0).set(&mut vm.heap, environment);
     }
     Ok(closure)
 }

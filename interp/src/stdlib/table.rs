@@ -227,18 +227,14 @@ fn sort_plain(vm: &mut Vm, table: Value, length: usize) -> Result<bool, Throw> {
         std::slice::from_raw_parts_mut(values.as_ptr(), length)
     };
     let sorted = sort_values(values);
-    let mut result = Ok(sorted);
     if sorted {
         for (at, value) in values.iter().enumerate() {
-            if plain.set_slot(&mut vm.heap, at, *value).is_err() {
-                result = Err(vm.memory_error());
-                break;
-            }
+            plain.set_slot(&mut vm.heap, at, *value);
         }
     }
     // SAFETY: the block is not used any more.
     unsafe { vm.heap.free(block) };
-    result
+    Ok(sorted)
 }
 
 /// Sorts numbers of one kind, or strings. `false` if the values are something else.

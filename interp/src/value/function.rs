@@ -34,13 +34,12 @@ impl Gc<UpBox> {
     }
 
     #[inline(always)]
-    pub fn set(self, heap: &mut Heap<LuaRuntime>, value: Value) -> Result<(), OutOfMemory> {
+    pub fn set(self, heap: &mut Heap<LuaRuntime>, value: Value) {
         if value.is_ref() || self.value.get().is_ref() {
             // SAFETY: V1; the barrier comes before the write (V2).
-            unsafe { heap.barrier(self.as_ref(), 0)? };
+            unsafe { heap.barrier(self.as_ref(), 0) };
         }
         self.value.set(value);
-        Ok(())
     }
 }
 
@@ -91,14 +90,13 @@ impl Gc<Closure> {
         unsafe { *self.as_ptr().add(1).cast::<Gc<UpBox>>().add(i) }
     }
 
-    pub fn set_upval(self, heap: &mut Heap<LuaRuntime>, i: usize, upbox: Gc<UpBox>) -> Result<(), OutOfMemory> {
+    pub fn set_upval(self, heap: &mut Heap<LuaRuntime>, i: usize, upbox: Gc<UpBox>) {
         assert!(i < self.num_upvals());
         // SAFETY: V1; the barrier comes before the write (V2); `i` is in range.
         unsafe {
-            heap.barrier(self.as_ref(), 0)?;
+            heap.barrier(self.as_ref(), 0);
             self.as_ptr().add(1).cast::<Gc<UpBox>>().add(i).write(upbox);
         }
-        Ok(())
     }
 }
 
@@ -191,13 +189,12 @@ impl Gc<Native> {
         unsafe { *self.as_ptr().add(1).cast::<Value>().add(i) }
     }
 
-    pub fn set_upval(self, heap: &mut Heap<LuaRuntime>, i: usize, value: Value) -> Result<(), OutOfMemory> {
+    pub fn set_upval(self, heap: &mut Heap<LuaRuntime>, i: usize, value: Value) {
         assert!(i < self.num_upvals());
         // SAFETY: V1; the barrier comes before the write (V2); `i` is in range.
         unsafe {
-            heap.barrier(self.as_ref(), 0)?;
+            heap.barrier(self.as_ref(), 0);
             self.as_ptr().add(1).cast::<Value>().add(i).write(value);
         }
-        Ok(())
     }
 }

@@ -15,24 +15,29 @@ use super::string::Str;
 use neap_gc::{Heap, OutOfMemory};
 use std::ptr::NonNull;
 
+fn strings_mut(heap: &mut Heap<LuaRuntime>) -> &mut StringTable {
+    // SAFETY: the runtime is not replaced.
+    unsafe { &mut heap.runtime_mut().strings }
+}
+
 /// The interned string of these bytes, if there is one.
 pub(super) fn find(heap: &mut Heap<LuaRuntime>, bytes: &[u8], hash: u32) -> Option<Gc<Str>> {
-    let found = heap.runtime.strings.find(bytes, hash)?;
+    let found = heap.runtime().strings.find(bytes, hash)?;
     // SAFETY: the table names live, young or dying cells only (R15); the heap tells whether this one still counts.
     if unsafe { heap.intern_hit(found.as_ref()) } {
         Some(found)
     } else {
-        heap.runtime.strings.remove(found);
+        strings_mut(heap).remove(found);
         None
     }
 }
 
 /// Enters a hashed string of which the table has no equal.
 pub(super) fn enter(heap: &mut Heap<LuaRuntime>, s: Gc<Str>) -> Result<(), OutOfMemory> {
-    if heap.runtime.strings.is_full() || heap.runtime.strings.is_moving() {
+    if heap.runtime().strings.is_full() || heap.runtime().strings.is_moving() {
         StringTable::settle(heap, StringTable::PER_INSERTION)?;
     }
-    heap.runtime.strings.insert(s);
+    strings_mut(heap).insert(s);
     // SAFETY: a cell that was just entered.
     unsafe { heap.interned(s.as_ref()) };
     Ok(())
@@ -80,7 +85,7 @@ impl StringTable {
 
     /// So much work on growing or shrinking. `false`: there is none.
     pub fn settle(heap: &mut Heap<LuaRuntime>, units: usize) -> Result<bool, OutOfMemory> {
-        let table = &heap.runtime.strings;
+        let table = &heap.runtime().strings;
         if !table.is_moving() {
             let capacity = if table.is_full() {
                 (table.slots.capacity() * 2).max(Self::FIRST_CAPACITY)
@@ -90,9 +95,9 @@ impl StringTable {
                 return Ok(false);
             };
             let block = heap.malloc(capacity * size_of::<Slot>())?;
-            heap.runtime.strings.next = Slots { first: block.as_ptr().cast(), mask: capacity - 1 };
+            strings_mut(heap).next = Slots { first: block.as_ptr().cast(), mask: capacity - 1 };
         }
-        if let Some(old) = heap.runtime.strings.step(units) {
+        if let Some(old) = strings_mut(heap).step(units) {
             // SAFETY: the block of the replaced array, given out by this heap and named nowhere else now.
             unsafe { heap.free(old) };
         }
@@ -296,9 +301,9 @@ mod tests {
             match (random.next_u32() % 8, model.get(&name).copied()) {
                 (0..6, Some(s)) if !filling => {
                     model.remove(&name);
-                    heap.runtime.strings.remove(s);
+                    strings_mut(&mut heap).remove(s);
                     // What is not there is not removed.
-                    heap.runtime.strings.remove(s);
+                    strings_mut(&mut heap).remove(s);
                 }
                 (0..6, None) if filling => {
                     model.insert(name, enter_new(&mut heap, name, hash(name)));
@@ -309,7 +314,7 @@ mod tests {
                 }
                 (_, expected) => assert!(find(&mut heap, &name.to_le_bytes(), hash(name)) == expected, "{name} in step {step}"),
             }
-            let strings = &heap.runtime.strings;
+            let strings = &heap.runtime().strings;
             assert_eq!(strings.count, model.len());
             grown |= strings.slots.capacity() as u64 > names;
             shrunk |= grown && (strings.slots.capacity() as u64) < names;
@@ -347,21 +352,21 @@ mod tests {
     #[test]
     fn no_insertion_has_much_to_do() {
         let (mut heap, mut random) = (heap(), Xoshiro256StarStar::seed_from_u64(7));
-        let progress = |heap: &LuaHeap| (heap.runtime.strings.cleared, heap.runtime.strings.moved);
+        let progress = |heap: &LuaHeap| (heap.runtime().strings.cleared, heap.runtime().strings.moved);
         let mut growths = 0;
         for name in 0..200_000 {
             let (cleared, moved) = progress(&heap);
-            let capacity = heap.runtime.strings.slots.capacity();
+            let capacity = heap.runtime().strings.slots.capacity();
             enter_new(&mut heap, name, random.next_u32());
             let after = progress(&heap);
-            if heap.runtime.strings.slots.capacity() != capacity {
+            if heap.runtime().strings.slots.capacity() != capacity {
                 growths += 1;
                 assert!(capacity - moved < 1500, "the last {} slots at once", capacity - moved);
             } else {
                 assert!(after.0 - cleared <= 1024 && after.1 - moved < 1500, "{:?} slots after {:?}", after, (cleared, moved));
             }
         }
-        assert!(growths >= 9 && heap.runtime.strings.count == 200_000, "{growths} growths");
+        assert!(growths >= 9 && heap.runtime().strings.count == 200_000, "{growths} growths");
     }
 
     #[test]
@@ -371,9 +376,9 @@ mod tests {
         let kept: Vec<_> = (0..100_000).map(|name| enter_new(&mut heap, name, name as u32)).collect();
         let full = heap.explicit_bytes();
         assert!(full >= 100_000 * size_of::<Slot>());
-        kept.iter().for_each(|&s| heap.runtime.strings.remove(s));
+        kept.iter().for_each(|&s| strings_mut(&mut heap).remove(s));
         while StringTable::settle(&mut heap, 1000).expect("memory") {}
-        assert_eq!((heap.runtime.strings.count, heap.runtime.strings.slots.capacity()), (0, StringTable::FIRST_CAPACITY));
+        assert_eq!((heap.runtime().strings.count, heap.runtime().strings.slots.capacity()), (0, StringTable::FIRST_CAPACITY));
         assert!(heap.explicit_bytes() < full - 99_000 * size_of::<Slot>());
     }
 }

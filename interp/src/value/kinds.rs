@@ -1,19 +1,19 @@
 //! How the collector reads Lua's cells: the table of kinds and [`LuaRuntime`].
 
+use super::Value;
 use super::function::{Closure, Native, UpBox};
 use super::gc::Gc;
 use super::intern::StringTable;
 use super::proto::ProtoCell;
 use super::string::Str;
-use super::table::{ArrayPart, NodePart, Table};
+use super::table::{ArrayPart, Hold, NodePart, Table};
 use super::thread::Thread;
 use super::userdata::Userdata;
-use super::{Tag, Value};
-use neap_gc::{Kind, Ref, Runtime, Shape, Stack, Verdict};
+use neap_gc::{Kind, Ref, Runtime, Shape, Side, Stack, Verdict};
 use std::ops::Range;
 use std::ptr::NonNull;
 
-/// The numbers of the kinds: indices of [`LuaRuntime::KINDS`].
+/// The numbers of the kinds: indices of the table that [`LuaRuntime`] gives.
 pub mod kind {
     pub const STR: u8 = 0;
     pub const TABLE: u8 = 1;
@@ -35,10 +35,6 @@ pub struct LuaRuntime {
     pub strings: StringTable,
 }
 
-const fn plain(name: &'static str, shape: Shape, destructor: bool) -> Kind {
-    Kind { name, shape, destructor }
-}
-
 /// # Safety
 /// `cell` holds a `T`.
 #[inline(always)]
@@ -56,52 +52,26 @@ fn visit_value(v: Value, visit: &mut impl FnMut(Ref)) {
 
 // SAFETY: every method reads exactly the references that stand in the cell, by the layouts of this module's neighbours.
 unsafe impl Runtime for LuaRuntime {
-    type Slot = Value;
-    const EMPTY_SLOT: Value = Value::NIL;
-    const KINDS: &'static [Kind] = &[
-        plain("string", Shape::Leaf, false),
-        plain("table", Shape::Plain, false),
-        plain("array part", Shape::Array, false),
-        plain("hash part", Shape::Array, false),
-        plain("hash part, weak values", Shape::WeakValues, false),
-        plain("hash part, weak keys", Shape::Ephemeron, false),
-        plain("hash part, weak", Shape::AllWeak, false),
-        plain("closure", Shape::Plain, false),
-        plain("native function", Shape::Plain, false),
-        plain("upvalue", Shape::Plain, false),
-        plain("prototype", Shape::Plain, false),
-        plain("userdata", Shape::Plain, true),
-        plain("thread", Shape::Thread, true),
-    ];
-
-    #[inline(always)]
-    fn slot_ref(slot: &Value) -> Option<Ref> {
-        slot.as_ref()
-    }
-
-    #[inline]
-    unsafe fn size(cell: Ref) -> usize {
-        // SAFETY: (whole function) the kind tells the type.
-        unsafe {
-            match cell.kind() {
-                kind::STR => Str::cell_size(at::<Str>(cell).len()),
-                kind::TABLE => size_of::<Table>(),
-                kind::ARRAY => ArrayPart::cell_size(at::<ArrayPart>(cell).len()),
-                kind::NODES | kind::NODES_WEAK_VALUES | kind::NODES_EPHEMERON | kind::NODES_ALL_WEAK => {
-                    NodePart::cell_size(at::<NodePart>(cell).len())
-                }
-                kind::CLOSURE => Closure::cell_size(at::<Closure>(cell).num_upvals()),
-                kind::NATIVE => Native::cell_size(at::<Native>(cell).num_upvals()),
-                kind::BOX => size_of::<UpBox>(),
-                kind::PROTO => at::<ProtoCell>(cell).size(),
-                kind::USERDATA => size_of::<Userdata>(),
-                _ => size_of::<Thread>(),
-            }
-        }
+    fn kinds(&self) -> Vec<Kind> {
+        vec![
+            Kind::new("string", Shape::Leaf),
+            Kind::new("table", Shape::Plain),
+            Kind::new("array part", Shape::Array),
+            Kind::new("hash part", Shape::Array),
+            Kind::new("hash part, weak values", Shape::Array).with_weak_references(),
+            Kind::new("hash part, weak keys", Shape::Ephemeron),
+            Kind::new("hash part, weak", Shape::Array).with_weak_references(),
+            Kind::new("closure", Shape::Plain),
+            Kind::new("native function", Shape::Plain),
+            Kind::new("upvalue", Shape::Plain),
+            Kind::new("prototype", Shape::Array),
+            Kind::new("userdata", Shape::Plain).with_destructor(),
+            Kind::new("thread", Shape::Thread).with_destructor(),
+        ]
     }
 
     #[inline(always)]
-    unsafe fn trace(cell: Ref, visit: &mut impl FnMut(Ref)) {
+    unsafe fn trace(&self, cell: Ref, visit: &mut impl FnMut(Ref)) {
         // SAFETY: (whole function) the kind tells the type.
         unsafe {
             match cell.kind() {
@@ -120,12 +90,6 @@ unsafe impl Runtime for LuaRuntime {
                         visit_value(f.upval(i), visit);
                     }
                 }
-                kind::PROTO => {
-                    let p = at::<ProtoCell>(cell);
-                    p.consts().iter().for_each(|&k| visit_value(k, visit));
-                    p.protos().iter().for_each(|p| visit(p.as_ref()));
-                    visit(p.source.as_ref());
-                }
                 kind::USERDATA => {
                     let u = at::<Userdata>(cell);
                     if let Some(m) = u.meta() {
@@ -139,13 +103,19 @@ unsafe impl Runtime for LuaRuntime {
     }
 
     #[inline]
-    unsafe fn slots(cell: Ref) -> usize {
-        // SAFETY: indexed shapes are array and hash parts.
-        unsafe { if cell.kind() == kind::ARRAY { at::<ArrayPart>(cell).len() } else { at::<NodePart>(cell).len() } }
+    unsafe fn slots(&self, cell: Ref) -> usize {
+        // SAFETY: the kind tells the type.
+        unsafe {
+            match cell.kind() {
+                kind::ARRAY => at::<ArrayPart>(cell).len(),
+                kind::PROTO => at::<ProtoCell>(cell).slots(),
+                _ => at::<NodePart>(cell).len(),
+            }
+        }
     }
 
     #[inline(always)]
-    unsafe fn trace_slots(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
+    unsafe fn trace_slots(&self, cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
         // SAFETY: (whole function) the kind tells the type; the range lies within the slots.
         unsafe {
             match cell.kind() {
@@ -160,30 +130,15 @@ unsafe impl Runtime for LuaRuntime {
                         visit_value(n.value(), visit);
                     }
                 }
-                // Strings are values, not objects: they are never held weakly.
-                kind::NODES_WEAK_VALUES => {
+                kind::PROTO => at::<ProtoCell>(cell).trace_slots(range, visit),
+                weak => {
+                    let hold = Hold::of(weak);
                     for n in at::<NodePart>(cell).nodes(range) {
-                        visit_value(n.key(), visit);
-                        if n.value().is_str() {
-                            visit_value(n.value(), visit);
+                        if let Some(key) = hold.strong_key(n.key()) {
+                            visit(key);
                         }
-                    }
-                }
-                kind::NODES_EPHEMERON => {
-                    for n in at::<NodePart>(cell).nodes(range) {
-                        if n.key().is_str() {
-                            visit_value(n.key(), visit);
-                        }
-                        visit_value(n.value(), visit);
-                    }
-                }
-                _ => {
-                    for n in at::<NodePart>(cell).nodes(range) {
-                        if n.key().is_str() {
-                            visit_value(n.key(), visit);
-                        }
-                        if n.value().is_str() {
-                            visit_value(n.value(), visit);
+                        if let Some(value) = hold.strong_value(n.value()) {
+                            visit(value);
                         }
                     }
                 }
@@ -191,7 +146,7 @@ unsafe impl Runtime for LuaRuntime {
         }
     }
 
-    unsafe fn trace_entries(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Option<Ref>, Option<Ref>)) {
+    unsafe fn trace_entries(&self, cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Option<Ref>, Option<Ref>)) {
         // SAFETY: an ephemeron is a hash part.
         unsafe {
             for n in at::<NodePart>(cell).nodes(range) {
@@ -207,37 +162,58 @@ unsafe impl Runtime for LuaRuntime {
         }
     }
 
-    unsafe fn clean_slots(
+    unsafe fn clean(
+        &self,
         cell: Ref,
         range: Range<usize>,
-        verdict: &mut impl FnMut(Ref, bool) -> Verdict,
+        verdict: &mut impl FnMut(Ref, Side) -> Verdict,
         log: &mut impl FnMut(usize),
     ) {
-        // SAFETY: (whole function) weak shapes are hash parts.
+        // SAFETY: (whole function) kinds with weak references are hash parts.
         unsafe {
-            let k = cell.kind();
-            let (weak_keys, weak_values) = (k != kind::NODES_WEAK_VALUES, k != kind::NODES_EPHEMERON);
+            let hold = Hold::of(cell.kind());
             let part = at::<NodePart>(cell);
             for i in range {
                 let n = part.node(i);
                 let (key, value) = ((*n).key(), (*n).value());
-                let dead = |v: Value, is_key: bool, verdict: &mut dyn FnMut(Ref, bool) -> Verdict| {
-                    !v.is_str() && v.as_ref().is_some_and(|r| verdict(r, is_key) == Verdict::Clear)
-                };
-                if (weak_keys && dead(key, true, verdict)) || (weak_values && dead(value, false, verdict)) {
-                    log(i);
+                let mut is_dead = |weak: Option<Ref>, side| weak.is_some_and(|r| verdict(r, side) == Verdict::Clear);
+                if is_dead(hold.weak_key(key), Side::Key) || is_dead(hold.weak_value(value), Side::Value) {
+                    if hold.any_strong(key, value) {
+                        log(i);
+                    }
                     (*n).kill();
                 }
             }
         }
     }
 
-    unsafe fn stack<'a>(cell: Ref) -> &'a mut Stack<Value> {
+    unsafe fn stack(&self, cell: Ref) -> NonNull<Stack> {
         // SAFETY: a thread.
-        unsafe { &mut Gc::<Thread>::from_ref(cell).state().stack }
+        unsafe { Gc::<Thread>::from_ref(cell).stack() }
     }
 
-    unsafe fn forget(cell: Ref) {
+    #[inline(always)]
+    unsafe fn trace_stack(&self, cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Option<Ref>)) {
+        // SAFETY: a thread, and slots of its stack.
+        unsafe {
+            let slots = Gc::<Thread>::from_ref(cell).slots();
+            for i in range {
+                visit((*slots.add(i)).as_ref());
+            }
+        }
+    }
+
+    unsafe fn clear_stack(&self, cell: Ref, range: Range<usize>) {
+        // SAFETY: as above.
+        unsafe {
+            let slots = Gc::<Thread>::from_ref(cell).slots();
+            for i in range {
+                slots.add(i).write(Value::NIL);
+            }
+        }
+    }
+
+    unsafe fn forget(&self, cell: Ref) {
         // SAFETY: array and hash parts are what is ever replaced.
         unsafe { if cell.kind() == kind::ARRAY { at::<ArrayPart>(cell).forget() } else { at::<NodePart>(cell).forget() } }
     }
@@ -253,7 +229,7 @@ unsafe impl Runtime for LuaRuntime {
                 }
                 kind::THREAD => {
                     let state = Gc::<Thread>::from_ref(cell).state();
-                    let blocks = [NonNull::new(state.stack.slots.cast()), NonNull::new(state.frames.cast()), state.tbc.block()];
+                    let blocks = [NonNull::new(state.slots.cast()), NonNull::new(state.frames.cast()), state.tbc.block()];
                     blocks.into_iter().flatten().for_each(release);
                     std::ptr::drop_in_place(&mut state.hook);
                 }
@@ -266,9 +242,4 @@ unsafe impl Runtime for LuaRuntime {
         // SAFETY: interned cells are strings.
         self.strings.remove(unsafe { Gc::<Str>::from_ref(cell) });
     }
-}
-
-/// Whether a value can be held weakly: strings are values, not objects.
-pub(super) fn weakly_holdable(v: Value) -> Option<Ref> {
-    if v.tag() == Tag::STR { None } else { v.as_ref() }
 }

@@ -12,8 +12,9 @@ use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
 use super::{Str, Value};
 use crate::bytecode;
-use neap_gc::{Header, Heap, OutOfMemory};
+use neap_gc::{Header, Heap, OutOfMemory, Ref};
 use std::cell::Cell;
+use std::ops::Range;
 use std::slice;
 
 /// A name: a piece of the bytes at the end of the cell.
@@ -93,9 +94,20 @@ impl ProtoCell {
             && align_of::<Local>() == align_of::<u32>()
     );
 
-    pub(super) fn size(&self) -> usize {
-        let names = self.names().as_ptr().addr() - (&raw const *self).addr();
-        names + self.name_bytes as usize
+    /// For the collector, the constants are slots, then the inner prototypes, then the source.
+    pub(super) fn slots(&self) -> usize {
+        self.num_consts as usize + self.num_protos as usize + 1
+    }
+    pub(super) fn trace_slots(&self, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
+        let (consts, protos) = (self.consts(), self.protos());
+        // What of the range lies in a part of so many slots.
+        let within =
+            |start: usize, len: usize| range.start.clamp(start, start + len) - start..range.end.clamp(start, start + len) - start;
+        consts[within(0, consts.len())].iter().filter_map(|k| k.as_ref()).for_each(&mut *visit);
+        protos[within(consts.len(), protos.len())].iter().for_each(|p| visit(p.as_ref()));
+        if range.contains(&(consts.len() + protos.len())) {
+            visit(self.source.as_ref());
+        }
     }
 
     #[inline(always)]
@@ -226,6 +238,7 @@ impl Gc<ProtoCell> {
                 last_line_defined: proto.last_line_defined,
                 source,
             });
+            heap.filled_by_copy(cell);
             Ok(Gc::from_ref(cell))
         }
     }

@@ -98,9 +98,9 @@ impl Text {
         let need = self.len.checked_add(more).filter(|&need| need <= Str::MAX_LEN).ok_or(OutOfMemory)?;
         if need > self.capacity || self.far.is_none() {
             let wish = need.max(self.capacity * 2).max(2 * Text::NEAR);
-            let mut make = |size| match self.far {
+            let make = |size| match self.far {
                 // SAFETY: the text's own block, which it gives up for the new one.
-                Some(block) => unsafe { heap.realloc(block, self.capacity, size) },
+                Some(block) => unsafe { heap.realloc(block, size) },
                 None => heap.malloc(size),
             };
             let (block, capacity) = match make(wish) {

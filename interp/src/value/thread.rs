@@ -109,7 +109,7 @@ impl Slots {
             let size = |slots: u32| slots as usize * size_of::<u32>();
             let block = match self.block() {
                 // SAFETY: the list's own block.
-                Some(block) => unsafe { heap.realloc(block, size(self.capacity), size(capacity))? },
+                Some(block) => unsafe { heap.realloc(block, size(capacity))? },
                 None => heap.malloc(size(capacity))?,
             };
             (self.block, self.capacity) = (block.as_ptr().cast(), capacity);
@@ -140,9 +140,10 @@ impl Slots {
 
 /// What a thread keeps beside its cell's fixed head. Only the interpreter and the collector touch it, never at the same time.
 pub struct ThreadState {
-    /// The collector's record; `slots` is an explicit block of `capacity` values and one more, for the error that ends a coroutine whose frames need all
-    /// of them.
-    pub stack: Stack<Value>,
+    /// The collector's record.
+    pub stack: Stack,
+    /// An explicit block of `capacity` values and one more, for the error that ends a coroutine whose frames need all of them.
+    pub slots: *mut Value,
     pub capacity: usize,
     /// An explicit block of `frame_capacity` frames.
     pub frames: *mut Frame,
@@ -218,12 +219,11 @@ impl Gc<Thread> {
             for i in 0..Self::FIRST_SLOTS {
                 slots.cast::<Value>().add(i).write(Value::NIL);
             }
-            let mut stack = Stack::new();
-            stack.slots = slots.as_ptr().cast();
             let t = cell.as_ptr().cast::<Thread>();
             (&raw mut (*t).status).write(Cell::new(Status::Suspended));
             (&raw mut (*t).state).write(UnsafeCell::new(ThreadState {
-                stack,
+                stack: Stack::new(),
+                slots: slots.as_ptr().cast(),
                 capacity: Self::FIRST_SLOTS - 1,
                 frames: frames.as_ptr().cast(),
                 frame_count: 0,
@@ -238,6 +238,18 @@ impl Gc<Thread> {
             }));
             Ok(Gc::from_ref(cell))
         }
+    }
+
+    /// The collector's record, for the collector, who keeps it while it looks at the slots.
+    pub(super) fn stack(self) -> NonNull<Stack> {
+        // SAFETY: V1; no reference is made.
+        unsafe { NonNull::new_unchecked(&raw mut (*(*self.as_ptr()).state.get()).stack) }
+    }
+    /// The slots, likewise.
+    #[inline(always)]
+    pub(super) fn slots(self) -> *mut Value {
+        // SAFETY: as above.
+        unsafe { (*(*self.as_ptr()).state.get()).slots }
     }
 
     /// The state; the caller holds no other borrow of it across.

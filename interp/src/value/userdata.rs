@@ -84,10 +84,9 @@ impl Gc<Userdata> {
         }
     }
 
-    pub fn set_meta(self, heap: &mut Heap<LuaRuntime>, meta: Option<Gc<Table>>) -> Result<(), OutOfMemory> {
+    pub fn set_meta(self, heap: &mut Heap<LuaRuntime>, meta: Option<Gc<Table>>) {
         // SAFETY: V1; the barrier comes before the write (V2).
-        unsafe { heap.barrier(self.as_ref(), 0)? };
+        unsafe { heap.barrier(self.as_ref(), 0) };
         self.meta.set(meta);
-        Ok(())
     }
 }

@@ -17,7 +17,7 @@ fn take_pending(thread: Gc<Thread>, from: usize) -> Option<(usize, Value)> {
     let slot = state.tbc.last().map(|slot| slot as usize).filter(|&slot| slot >= from)?;
     state.tbc.pop();
     // SAFETY: pending slots are slots of the thread's stack (C1).
-    Some((slot, unsafe { *state.stack.slots.add(slot) }.unboxed()))
+    Some((slot, unsafe { *state.slots.add(slot) }.unboxed()))
 }
 
 impl Vm {

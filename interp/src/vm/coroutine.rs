@@ -9,7 +9,7 @@ impl Vm {
         let t = Gc::<Thread>::new(&mut self.heap).map_err(|_| self.memory_error())?;
         let state = t.state();
         // SAFETY: the stack has room for one slot.
-        unsafe { *state.stack.slots = f };
+        unsafe { *state.slots = f };
         state.stack.top = 1;
         state.stack.high = state.capacity;
         Ok(t)
@@ -243,7 +243,7 @@ impl Vm {
     pub fn close_coroutine(&mut self, co: Gc<Thread>) -> Option<Value> {
         let state = co.state();
         // SAFETY: the error is the last live slot.
-        let error = state.failed.then(|| unsafe { *state.stack.slots.add(state.stack.top - 1) });
+        let error = state.failed.then(|| unsafe { *state.slots.add(state.stack.top - 1) });
         self.close_variables_of(co, error)
     }
 

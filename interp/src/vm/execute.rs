@@ -249,7 +249,7 @@ impl Vm {
                     let n = &mut *t.nodes().add(at);
                     if n.is_key(key) && !value.is_nil() {
                         if value.is_ref() || n.value().is_ref() {
-                            mem!(self.heap.barrier(t.nodes_cell_unchecked(), at));
+                            self.heap.barrier(t.nodes_cell_unchecked(), at);
                         }
                         n.set_value(value);
                         pc = pc.add(1);
@@ -284,7 +284,7 @@ impl Vm {
                         let slot = t.array().add(at as usize);
                         if t.meta().is_none() || !(*slot).is_nil() {
                             if value.is_ref() || (*slot).is_ref() {
-                                mem!(self.heap.barrier(t.array_cell_unchecked(), at as usize));
+                                self.heap.barrier(t.array_cell_unchecked(), at as usize);
                             }
                             *slot = value;
                             continue;
@@ -331,7 +331,7 @@ impl Vm {
                         pc = pc.add(1);
                     }
                     Op::GetUpval => r!(i.a()) = closure(frame).upval(i.b() as usize).get(),
-                    Op::SetUpval => mem!(closure(frame).upval(i.b() as usize).set(&mut self.heap, r!(i.a()))),
+                    Op::SetUpval => closure(frame).upval(i.b() as usize).set(&mut self.heap, r!(i.a())),
                     Op::NewBox => {
                         let b = mem!(Gc::<UpBox>::new(&mut self.heap, r!(i.a())));
                         r!(i.a()) = Value::upbox(b);
@@ -339,7 +339,7 @@ impl Vm {
                     Op::GetBox => r!(i.a()) = r!(i.b()).unboxed(),
                     Op::SetBox => {
                         if let Some(b) = r!(i.a()).as_box() {
-                            mem!(b.set(&mut self.heap, r!(i.b())));
+                            b.set(&mut self.heap, r!(i.b()));
                         }
                     }
 

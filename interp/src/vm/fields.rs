@@ -69,10 +69,8 @@ impl Vm {
                 if !value.is_nil() {
                     set_hint(word, i);
                 }
-                return match t.set_node(&mut self.heap, i, value) {
-                    Ok(()) => Ok(Flow::Next),
-                    Err(_) => Err(self.refused()),
-                };
+                t.set_node(&mut self.heap, i, value);
+                return Ok(Flow::Next);
             }
             if t.meta().is_none() {
                 return match t.set_str(&mut self.heap, key_str, value) {

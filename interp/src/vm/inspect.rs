@@ -8,7 +8,7 @@
 //! * **N4** What the loop keeps in registers without a variable of the program stays what it is: a number is replaced only by a number of its
 //!   type, a box only by its content. Slots of native functions are never written: they may rely on their arguments.
 
-use super::{Throw, Vm};
+use super::Vm;
 use crate::bytecode::{Instr, Op};
 use crate::syntax::chunk_id;
 use crate::value::{Frame, Gc, ProtoCell, Thread, Value, frame_flags};
@@ -88,7 +88,7 @@ impl Vm {
         let state = thread.state();
         assert!(slot < state.capacity);
         // SAFETY: slots below the capacity are initialised.
-        unsafe { *state.stack.slots.add(slot) }
+        unsafe { *state.slots.add(slot) }
     }
 
     /// The function; nil for the host program.
@@ -236,26 +236,26 @@ impl Vm {
     }
 
     /// Sets the `n`-th variable of an active function; gives its name, or nothing if there is none that can be set.
-    pub fn set_local(&mut self, at: Activation, n: i64, value: Value) -> Result<Option<Cow<'static, [u8]>>, Throw> {
-        let Some(local) = self.find_local(at, n) else { return Ok(None) };
+    pub fn set_local(&mut self, at: Activation, n: i64, value: Value) -> Option<Cow<'static, [u8]>> {
+        let local = self.find_local(at, n)?;
         let old = self.slot_of(at.thread, local.slot);
         if let Some(variable) = old.as_box() {
-            variable.set(&mut self.heap, value).map_err(|_| self.memory_error())?;
-            return Ok(Some(local.name));
+            variable.set(&mut self.heap, value);
+            return Some(local.name);
         }
         if !local.is_variable && !self.may_replace(at, old, value) {
-            return Ok(None);
+            return None;
         }
         // N3.
         if at.thread != self.thread {
             // SAFETY: R11: a thread that does not run; its state is as it was left.
             unsafe { self.heap.touch_thread(at.thread.as_ref()) };
         }
-        let stack = &mut at.thread.state().stack;
-        stack.low = stack.low.min(local.slot);
+        let state = at.thread.state();
+        state.stack.low = state.stack.low.min(local.slot);
         // SAFETY: a slot of a frame of the thread.
-        unsafe { *stack.slots.add(local.slot) = value };
-        Ok(Some(local.name))
+        unsafe { *state.slots.add(local.slot) = value };
+        Some(local.name)
     }
 
     /// N4.
@@ -332,11 +332,10 @@ impl Vm {
     }
 
     /// Sets the `n`-th upvalue of a Lua function; gives its name. (Native functions rely on theirs.)
-    pub fn set_upvalue(&mut self, f: Value, n: i64, value: Value) -> Result<Option<Vec<u8>>, Throw> {
-        let (Some(closure), Some((name, _))) = (f.as_closure(), Vm::upvalue(f, n)) else { return Ok(None) };
-        let variable = closure.upval(n as usize - 1);
-        variable.set(&mut self.heap, value).map_err(|_| self.memory_error())?;
-        Ok(Some(name))
+    pub fn set_upvalue(&mut self, f: Value, n: i64, value: Value) -> Option<Vec<u8>> {
+        let (closure, (name, _)) = (f.as_closure()?, Vm::upvalue(f, n)?);
+        closure.upval(n as usize - 1).set(&mut self.heap, value);
+        Some(name)
     }
 
     /// What tells the `n`-th upvalue of a function from others: equal for two closures that share it.
@@ -349,12 +348,10 @@ impl Vm {
     }
 
     /// Makes the `n`-th upvalue of one Lua function the `m`-th of another. `false`: there are no such upvalues.
-    pub fn join_upvalues(&mut self, f: Value, n: i64, g: Value, m: i64) -> Result<bool, Throw> {
-        let (Some(n), Some(m)) = (Vm::upvalue_index(f, n), Vm::upvalue_index(g, m)) else { return Ok(false) };
-        let (Some(f), Some(g)) = (f.as_closure(), g.as_closure()) else { return Ok(false) };
-        match f.set_upval(&mut self.heap, n, g.upval(m)) {
-            Ok(()) => Ok(true),
-            Err(_) => Err(self.memory_error()),
-        }
+    pub fn join_upvalues(&mut self, f: Value, n: i64, g: Value, m: i64) -> bool {
+        let (Some(n), Some(m)) = (Vm::upvalue_index(f, n), Vm::upvalue_index(g, m)) else { return false };
+        let (Some(f), Some(g)) = (f.as_closure(), g.as_closure()) else { return false };
+        f.set_upval(&mut self.heap, n, g.upval(m));
+        true
     }
 }

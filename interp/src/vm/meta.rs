@@ -408,12 +408,12 @@ impl Vm {
                 let mode = mode.as_str().map_or(&b""[..], |s| s.bytes());
                 let (keys, values) = (mode.contains(&b'k'), mode.contains(&b'v'));
                 t.set_weakness(&mut self.heap, keys, values).map_err(|e| self.set_error(e))?;
-                t.set_meta(&mut self.heap, meta).map_err(|_| self.memory_error())?;
+                t.set_meta(&mut self.heap, meta);
                 self.note_finalizer(v, meta);
             }
             Tag::USERDATA => {
                 let u = v.as_userdata().expect("a userdata");
-                u.set_meta(&mut self.heap, meta).map_err(|_| self.memory_error())?;
+                u.set_meta(&mut self.heap, meta);
                 self.note_finalizer(v, meta);
             }
             Tag(tag) => self.roots.metas[tag as usize & 15] = meta,
@@ -428,7 +428,13 @@ impl Vm {
             && let Some(cell) = v.as_ref()
         {
             // SAFETY: V1.
-            unsafe { self.heap.set_finalizer(cell) };
+            unsafe {
+                if self.in_finalizer {
+                    self.heap.rearm_finalizer(cell);
+                } else {
+                    self.heap.set_finalizer(cell);
+                }
+            }
         }
     }
 

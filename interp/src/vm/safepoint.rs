@@ -40,18 +40,16 @@ impl Roots {
     }
 }
 
-impl RootSource for Roots {
-    fn globals(&self, visit: &mut dyn FnMut(Ref)) {
-        visit(self.globals.as_ref());
-        visit(self.registry.as_ref());
-        self.names.iter().for_each(|s| visit(s.as_ref()));
-        // A fixed order, an unset slot standing in with what is always there (lists are compared by position).
-        for m in &self.metas {
-            visit(m.unwrap_or(self.globals).as_ref());
+// SAFETY: all of these are live cells of the heap (V1), the chain's are threads; the base is right as `current_base` says.
+unsafe impl RootSource for Roots {
+    fn slots(&self, visit: &mut dyn FnMut(Option<Ref>)) {
+        for table in [self.globals, self.registry] {
+            visit(Some(table.as_ref()));
         }
-        for v in [self.error, self.memory_message].iter().chain(&self.pinned) {
-            visit(v.as_ref().unwrap_or(self.globals.as_ref()));
-        }
+        self.names.iter().for_each(|s| visit(Some(s.as_ref())));
+        self.metas.iter().for_each(|m| visit(m.map(Gc::as_ref)));
+        // What is pinned stays, so each has its place.
+        [self.error, self.memory_message].iter().chain(&self.pinned).for_each(|v| visit(v.as_ref()));
     }
     fn chain(&self, visit: &mut dyn FnMut(Ref)) {
         self.chain.iter().for_each(|t| visit(t.as_ref()));

@@ -86,8 +86,8 @@ impl Vm {
     fn grow_frames(&mut self) -> Result<(), Throw> {
         let capacity = self.frame_capacity * 2;
         let old = NonNull::new(self.frames.cast::<u8>()).expect("a block");
-        // SAFETY: the block is this thread's, of the size given.
-        let new = unsafe { self.heap.realloc(old, self.frame_capacity * size_of::<Frame>(), capacity * size_of::<Frame>()) };
+        // SAFETY: the block is this thread's.
+        let new = unsafe { self.heap.realloc(old, capacity * size_of::<Frame>()) };
         let new = new.map_err(|_| self.memory_error())?;
         self.frames = new.as_ptr().cast();
         self.frame_capacity = capacity;
@@ -115,16 +115,15 @@ impl Vm {
         if need + SLACK > state.capacity {
             let capacity = (state.capacity * 2 + 1).max(need + SLACK);
             let old = NonNull::new(self.stack.cast::<u8>()).expect("a block");
-            // SAFETY: the block is this thread's, of the size given; the new slots are initialised here.
+            // SAFETY: the block is this thread's; the new slots are initialised here.
             unsafe {
-                let bytes = |capacity: usize| (capacity + 1) * size_of::<Value>();
-                let new = self.heap.realloc(old, bytes(state.capacity), bytes(capacity));
+                let new = self.heap.realloc(old, (capacity + 1) * size_of::<Value>());
                 let new = new.map_err(|_| self.memory_error())?.as_ptr().cast::<Value>();
                 for i in state.capacity + 1..=capacity {
                     new.add(i).write(Value::NIL);
                 }
                 self.stack = new;
-                state.stack.slots = new;
+                state.slots = new;
             }
             state.capacity = capacity;
         }
@@ -157,7 +156,7 @@ impl Vm {
     pub(crate) fn load_thread(&mut self, thread: Gc<Thread>) {
         let state = thread.state();
         self.thread = thread;
-        self.stack = state.stack.slots;
+        self.stack = state.slots;
         self.frames = state.frames;
         self.frame_count = state.frame_count;
         self.frame_capacity = state.frame_capacity;

@@ -2,9 +2,9 @@
 
 use super::{Step, World, violation};
 use crate::shadow::{FRAME, Id, State};
-use crate::toy::{self, Toy};
+use crate::toy;
+use neap_gc::Ref;
 use neap_gc::heap::Drive;
-use neap_gc::{Ref, Runtime};
 
 /// Which objects were seen, and which weak entries were found cleared.
 type Walk = (Vec<bool>, Vec<(Id, usize)>);
@@ -16,6 +16,7 @@ impl World {
             self.at_safepoint();
             // SAFETY: all references are in roots, on stacks, or in cells.
             unsafe { self.heap.safepoint(&self.roots) };
+            self.hold_less(u8::MAX);
             self.compare()?;
         }
         Ok(())
@@ -26,10 +27,18 @@ impl World {
         // SAFETY: all references are in roots, on stacks, or in cells.
         let did = unsafe { self.heap.drive(&self.roots, what) };
         if matches!(what, Drive::EpochEnd(_) | Drive::EpochEndAndStart) {
+            self.hold_less(1);
             self.nothing_above_the_top()?;
         }
         self.compare()?;
         Ok(did)
+    }
+
+    /// So many epoch ends have been.
+    pub(super) fn hold_less(&mut self, epochs: u8) {
+        for object in &mut self.shadow.objects {
+            object.held = object.held.saturating_sub(epochs);
+        }
     }
 
     /// R6: a scan has cleared what stood above the top of the running stack.
@@ -37,8 +46,8 @@ impl World {
         let (cell, id) = self.current();
         // SAFETY: the running thread lives, and its buffer has so many slots.
         unsafe {
-            let (stack, capacity) = (Toy::stack(cell), *toy::capacity(cell));
-            match (stack.top..capacity).find(|&i| (*stack.slots.add(i)).is_some()) {
+            let (stack, capacity, slots) = (toy::stack(cell), *toy::capacity(cell), *toy::buffer(cell));
+            match (stack.top..capacity).find(|&i| (*slots.add(i)).is_some()) {
                 Some(slot) => violation(format!("slot {slot} of thread {id} holds a reference after the scan")),
                 None => Ok(()),
             }
@@ -47,13 +56,14 @@ impl World {
 
     /// Compares everything that can be reached, and lets the auditor look.
     pub(super) fn compare(&mut self) -> Step {
-        if let Err(e) = self.heap.audit() {
+        // SAFETY: at a safepoint.
+        if let Err(e) = unsafe { self.heap.audit() } {
             return violation(format!("audit: {e}"));
         }
         self.comparisons += 1;
         let (seen, cleared) = self.walk()?;
         let kept = self.justify(cleared)?;
-        for id in self.heap.runtime.destroyed.borrow().iter() {
+        for id in self.heap.runtime().destroyed.borrow().iter() {
             if kept[*id as usize] {
                 return violation(format!("the destructor of {id} ran, and it can be reached"));
             }
@@ -74,6 +84,7 @@ impl World {
         let mut work: Vec<Id> = Vec::new();
         work.extend(self.shadow.globals.iter().chain(&self.shadow.handles).flatten());
         work.extend(&self.shadow.chain);
+        work.extend(self.shadow.held());
         loop {
             while let Some(id) = work.pop() {
                 if std::mem::replace(&mut seen[id], true) {
@@ -104,7 +115,7 @@ impl World {
         // SAFETY: `walk` has checked that the cell is the object's.
         unsafe {
             match object.kind {
-                toy::PLAIN | toy::GUARD | toy::ARRAY => {
+                toy::PLAIN | toy::GUARD | toy::ARRAY | toy::FIELDS => {
                     let real = toy::slots(object.cell);
                     if real.len() != object.slots.len() {
                         return violation(format!("object {id} has {} slots, should have {}", real.len(), object.slots.len()));
@@ -115,12 +126,15 @@ impl World {
                 }
                 toy::THREAD => {
                     work.extend(self.same(*toy::body(object.cell), object.body)?.map(|x| x.1));
-                    let stack = Toy::stack(object.cell);
+                    let slots = *toy::buffer(object.cell);
                     for (i, s) in object.frames.iter().flatten().enumerate() {
-                        work.extend(self.same(*stack.slots.add(i), *s)?.map(|x| x.1));
+                        work.extend(self.same(*slots.add(i), *s)?.map(|x| x.1));
                     }
                 }
-                toy::WEAK | toy::EPHEMERON | toy::ALL_WEAK => {
+                _ => {}
+            }
+            match object.kind {
+                toy::WEAK | toy::EPHEMERON | toy::ALL_WEAK | toy::FIELDS => {
                     for (i, shadow) in object.pairs.iter().enumerate() {
                         let real = toy::pairs(object.cell)[i];
                         if real == (None, None) && *shadow != (None, None) {
@@ -185,16 +199,14 @@ impl World {
         let Some(object) = self.shadow.objects.get_mut(id) else {
             return violation(format!("the finalizer queue names {id:#x}"));
         };
-        if object.cell != cell || !object.finalizer || !object.was_unreachable {
+        if object.cell != cell || !object.finalizer || !object.was_unreachable || object.held != 0 {
             return violation(format!("object {id} is finalized, and should not be"));
         }
         object.finalizer = false;
         object.was_unreachable = false;
         // R16: it is no weak value any more.
         let (seen, _) = self.walk()?;
-        for holder in
-            self.shadow.objects.iter().zip(seen).filter(|(o, seen)| *seen && matches!(o.kind, toy::WEAK | toy::ALL_WEAK))
-        {
+        for holder in self.shadow.objects.iter().zip(seen).filter(|(o, seen)| *seen && Self::has_weak_values(o)) {
             // SAFETY: `walk` has seen the holder.
             if unsafe { toy::pairs(holder.0.cell) }.iter().any(|entry| entry.1 == Some(cell)) {
                 return violation(format!("object {id} is finalized while a weak value names it"));
@@ -229,13 +241,14 @@ impl World {
             self.at_safepoint();
             // SAFETY: all references are in roots, on stacks, or in cells.
             unsafe { self.heap.collect_full(&self.roots) };
+            self.hold_less(u8::MAX);
             self.compare()?;
             let mut finalized = false;
             while self.next_finalizer()?.is_some() {
                 finalized = true;
             }
             let mut left = 0;
-            self.heap.each_object(|_, _| left += 1);
+            self.heap.each_cell(&mut |_, _| left += 1);
             quiet = if finalized || left != before { 0 } else { quiet + 1 };
             before = left;
             if quiet == 2 {
@@ -247,7 +260,7 @@ impl World {
         }
         let reach = self.shadow.reach(false);
         let mut found = vec![false; reach.len()];
-        self.heap.each_object(|cell, _| {
+        self.heap.each_cell(&mut |cell, _| {
             // SAFETY: a live cell has a number.
             if let Some(f) = found.get_mut(unsafe { toy::number(cell) } as usize) {
                 *f = true;
@@ -261,7 +274,7 @@ impl World {
             return violation(format!("the finalizer of {id} was never handed over"));
         }
         for (id, object) in self.shadow.objects.iter().enumerate() {
-            let destroyed = self.heap.runtime.destroyed.borrow().contains(&(id as u64));
+            let destroyed = self.heap.runtime().destroyed.borrow().contains(&(id as u64));
             let should = !reach[id] && matches!(object.kind, toy::GUARD | toy::THREAD);
             if destroyed != should {
                 return violation(format!("destructor of {id}: ran {destroyed}, should have run {should}"));
@@ -272,7 +285,7 @@ impl World {
 
     pub(super) fn drop_handle(&mut self, i: usize) {
         if let Some(handle) = self.handles[i].take() {
-            self.heap.drop_handle(handle);
+            drop(handle);
             self.shadow.handles[i] = None;
         }
     }

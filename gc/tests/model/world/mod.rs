@@ -11,7 +11,7 @@ use crate::program::{NAMES, Op};
 use crate::shadow::{FRAME, Id, Object, Shadow};
 use crate::toy::{self, Slot, Toy};
 use neap_gc::heap::{Config, Faults, Heap, OutOfMemory, RootSource, Sabotage};
-use neap_gc::{Handle, Ref, Runtime};
+use neap_gc::{Handle, Ref};
 
 /// How programs are run.
 #[derive(Clone)]
@@ -69,9 +69,10 @@ struct Roots {
     base: usize,
 }
 
-impl RootSource for Roots {
-    fn globals(&self, visit: &mut dyn FnMut(Ref)) {
-        self.globals.iter().flatten().for_each(|r| visit(*r));
+// SAFETY: the cells are the heap's, and live.
+unsafe impl RootSource for Roots {
+    fn slots(&self, visit: &mut dyn FnMut(Option<Ref>)) {
+        self.globals.iter().for_each(|r| visit(*r));
     }
     fn chain(&self, visit: &mut dyn FnMut(Ref)) {
         self.chain.iter().for_each(|r| visit(*r));
@@ -90,8 +91,9 @@ pub struct World {
     comparisons: usize,
 }
 
-/// The lengths that `new` gives arrays: small, and large enough to be carded.
+/// The lengths that `new` gives arrays: small, large enough to have cards when they are mature, and large enough to be runs.
 const SMALL: usize = 6;
+const MEDIUM: usize = 70;
 const LARGE: usize = 1100;
 
 impl World {
@@ -101,12 +103,12 @@ impl World {
             limit_bytes: options.limit_bytes,
             stress_cycle: options.stress_cycle,
             audit: u32::from(options.stress_cycle != 0),
-            sabotage: options.sabotage,
             ..Config::default()
         };
         let Ok(mut heap) = Heap::new(Toy::default(), config) else {
             return if options.fault_every.is_some() { Ok(()) } else { Err("no heap".into()) };
         };
+        heap.sabotage(options.sabotage);
         heap.set_running(options.stress_cycle != 0);
         let mut world = World {
             heap,
@@ -133,7 +135,7 @@ impl World {
         }
         outcome?;
         let World { heap, shadow, .. } = world;
-        let destroyed = heap.runtime.destroyed.clone();
+        let destroyed = heap.runtime().destroyed.clone();
         drop(heap);
         for (id, object) in shadow.objects.iter().enumerate() {
             let should = usize::from(matches!(object.kind, toy::GUARD | toy::THREAD));
@@ -180,14 +182,14 @@ impl World {
         let (cell, id) = self.current();
         let depth = self.shadow.objects[id].frames.len();
         // SAFETY: the running thread lives, and its frames are within its buffer.
-        unsafe { Toy::stack(cell).slots.add((depth - 1) * FRAME + i) }
+        unsafe { (*toy::buffer(cell)).add((depth - 1) * FRAME + i) }
     }
 
     /// Tells the heap how deep the thread's frames may have been written (R7).
     fn lower(&self, cell: Ref, id: Id) {
         let depth = self.shadow.objects[id].frames.len();
         // SAFETY: the thread is live or young.
-        let stack = unsafe { Toy::stack(cell) };
+        let stack = unsafe { toy::stack(cell) };
         stack.low = stack.low.min(depth.saturating_sub(1) * FRAME);
         stack.top = depth * FRAME;
         stack.high = stack.high.max(stack.top);
@@ -248,7 +250,7 @@ impl World {
         }
         let mut all = near.clone();
         for (cell, id) in near {
-            if matches!(self.shadow.objects[id].kind, toy::PLAIN | toy::GUARD | toy::ARRAY) {
+            if !self.shadow.objects[id].slots.is_empty() {
                 // SAFETY: `same` has checked the cell.
                 let real = unsafe { toy::slots(cell) };
                 for (r, s) in real.iter().zip(&self.shadow.objects[id].slots) {

@@ -2,8 +2,8 @@
 
 use super::{LARGE, SMALL, Step, World, violation};
 use crate::shadow::{FRAME, Id, Object};
-use crate::toy::{self, Slot, Toy};
-use neap_gc::{Ref, Runtime};
+use crate::toy;
+use neap_gc::{Ref, Side};
 
 impl World {
     pub(super) fn allocate(&mut self, kind: u8, len: usize) -> Step<(Ref, Id)> {
@@ -28,13 +28,13 @@ impl World {
         // SAFETY: the cell is new and of kind THREAD.
         unsafe {
             let mut stack = neap_gc::Stack::new();
-            stack.slots = toy::new_buffer(toy::STACK_SLOTS);
+            *toy::buffer(cell) = toy::new_buffer(toy::STACK_SLOTS);
             stack.top = FRAME;
             stack.high = FRAME;
-            toy::word::<neap_gc::Stack<Slot>>(cell, 3).write(stack);
+            toy::word::<neap_gc::Stack>(cell, 3).write(stack);
             *toy::capacity(cell) = toy::STACK_SLOTS;
             *toy::body(cell) = argument.map(|a| a.0);
-            *Toy::stack(cell).slots = argument.map(|a| a.0);
+            **toy::buffer(cell) = argument.map(|a| a.0);
         }
         let object = &mut self.shadow.objects[id];
         object.body = argument.map(|a| a.1);
@@ -42,17 +42,16 @@ impl World {
         Ok((cell, id))
     }
 
-    fn barrier(&mut self, cell: Ref, slot: usize) -> Step {
+    pub(super) fn barrier(&mut self, cell: Ref, slot: usize) {
         if !self.options.skip_barrier {
             // SAFETY: the program has the object at hand.
-            unsafe { self.heap.barrier(cell, slot)? };
+            unsafe { self.heap.barrier(cell, slot) };
         }
-        Ok(())
     }
 
     pub(super) fn store(&mut self, (cell, id): (Ref, Id), slot: usize, value: Option<(Ref, Id)>) -> Step {
         let slot_of_shape = if self.shadow.objects[id].kind == toy::ARRAY { slot } else { 0 };
-        self.barrier(cell, slot_of_shape)?;
+        self.barrier(cell, slot_of_shape);
         // SAFETY: the program has the object at hand.
         unsafe { toy::slots(cell)[slot] = value.map(|v| v.0) };
         self.shadow.objects[id].slots[slot] = value.map(|v| v.1);
@@ -82,6 +81,10 @@ impl World {
         !object.slots.is_empty()
     }
 
+    pub(super) fn has_weak_values(object: &Object) -> bool {
+        matches!(object.kind, toy::WEAK | toy::ALL_WEAK | toy::FIELDS)
+    }
+
     pub(super) fn has_entries(object: &Object) -> bool {
         object.pairs.iter().any(|p| *p != (None, None))
     }
@@ -103,7 +106,7 @@ impl World {
             _ => (false, false),
         };
         if old_strong || new_strong {
-            self.barrier(cell, i)?;
+            self.barrier(cell, i);
         }
         // SAFETY: the program has the cells at hand.
         unsafe {
@@ -123,6 +126,32 @@ impl World {
         Ok(())
     }
 
+    /// Whether entry `i` of a weak storage may be copied, or moved.
+    pub(super) fn copy_keeps(&self, (cell, id): (Ref, Id), i: usize) -> Step<bool> {
+        let object = &self.shadow.objects[id];
+        // SAFETY: the storage is at hand; weak entries are as the collector left them.
+        unsafe {
+            let (real, shadow) = (toy::pairs(cell)[i], object.pairs[i]);
+            if object.kind != toy::WEAK
+                && let (Some(key), Some(key_id)) = (real.0, shadow.0)
+                && !self.heap.copy_keeps(key, Side::Key)
+            {
+                if self.shadow.reach(true)[key_id] {
+                    return violation(format!("a copy drops key {key_id}, which can be reached or will be finalized"));
+                }
+                return Ok(false);
+            }
+            if object.kind != toy::EPHEMERON
+                && let (Some(value), Some(value_id)) = (real.1, shadow.1)
+                && !self.heap.copy_keeps(value, Side::Value)
+            {
+                self.reads_nil(value_id, "value of a copy")?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Makes a storage of the same kind with the same entries, as a rehash does.
     pub(super) fn copy(&mut self, (cell, id): (Ref, Id)) -> Step<Option<(Ref, Id)>> {
         let kind = self.shadow.objects[id].kind;
@@ -133,30 +162,13 @@ impl World {
         let (new, new_id) = self.allocate(kind, len)?;
         // SAFETY: the old one is at hand, the new one new; weak entries are as the collector left them.
         unsafe {
-            if self.shadow.objects[id].pairs.is_empty() {
+            if !self.shadow.objects[id].slots.is_empty() {
                 toy::slots(new).copy_from_slice(toy::slots(cell));
                 self.shadow.objects[new_id].slots = self.shadow.objects[id].slots.clone();
             }
             for i in 0..self.shadow.objects[id].pairs.len() {
                 let (real, shadow) = (toy::pairs(cell)[i], self.shadow.objects[id].pairs[i]);
-                let mut keeps = true;
-                if kind != toy::WEAK
-                    && let (Some(k), Some(k_id)) = (real.0, shadow.0)
-                    && !self.heap.copy_keeps(k, true)
-                {
-                    keeps = false;
-                    if self.shadow.reach(true)[k_id] {
-                        return violation(format!("a copy drops key {k_id}, which can be reached or will be finalized"));
-                    }
-                }
-                if kind != toy::EPHEMERON
-                    && let (Some(v), Some(v_id)) = (real.1, shadow.1)
-                    && !self.heap.copy_keeps(v, false)
-                {
-                    keeps = false;
-                    self.reads_nil(v_id, "value of a copy")?;
-                }
-                if keeps {
+                if self.copy_keeps((cell, id), i)? {
                     toy::pairs(new)[i] = real;
                     self.shadow.objects[new_id].pairs[i] = shadow;
                 }
@@ -225,5 +237,34 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Replaces a weak storage of an owner by a large one, which takes over the counts (R28). What a copy drops goes first (R13).
+    pub(super) fn adopt_weak(&mut self, a: u8, b: u8) -> Step {
+        let objects = &self.shadow.objects;
+        let is_storage = |id: &Id| matches!(objects[*id].kind, toy::WEAK | toy::EPHEMERON | toy::ALL_WEAK);
+        let Some(owner) = self.select(a, |o| o.slots.iter().flatten().any(is_storage))? else { return Ok(()) };
+        let slots: Vec<usize> =
+            (0..objects[owner.1].slots.len()).filter(|&i| objects[owner.1].slots[i].as_ref().is_some_and(is_storage)).collect();
+        let slot = slots[b as usize % slots.len()];
+        let Some(id) = objects[owner.1].slots[slot] else { return Ok(()) };
+        let (old, kind) = ((objects[id].cell, id), objects[id].kind);
+        let new = self.allocate(kind, LARGE.max(objects[id].pairs.len()))?;
+        for i in 0..self.shadow.objects[id].pairs.len() {
+            if self.shadow.objects[id].pairs[i] != (None, None) && !self.copy_keeps(old, i)? {
+                self.put(old, i, None, None)?;
+            }
+        }
+        let pairs = self.shadow.objects[id].pairs.clone();
+        // SAFETY: the old one is at hand, the new one new, and holds what the old one holds; no safepoint since.
+        unsafe {
+            toy::pairs(new.0)[..pairs.len()].copy_from_slice(toy::pairs(old.0));
+            self.heap.replace_storage(&[old.0], &[new.0]);
+            if toy::pairs(old.0).iter().all(|entry| *entry == (None, None)) {
+                self.shadow.objects[id].pairs.fill((None, None));
+            }
+        }
+        self.shadow.objects[new.1].pairs[..pairs.len()].copy_from_slice(&pairs);
+        self.store(owner, slot, Some(new))
     }
 }

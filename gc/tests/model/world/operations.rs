@@ -1,12 +1,15 @@
 //! What the operations of a program do.
 
-use super::{LARGE, SMALL, Step, World, violation};
+use super::{LARGE, MEDIUM, SMALL, Step, World, violation};
 use crate::program::{NAMES, Op};
-use crate::shadow::{FRAME, Id, State};
+use crate::shadow::{FRAME, Id, Object, State};
 use crate::toy::{self, Slot};
 use neap_gc::heap::{Drive, Phase};
 
+/// How long a rearmed object is held at least: one epoch end finds that its time has come, the next takes note that it is held no longer.
+const HELD_EPOCHS: u8 = 2;
 const WEAK_ENTRIES: usize = 3;
+const WEAK_ENTRIES_MEDIUM: usize = 40;
 const WEAK_ENTRIES_LARGE: usize = 600;
 const CHAIN_MAX: usize = 4;
 const DEPTH_MAX: usize = 600;
@@ -16,14 +19,16 @@ impl World {
         let [a, b, c, d] = op.args;
         match NAMES[op.code as usize] {
             "new" => {
-                let entries = if c & 1 == 1 { WEAK_ENTRIES_LARGE } else { WEAK_ENTRIES };
-                let (kind, len) = match b % 8 {
+                let of = |small, medium, large| [small, large, medium, large][c as usize & 3];
+                let entries = of(WEAK_ENTRIES, WEAK_ENTRIES_MEDIUM, WEAK_ENTRIES_LARGE);
+                let (kind, len) = match b % 9 {
                     0..=2 => (toy::PLAIN, 0),
                     3 => (toy::GUARD, 0),
-                    4 => (toy::ARRAY, if c & 1 == 1 { LARGE } else { SMALL }),
+                    4 => (toy::ARRAY, of(SMALL, MEDIUM, LARGE)),
                     5 => (toy::WEAK, entries),
                     6 => (toy::EPHEMERON, entries),
-                    _ => (toy::ALL_WEAK, entries),
+                    7 => (toy::ALL_WEAK, entries),
+                    _ => (toy::FIELDS, 0),
                 };
                 let new = self.allocate(kind, len)?;
                 self.set(a, Some(new));
@@ -74,7 +79,7 @@ impl World {
             }
             "wset" => {
                 // object, entry, value, key
-                if let Some(holder) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK))?
+                if let Some(holder) = self.select(a, Self::has_weak_values)?
                     && let Some(value) = self.get(c)?
                     && self.shadow.objects[value.1].kind != toy::STRING
                 {
@@ -85,7 +90,7 @@ impl World {
             }
             "wget" => self.weak_get(a, b, c)?,
             "wdel" => {
-                if let Some(holder) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK))? {
+                if let Some(holder) = self.select(a, Self::has_weak_values)? {
                     self.put(holder, self.place(holder.1, b), None, None)?;
                 }
             }
@@ -111,6 +116,7 @@ impl World {
                     self.put(holder, i, None, None)?;
                 }
             }
+            "emove" => self.move_entry(a, b, c)?,
             "copy" => {
                 if let Some(owner) = self.select(a, |o| o.slots.iter().any(Option::is_some))?
                     && let Some(slot) = self.slot_of(owner.1, b, true)
@@ -122,6 +128,7 @@ impl World {
             }
             "adopt" => self.adopt(op.args, false)?,
             "adopt2" => self.adopt(op.args, true)?,
+            "eadopt" => self.adopt_weak(a, b)?,
             "grow" => {
                 if let Some((cell, id)) = self.select(a, |o| o.kind == toy::ARRAY && o.slots.len() >= LARGE)? {
                     let len = self.shadow.objects[id].slots.len();
@@ -204,6 +211,13 @@ impl World {
                     self.shadow.handles[i] = Some(id);
                 }
             }
+            "sethandle" => {
+                if let (Some((cell, id)), Some(handle)) = (self.get(a)?, &self.handles[b as usize % 3]) {
+                    // SAFETY: the cell is at hand.
+                    unsafe { self.heap.set_handle(handle, cell) };
+                    self.shadow.handles[b as usize % 3] = Some(id);
+                }
+            }
             "sticky" => {
                 if let Some((cell, _)) = self.get(a)? {
                     // SAFETY: the cell is at hand.
@@ -213,19 +227,30 @@ impl World {
             "unhandle" => self.drop_handle(a as usize % 3),
             "fromhandle" => {
                 let i = a as usize % 3;
-                let real = self.handles[i].as_ref().map(|h| self.heap.get(h));
+                let real = self.handles[i].as_ref().map(|h| self.heap.held(h));
                 let value = self.same(real, self.shadow.handles[i])?;
                 self.set(b, value);
             }
             "setfin" => {
                 if let Some((cell, id)) = self.get(a)?
                     && self.shadow.objects[id].kind != toy::STRING
-                    && !self.shadow.objects[id].finalizer
+                    && (!self.shadow.objects[id].finalizer || self.shadow.objects[id].held != 0)
                 {
                     // SAFETY: the cell is at hand.
                     unsafe { self.heap.set_finalizer(cell) };
                     self.shadow.objects[id].finalizer = true;
                     self.shadow.objects[id].was_unreachable = false;
+                }
+            }
+            "rearm" => {
+                if let Some((cell, id)) = self.get(a)?
+                    && self.shadow.objects[id].kind != toy::STRING
+                    && (!self.shadow.objects[id].finalizer || self.shadow.objects[id].held == HELD_EPOCHS)
+                {
+                    // SAFETY: the cell is at hand.
+                    unsafe { self.heap.rearm_finalizer(cell) };
+                    let object = &mut self.shadow.objects[id];
+                    (object.finalizer, object.was_unreachable, object.held) = (true, false, HELD_EPOCHS);
                 }
             }
             "runfin" => {
@@ -257,12 +282,14 @@ impl World {
                 self.at_safepoint();
                 // SAFETY: all references are in roots, on stacks, or in cells.
                 unsafe { self.heap.step(&self.roots, a as usize * 64) };
+                self.hold_less(u8::MAX);
                 self.compare()?;
             }
             "full" => {
                 self.at_safepoint();
                 // SAFETY: as above.
                 unsafe { self.heap.collect_full(&self.roots) };
+                self.hold_less(u8::MAX);
                 self.compare()?;
             }
             other => unreachable!("{other} is in the table and not here"),
@@ -328,7 +355,7 @@ impl World {
     }
 
     fn weak_get(&mut self, a: u8, b: u8, c: u8) -> Step {
-        let Some((cell, id)) = self.select(a, |o| matches!(o.kind, toy::WEAK | toy::ALL_WEAK) && Self::has_entries(o))? else {
+        let Some((cell, id)) = self.select(a, |o| Self::has_weak_values(o) && Self::has_entries(o))? else {
             return Ok(());
         };
         let Some(i) = self.entry_of(id, b) else { return Ok(()) };
@@ -342,6 +369,35 @@ impl World {
                 self.reads_nil(value, "value")?;
                 self.set(c, None);
             }
+        }
+        Ok(())
+    }
+
+    /// Entry `b` of a weak storage moves to the first empty place from `c` on.
+    fn move_entry(&mut self, a: u8, b: u8, c: u8) -> Step {
+        let has_both = |o: &Object| Self::has_entries(o) && o.pairs.contains(&(None, None));
+        let Some((cell, id)) = self.select(a, has_both)? else { return Ok(()) };
+        let (len, start) = (self.shadow.objects[id].pairs.len(), self.place(id, c));
+        let empty = (0..len).map(|k| (start + k) % len).find(|&k| self.shadow.objects[id].pairs[k] == (None, None));
+        if let (Some(from), Some(to)) = (self.entry_of(id, b), empty)
+            && self.copy_keeps((cell, id), from)?
+        {
+            // SAFETY: `select` has checked the cell; the entry is as the collector left it.
+            let (real, shadow) = unsafe { (toy::pairs(cell)[from], self.shadow.objects[id].pairs[from]) };
+            let strong = match self.shadow.objects[id].kind {
+                toy::WEAK => real.0.is_some(),
+                toy::EPHEMERON => real.1.is_some(),
+                _ => false,
+            };
+            for slot in [from, to] {
+                if strong {
+                    self.barrier(cell, slot);
+                }
+            }
+            // SAFETY: as above.
+            unsafe { (toy::pairs(cell)[to], toy::pairs(cell)[from]) = (real, (None, None)) };
+            let pairs = &mut self.shadow.objects[id].pairs;
+            (pairs[to], pairs[from]) = (shadow, (None, None));
         }
         Ok(())
     }
@@ -397,7 +453,7 @@ impl World {
             .find(|&id| reach[id] && self.shadow.objects[id].kind == toy::STRING && self.shadow.objects[id].content == content);
         // SAFETY: entries of the table are live or young cells.
         unsafe {
-            if let Some(&cell) = self.heap.runtime.interned.get(&content) {
+            if let Some(&cell) = self.heap.runtime().interned.get(&content) {
                 if self.heap.intern_hit(cell) {
                     let id = toy::number(cell) as Id;
                     if self.shadow.objects.get(id).is_none_or(|o| o.kind != toy::STRING || o.content != content) {
@@ -410,7 +466,7 @@ impl World {
                     self.set(a, found);
                     return Ok(());
                 }
-                self.heap.runtime.interned.remove(&content);
+                self.heap.runtime_mut().interned.remove(&content);
             }
             if let Some(e) = equal {
                 return violation(format!("string {e} can be reached and is not in the table"));
@@ -418,7 +474,7 @@ impl World {
             let (cell, id) = self.allocate(toy::STRING, 0)?;
             toy::word::<u64>(cell, 2).write(content);
             self.shadow.objects[id].content = content;
-            self.heap.runtime.interned.insert(content, cell);
+            self.heap.runtime_mut().interned.insert(content, cell);
             self.heap.interned(cell);
             self.set(a, Some((cell, id)));
         }

@@ -76,50 +76,59 @@ impl Gc<Table> {
                 let Some(free) = self.take_free() else { return self.grow_and_insert(heap, key, value) };
                 let occupant = self.node(mp).key();
                 let home = self.main_position(occupant);
-                // SAFETY: V1; the barriers come before the writes (V2); all indices are within the nodes.
-                unsafe {
-                    heap.barrier(part, free)?;
-                    if home == mp {
-                        // The occupant is at home: the new key goes to the free node, behind it in the chain.
-                        let (m, f) = (self.node(mp).next, self.node(free));
-                        f.next = if m == 0 { 0 } else { mp as i32 + m - free as i32 };
-                        self.node(mp).next = free as i32 - mp as i32;
-                        break free;
-                    }
-                    // The occupant is a guest: it moves to the free node.
-                    heap.barrier(part, mp)?;
-                    let mut before = home;
-                    loop {
-                        let next = (before as i32 + self.node(before).next) as usize;
-                        if next == mp {
-                            break;
-                        }
-                        before = next;
-                    }
-                    self.node(before).next = free as i32 - before as i32;
-                    // R13: the collector may have been at the free node already, and not here yet.
-                    if weak && self.node(mp).value_tag != Tag::NIL && !self.copy_keeps(heap, self.weak_kind(), self.node(mp)) {
-                        self.node(mp).kill();
-                    }
-                    let moved = *self.node(mp);
-                    *self.node(free) = moved;
-                    if moved.next != 0 {
-                        self.node(free).next = mp as i32 + moved.next - free as i32;
-                    }
-                    // It leaves its link behind: others of this chain may stand behind it.
-                    break mp;
+                if home == mp {
+                    // The occupant is at home: the new key goes to the free node, behind it in the chain.
+                    let (m, f) = (self.node(mp).next, self.node(free));
+                    f.next = if m == 0 { 0 } else { mp as i32 + m - free as i32 };
+                    self.node(mp).next = free as i32 - mp as i32;
+                    break free;
                 }
+                // The occupant is a guest: it moves to the free node.
+                if self.has_strong(occupant, self.node(mp).value()) {
+                    // SAFETY: V1; the barriers come before the writes (V2); both indices are within the nodes.
+                    unsafe {
+                        heap.barrier(part, free);
+                        heap.barrier(part, mp);
+                    }
+                }
+                let mut before = home;
+                loop {
+                    let next = (before as i32 + self.node(before).next) as usize;
+                    if next == mp {
+                        break;
+                    }
+                    before = next;
+                }
+                self.node(before).next = free as i32 - before as i32;
+                // R13: the collector may have been at the free node already, and not here yet.
+                if weak && self.node(mp).value_tag != Tag::NIL && !self.copy_keeps(heap, self.node(mp)) {
+                    self.node(mp).kill();
+                }
+                let moved = *self.node(mp);
+                *self.node(free) = moved;
+                if moved.next != 0 {
+                    self.node(free).next = mp as i32 + moved.next - free as i32;
+                }
+                // It leaves its link behind: others of this chain may stand behind it.
+                break mp;
             }
             i = (i as i32 + n.next) as usize;
         };
-        if key.is_ref() || value.is_ref() {
+        // What stood there has no reference, or has passed the barrier.
+        if self.has_strong(key, value) {
             // SAFETY: as above.
-            unsafe { heap.barrier(part, target)? };
+            unsafe { heap.barrier(part, target) };
         }
         let n = self.node(target);
         n.set_key(key, weak);
         n.set_value(value);
         Ok(())
+    }
+
+    /// Whether an entry holds a strong reference in this table.
+    #[inline(always)]
+    fn has_strong(self, key: Value, value: Value) -> bool {
+        (key.is_ref() || value.is_ref()) && (!self.is_weak() || self.hold().any_strong(key, value))
     }
 
     /// A node that no chain uses.

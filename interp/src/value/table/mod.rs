@@ -14,7 +14,7 @@ mod walk;
 mod weak;
 
 pub use parts::Node;
-pub(super) use parts::{ArrayPart, NodePart};
+pub(super) use parts::{ArrayPart, Hold, NodePart};
 
 use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
@@ -171,11 +171,10 @@ impl Gc<Table> {
         Ok(t)
     }
 
-    pub fn set_meta(self, heap: &mut LuaHeap, meta: Option<Gc<Table>>) -> Result<(), OutOfMemory> {
+    pub fn set_meta(self, heap: &mut LuaHeap, meta: Option<Gc<Table>>) {
         // SAFETY: V1; the barrier comes before the write (V2).
-        unsafe { heap.barrier(self.as_ref(), 0)? };
+        unsafe { heap.barrier(self.as_ref(), 0) };
         self.meta.set(meta);
-        Ok(())
     }
 
     // ---- reading
@@ -235,40 +234,34 @@ impl Gc<Table> {
 
     /// Writes a slot of the array part; `at` counts from 0 and is in range.
     #[inline(always)]
-    pub fn set_slot(self, heap: &mut LuaHeap, at: usize, value: Value) -> Result<(), OutOfMemory> {
+    pub fn set_slot(self, heap: &mut LuaHeap, at: usize, value: Value) {
         debug_assert!(at < self.array_len());
         // SAFETY: T1; the barrier comes before the write (V2).
         unsafe {
             let slot = self.array.get().add(at);
             if value.is_ref() || (*slot).is_ref() {
-                heap.barrier(self.array_cell_unchecked(), at)?;
+                heap.barrier(self.array_cell_unchecked(), at);
             }
             *slot = value;
         }
-        Ok(())
     }
 
-    /// Writes the value of a node that has its key.
+    /// Writes the value of a node that has its key, in a table that is not weak.
     #[inline(always)]
-    pub fn set_node(self, heap: &mut LuaHeap, i: usize, value: Value) -> Result<(), OutOfMemory> {
+    pub fn set_node(self, heap: &mut LuaHeap, i: usize, value: Value) {
         let n = self.node(i);
         if value.is_ref() || n.value().is_ref() || (value.is_nil() && n.key().is_ref()) {
             // SAFETY: a node with a key is no dummy; the barrier comes before the write (V2).
-            unsafe { heap.barrier(self.nodes_cell_unchecked(), i)? };
+            unsafe { heap.barrier(self.nodes_cell_unchecked(), i) };
         }
-        if value.is_nil() {
-            n.kill();
-        } else {
-            n.set_value(value);
-        }
-        Ok(())
+        n.overwrite(value);
     }
 
     #[inline]
     pub fn set_int(self, heap: &mut LuaHeap, i: i64, value: Value) -> Result<(), SetError> {
         let at = (i as u64).wrapping_sub(1);
         if at < self.array_len.get() as u64 {
-            self.set_slot(heap, at as usize, value)?;
+            self.set_slot(heap, at as usize, value);
             return Ok(());
         }
         self.set_hashed(heap, Value::int(i), value)
@@ -311,7 +304,7 @@ impl Gc<Table> {
             return self.set_weak(heap, key, value);
         }
         if let Some(i) = self.find(key, key.tag().0) {
-            self.set_node(heap, i, value)?;
+            self.set_node(heap, i, value);
             return Ok(());
         }
         if value.is_nil() {

@@ -1,8 +1,9 @@
 //! What a table consists of beside its own cell: the cells of the array part and of the hash part, and the nodes of the latter.
 
 use super::LuaHeap;
+use crate::value::kinds::kind;
 use crate::value::{Tag, Value};
-use neap_gc::{Header, OutOfMemory};
+use neap_gc::{Header, OutOfMemory, Ref};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -46,12 +47,59 @@ impl Node {
         self.key_bits = k.bits();
         self.key_tag = k.tag().0 | if weak { WEAK_KEY } else { 0 };
     }
+    /// Another value for the key.
+    #[inline(always)]
+    pub(super) fn overwrite(&mut self, v: Value) {
+        if v.is_nil() {
+            self.kill();
+        } else {
+            self.set_value(v);
+        }
+    }
     /// The value becomes nil (T3).
     pub(in crate::value) fn kill(&mut self) {
         self.set_value(Value::NIL);
         if self.key().is_ref() {
             self.key_tag = Tag::DEAD_KEY.0;
         }
+    }
+}
+
+/// What the entries of a hash part hold weakly. Strings are values, not objects: they are held strongly everywhere.
+#[derive(Clone, Copy)]
+pub(in crate::value) struct Hold {
+    weak_keys: bool,
+    weak_values: bool,
+}
+
+impl Hold {
+    #[inline(always)]
+    pub(in crate::value) fn of(k: u8) -> Hold {
+        Hold {
+            weak_keys: k == kind::NODES_EPHEMERON || k == kind::NODES_ALL_WEAK,
+            weak_values: k == kind::NODES_WEAK_VALUES || k == kind::NODES_ALL_WEAK,
+        }
+    }
+    /// The key, if it is a reference that is held weakly. Likewise below.
+    #[inline(always)]
+    pub(in crate::value) fn weak_key(self, key: Value) -> Option<Ref> {
+        if self.weak_keys && !key.is_str() { key.as_ref() } else { None }
+    }
+    #[inline(always)]
+    pub(in crate::value) fn weak_value(self, value: Value) -> Option<Ref> {
+        if self.weak_values && !value.is_str() { value.as_ref() } else { None }
+    }
+    #[inline(always)]
+    pub(in crate::value) fn strong_key(self, key: Value) -> Option<Ref> {
+        if self.weak_keys && !key.is_str() { None } else { key.as_ref() }
+    }
+    #[inline(always)]
+    pub(in crate::value) fn strong_value(self, value: Value) -> Option<Ref> {
+        if self.weak_values && !value.is_str() { None } else { value.as_ref() }
+    }
+    #[inline(always)]
+    pub(in crate::value) fn any_strong(self, key: Value, value: Value) -> bool {
+        self.strong_key(key).is_some() || self.strong_value(value).is_some()
     }
 }
 

@@ -17,13 +17,14 @@ impl Gc<Table> {
             // The usual append.
             let double = if len < SNUG { (len * 2).max(4) } else { (len + 2).next_power_of_two() - 1 };
             self.resize_array(heap, double)?;
-            self.set_slot(heap, len, value)?;
+            self.set_slot(heap, len, value);
             return Ok(());
         }
         self.rehash(heap, key)?;
         match key.as_int() {
             Some(i) if (i as u64).wrapping_sub(1) < self.array_len.get() as u64 => {
-                Ok(self.set_slot(heap, i as usize - 1, value)?)
+                self.set_slot(heap, i as usize - 1, value);
+                Ok(())
             }
             _ => self.insert(heap, key, value),
         }
@@ -87,15 +88,15 @@ impl Gc<Table> {
             // Nearly full of live entries: the same size again would soon be rehashed again.
             count *= 2;
         }
-        let weak_kind = if self.is_weak() { self.weak_kind() } else { kind::NODES };
+        let k = if self.is_weak() { self.weak_kind() } else { kind::NODES };
         let old = (self.nodes.get(), self.node_count());
         // What shrinks out of the array part goes to the new hash part; all memory is had before anything is moved.
-        let new_nodes = if count > 0 { Some(alloc_nodes(heap, weak_kind, count)?) } else { None };
+        let new_nodes = if count > 0 { Some(alloc_nodes(heap, k, count)?) } else { None };
         if array > old_len {
             self.resize_array(heap, array)?;
         }
         // SAFETY: V1; the barrier comes before the write (V2).
-        unsafe { heap.barrier(self.as_ref(), 0)? };
+        unsafe { heap.barrier(self.as_ref(), 0) };
         let old_cell = self.nodes_cell();
         match new_nodes {
             Some(nodes) => self.install_nodes(nodes, count),
@@ -105,7 +106,7 @@ impl Gc<Table> {
                 self.free.set(0);
             }
         }
-        match self.refill(heap, array, old, weak_kind) {
+        match self.refill(heap, array, old) {
             Ok(true) => {
                 if let (Some(old), Some(new)) = (old_cell, self.nodes_cell()) {
                     // SAFETY: the new hash part holds what the old one held, no safepoint between.
@@ -125,14 +126,9 @@ impl Gc<Table> {
     }
 
     /// Fills the new hash part from the old one and from what the array part gives up; `true` if nothing moved between the parts.
-    pub(super) fn refill(
-        self,
-        heap: &mut LuaHeap,
-        array: usize,
-        old: (*mut Node, usize),
-        weak_kind: u8,
-    ) -> Result<bool, SetError> {
-        let mut same = weak_kind == kind::NODES;
+    pub(super) fn refill(self, heap: &mut LuaHeap, array: usize, old: (*mut Node, usize)) -> Result<bool, SetError> {
+        let weak = self.is_weak();
+        let mut same = !weak;
         let old_len = self.array_len();
         if array < old_len {
             for i in array..old_len {
@@ -147,13 +143,13 @@ impl Gc<Table> {
         for i in 0..old.1 {
             // SAFETY: the old nodes: nobody frees them before the next safepoint.
             let n = unsafe { *old.0.add(i) };
-            if n.value_tag == Tag::NIL || (weak_kind != kind::NODES && !self.copy_keeps(heap, weak_kind, &n)) {
+            if n.value_tag == Tag::NIL || (weak && !self.copy_keeps(heap, &n)) {
                 continue;
             }
             match n.key().as_int() {
                 Some(k) if (k as u64).wrapping_sub(1) < array as u64 => {
                     same = false;
-                    self.set_slot(heap, k as usize - 1, n.value())?;
+                    self.set_slot(heap, k as usize - 1, n.value());
                 }
                 _ => self.insert(heap, n.key(), n.value())?,
             }
@@ -207,7 +203,7 @@ impl Gc<Table> {
             } else {
                 None
             };
-            heap.barrier(self.as_ref(), 0)?;
+            heap.barrier(self.as_ref(), 0);
             if let (Some(old), Some((new, _))) = (self.array_cell(), new)
                 && len > old_len
             {

@@ -3,11 +3,12 @@
 //! * **T4** A weak table has no array part, and its nodes carry [`WEAK_KEY`] in the key tag, so that no fast path matches them: whoever misses looks
 //!   at [`Table::is_weak`] and asks the collector.
 
-use super::parts::{Node, WEAK_KEY, alloc_nodes};
+use super::parts::{Hold, Node, WEAK_KEY, alloc_nodes};
 use super::{AUX_WEAK, LuaHeap, SetError, Table};
 use crate::value::Value;
 use crate::value::gc::Gc;
-use crate::value::kinds::{kind, weakly_holdable};
+use crate::value::kinds::kind;
+use neap_gc::{Ref, Side};
 use std::ptr::NonNull;
 
 impl Gc<Table> {
@@ -33,7 +34,7 @@ impl Gc<Table> {
         let count = entries.len().next_power_of_two().max(1);
         let nodes = alloc_nodes(heap, k, count)?;
         // SAFETY: V1, V2.
-        unsafe { heap.barrier(self.as_ref(), 0)? };
+        unsafe { heap.barrier(self.as_ref(), 0) };
         self.array_len.set(0);
         self.array.set(NonNull::dangling().as_ptr());
         self.border.set(0);
@@ -51,6 +52,10 @@ impl Gc<Table> {
         unsafe { self.nodes_cell_unchecked().kind() }
     }
 
+    pub(super) fn hold(self) -> Hold {
+        Hold::of(self.weak_kind())
+    }
+
     #[cold]
     pub(super) fn get_weak(self, heap: &mut LuaHeap, key: Value) -> Value {
         match self.find(key, key.tag().0 | WEAK_KEY) {
@@ -62,10 +67,11 @@ impl Gc<Table> {
     /// Reads the value of a weak table's node by the collector's leave.
     pub(super) fn weak_value_at(self, heap: &mut LuaHeap, i: usize) -> Value {
         let v = self.node(i).value();
-        let Some(r) = weakly_holdable(v) else { return v };
-        // SAFETY: `r` stands in a weak slot, as the collector left it; the header of the storage tells how it holds values.
+        let Some(r) = v.as_ref() else { return v };
+        // SAFETY: the value stands in a weak storage, as the collector left it.
         unsafe {
-            if self.nodes_cell_unchecked().kind() == kind::NODES_EPHEMERON {
+            if self.hold().weak_value(v).is_none() {
+                // The key may be weak.
                 heap.ephemeron_value(r);
                 v
             } else if heap.weak_value(r) {
@@ -82,32 +88,26 @@ impl Gc<Table> {
         if found.is_none() && value.is_nil() {
             return Ok(());
         }
-        // SAFETY: the values are in the hands of the running program.
-        unsafe {
-            let k = self.weak_kind();
-            if k != kind::NODES_WEAK_VALUES
-                && let Some(r) = weakly_holdable(key)
-            {
-                heap.weak_hold(r);
-            }
-            if k != kind::NODES_EPHEMERON
-                && let Some(r) = weakly_holdable(value)
-            {
-                heap.weak_hold(r);
-            }
+        let hold = self.hold();
+        for r in [hold.weak_key(key), hold.weak_value(value)].into_iter().flatten() {
+            // SAFETY: the values are in the hands of the running program.
+            unsafe { heap.weak_hold(r) };
         }
-        match found {
-            Some(i) => Ok(self.set_node(heap, i, value)?),
-            None => self.insert(heap, key, value),
+        let Some(i) = found else { return self.insert(heap, key, value) };
+        let n = self.node(i);
+        if hold.any_strong(n.key(), n.value()) || hold.strong_value(value).is_some() {
+            // SAFETY: V1; the barrier comes before the write (V2).
+            unsafe { heap.barrier(self.nodes_cell_unchecked(), i) };
         }
+        n.overwrite(value);
+        Ok(())
     }
 
     #[cold]
     pub(super) fn weak_entry(self, heap: &mut LuaHeap, i: usize) -> Option<Value> {
         let n = *self.node(i);
         // SAFETY: the key stands in a weak storage, as the collector left it.
-        let mut key_is_dead = |r| !unsafe { heap.weak_key(r) };
-        if self.weak_kind() != kind::NODES_WEAK_VALUES && weakly_holdable(n.key()).is_some_and(&mut key_is_dead) {
+        if self.hold().weak_key(n.key()).is_some_and(|r| !unsafe { heap.weak_key(r) }) {
             return None;
         }
         let v = self.weak_value_at(heap, i);
@@ -115,12 +115,11 @@ impl Gc<Table> {
     }
 
     /// Whether the copy of a weak hash part keeps the entry (R13).
-    pub(super) fn copy_keeps(self, heap: &mut LuaHeap, k: u8, n: &Node) -> bool {
+    pub(super) fn copy_keeps(self, heap: &LuaHeap, n: &Node) -> bool {
+        let hold = self.hold();
         // SAFETY: the references stand in a weak storage, as the collector left them.
-        unsafe {
-            let key = k == kind::NODES_WEAK_VALUES || weakly_holdable(n.key()).is_none_or(|r| heap.copy_keeps(r, true));
-            key && (k == kind::NODES_EPHEMERON || weakly_holdable(n.value()).is_none_or(|r| heap.copy_keeps(r, false)))
-        }
+        let keeps = |weak: Option<Ref>, side| weak.is_none_or(|r| unsafe { heap.copy_keeps(r, side) });
+        keeps(hold.weak_key(n.key()), Side::Key) && keeps(hold.weak_value(n.value()), Side::Value)
     }
 }
 
@@ -130,18 +129,15 @@ mod tests {
     use crate::value::intern::StringTable;
     use crate::value::kinds::LuaRuntime;
     use neap_gc::heap::Drive;
-    use neap_gc::{Config, Heap, Ref, RootSource};
+    use neap_gc::{Config, Heap, RootSource};
     use rand_core::{Rng, SeedableRng};
     use rand_xoshiro::Xoshiro256StarStar;
 
     struct NoRoots;
 
-    impl RootSource for NoRoots {
-        fn globals(&self, _: &mut dyn FnMut(Ref)) {}
-        fn chain(&self, _: &mut dyn FnMut(Ref)) {}
-        fn current_base(&self) -> usize {
-            0
-        }
+    // SAFETY: nothing is visited.
+    unsafe impl RootSource for NoRoots {
+        fn slots(&self, _: &mut dyn FnMut(Option<Ref>)) {}
     }
 
     /// An insertion moves entries to other nodes, from where a pass has not been yet to where it has.
@@ -170,7 +166,8 @@ mod tests {
                 // SAFETY: what is needed later is in the table.
                 unsafe { heap.drive(&NoRoots, what) };
                 if step % 8 == 0
-                    && let Err(error) = heap.audit()
+                    // SAFETY: as above.
+                    && let Err(error) = unsafe { heap.audit() }
                 {
                     panic!("after {what:?} in step {step}: {error}");
                 }

@@ -25,6 +25,8 @@ pub(crate) enum Entry<'a> {
     Dying { cell: Ref, released: usize },
     /// A dead cell that is being detached: the references in its first slots have been given back.
     Detaching { cell: Ref, slots: usize },
+    /// A value that waits for its key to be marked (R18).
+    Waits { key: Ref, value: Ref },
     /// An entry of the mark queue: the slots from `position` on are still to be scanned. Its cell may have died, or not be marked yet.
     Gray { cell: Ref, position: usize },
 }

@@ -1,0 +1,339 @@
+//! The write barrier's slow path, and the log that it writes.
+//!
+//! A record of the log is `address, tag, references...`: the references of an object (or of a card of an array) as they were before the first
+//! write of the epoch. The references of one record stand side by side. An epoch end *replays* the log: what is new is incremented, what is gone becomes a
+//! decrement.
+//!
+//! Cells of 512 bytes or more of an indexed shape are recorded by cards of 8 slots. If a quarter of the cards of one that is not a large run have been, the
+//! others are too, and the object is LOGGED: then its further writes need no work.
+//!
+//! Invariants:
+//! * **logged-is-recorded** A mature object is LOGGED (a card of a mature array dirty) exactly while the log has one record with its snapshot.
+//! * **log-names-the-living** The log names only cells whose `live` bit is set: an object whose count reaches 0 while it is LOGGED or dirty waits (R3).
+//!
+//! May import: `memory`, `object`, and of the collector `context`, `queue`.
+
+use super::Sabotage;
+use super::context::Context;
+use super::pacer::cpu_time;
+use super::queue::{CHUNK_WORDS, Queue};
+use super::view::Entry;
+use crate::object::{Header, Ref, Runtime, Shape, flags};
+use std::ops::Range;
+use std::time::Duration;
+
+/// Slots of a card: few, since a random write to a large array costs a card.
+pub(crate) const CARD: usize = crate::memory::CARD_SLOTS;
+/// The longest snapshot of one record.
+const RECORD_MAX: usize = CHUNK_WORDS - 2;
+/// Snapshots that can't be longer are written straight into the log.
+const SHORT: usize = 256;
+/// The part of an array's cards that is dirty when the others are recorded too.
+const DIRTY_PART: usize = 4;
+/// How far ahead a snapshot is searched for a present reference.
+const LOOK_AHEAD: usize = 4;
+/// Bounds of the words of log that end an epoch; between them the measured cost of the replay decides.
+const LIMIT_WORDS: (usize, usize) = (2 << 10, 64 << 10);
+const NS_PER_WORD: f64 = 20.0;
+/// Growth of a log, as part of its limit, that ends an epoch which was put off.
+const GROWTH_PART: usize = 4;
+/// The replay of a shorter log is not worth being measured.
+const MEASURED_WORDS: usize = 512;
+
+/// What a record is about.
+enum Subject {
+    Object,
+    Card(usize),
+    /// The rest of a snapshot too long for one record.
+    More,
+}
+
+fn tag(subject: &Subject, len: usize) -> usize {
+    len | match subject {
+        Subject::Object => 0,
+        Subject::More => 1 << 16,
+        Subject::Card(card) => 2 << 16 | card << 18,
+    }
+}
+
+/// The subject and the length of a record.
+fn untag(tag: usize) -> (Subject, usize) {
+    let subject = match tag >> 16 & 3 {
+        0 => Subject::Object,
+        1 => Subject::More,
+        _ => Subject::Card(tag >> 18),
+    };
+    (subject, tag & 0xffff)
+}
+
+/// The slots of a card of an array with so many.
+pub(crate) fn card_slots(slots: usize, card: usize) -> Range<usize> {
+    (card * CARD).min(slots)..((card + 1) * CARD).min(slots)
+}
+
+pub(crate) struct Log {
+    records: Queue,
+    /// The words of log that end an epoch.
+    limit_words: usize,
+    /// How long the log was when an epoch end was put off: further writes may be to what is recorded already.
+    put_off: usize,
+    ns_per_word: f64,
+    scratch: Vec<Ref>,
+}
+
+impl Log {
+    pub const fn new() -> Log {
+        Log { records: Queue::new(), limit_words: LIMIT_WORDS.0, put_off: 0, ns_per_word: NS_PER_WORD, scratch: Vec::new() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+    /// Whether the log, and other lists of so many words that the epoch end has to go through, should be gone through now.
+    pub fn is_full(&self, others: usize) -> bool {
+        let words = self.records.len() + others;
+        words >= self.limit_words && words >= self.put_off + self.limit_words / GROWTH_PART
+    }
+
+    /// At a safepoint where the log is full: whether the epoch may go on. A program that moves the entries of an array about writes again what is
+    /// recorded; if the log does not grow any more, ending the epoch would only make it be recorded anew.
+    pub fn may_be_put_off(&mut self, others: usize) -> bool {
+        let first = self.put_off == 0;
+        self.put_off = self.records.len() + others;
+        first
+    }
+
+    // ---- writing
+
+    /// A write of slot `slot` of an object that is not LOGGED is about to happen.
+    #[cold]
+    #[inline(never)]
+    pub fn record_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slot: usize) {
+        // SAFETY: the caller of the barrier vouches for the object.
+        unsafe {
+            let header = object.header();
+            if header.has(flags::CARDED) {
+                return self.record_card_write(rt, cx, object, header, slot / CARD);
+            }
+            match cx.kinds.shape(header.kind) {
+                // Nothing of the first is counted; threads are touched.
+                Shape::Leaf | Shape::Thread => {}
+                Shape::Plain => {
+                    header.set(flags::LOGGED);
+                    let most = cx.store.memory.cell_bytes(object.as_nonnull()) / 8;
+                    self.record(cx, object, Subject::Object, most, |visit| rt.trace(object, &mut |r| visit(r)));
+                }
+                Shape::Array | Shape::Ephemeron => {
+                    header.set(flags::LOGGED);
+                    let slots = rt.slots(object);
+                    let most = cx.store.memory.cell_bytes(object.as_nonnull()) / 8;
+                    self.record(cx, object, Subject::Object, most, |visit| {
+                        rt.trace_slots(object, 0..slots, &mut |r| visit(r));
+                    });
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// A carded cell and one of its cards.
+    #[inline(always)]
+    unsafe fn record_card_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, header: &Header, card: usize) {
+        let young = header.has(flags::YOUNG);
+        if young && cx.without(Sabotage::YoungCards) {
+            return;
+        }
+        // SAFETY: by the caller.
+        unsafe {
+            let was_clean = cx.store.memory.set_card_dirty(array.as_nonnull(), card);
+            // R4: a young array's card is dirty without a record.
+            if was_clean && !young {
+                self.record_card(rt, cx, array, header, card);
+            }
+        }
+    }
+
+    /// # Safety
+    /// A carded mature cell and one of its cards, which has just become dirty.
+    #[inline(never)]
+    unsafe fn record_card<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, header: &Header, card: usize) {
+        // SAFETY: by the caller.
+        unsafe {
+            let slots = rt.slots(array);
+            self.snapshot_card(rt, cx, array, slots, card);
+            let memory = &mut cx.store.memory;
+            if memory.is_run(array.as_nonnull()) {
+                return;
+            }
+            let cards = slots.div_ceil(CARD);
+            if memory.dirty_cards(array.as_nonnull(), slots) * DIRTY_PART >= cards {
+                for card in 0..cards {
+                    if cx.store.memory.set_card_dirty(array.as_nonnull(), card) {
+                        self.snapshot_card(rt, cx, array, slots, card);
+                    }
+                }
+                header.set(flags::LOGGED);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `record_card`.
+    unsafe fn snapshot_card<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, slots: usize, card: usize) {
+        // A slot may hold several references.
+        let most = CARD * 8;
+        self.record(cx, array, Subject::Card(card), most, |visit| {
+            // SAFETY: by the caller.
+            unsafe { rt.trace_slots(array, card_slots(slots, card), &mut |r| visit(r)) }
+        });
+    }
+
+    /// Writes a record with what `trace` visits, probably no more than `most` references.
+    #[inline(always)]
+    fn record(&mut self, cx: &mut Context, object: Ref, subject: Subject, most: usize, trace: impl Fn(&mut dyn FnMut(Ref))) {
+        if most <= SHORT {
+            self.records.reserve(2 + most, &mut cx.store);
+            let room = self.records.room();
+            let mut len = 0;
+            trace(&mut |r| {
+                if len < most {
+                    // SAFETY: the room was reserved.
+                    unsafe { room.add(2 + len).write(r.addr()) };
+                }
+                len += 1;
+            });
+            // A runtime may keep references of a cell outside of it.
+            if len <= most {
+                // SAFETY: as above.
+                unsafe {
+                    room.write(object.addr());
+                    room.add(1).write(tag(&subject, len));
+                }
+                self.records.pushed_words(2 + len);
+                return;
+            }
+        }
+        self.scratch.clear();
+        trace(&mut |r| self.scratch.push(r));
+        let mut parts = self.scratch.chunks(RECORD_MAX);
+        let mut write = |subject: &Subject, part: &[Ref]| {
+            self.records.reserve(2 + part.len(), &mut cx.store);
+            self.records.push(object.addr(), &mut cx.store);
+            self.records.push(tag(subject, part.len()), &mut cx.store);
+            for r in part {
+                self.records.push(r.addr(), &mut cx.store);
+            }
+        };
+        write(&subject, parts.next().unwrap_or(&[]));
+        for part in parts {
+            write(&Subject::More, part);
+        }
+    }
+
+    // ---- replaying
+
+    /// At an epoch end. `goal`: how long the replay of a log should take.
+    pub fn replay<R: Runtime>(&mut self, rt: &R, cx: &mut Context, goal: Duration) {
+        let words = self.records.len();
+        self.put_off = 0;
+        cx.units += words;
+        if words < MEASURED_WORDS {
+            return self.replay_all(rt, cx);
+        }
+        let start = cpu_time();
+        self.replay_all(rt, cx);
+        let measured = (cpu_time() - start).as_nanos() as f64 / words as f64;
+        // Quick to become careful, slow to forget.
+        let weight = if measured > self.ns_per_word { 0.5 } else { 0.1 };
+        self.ns_per_word += (measured - self.ns_per_word) * weight;
+        self.limit_words = ((goal.as_nanos() as f64 / self.ns_per_word) as usize).clamp(LIMIT_WORDS.0, LIMIT_WORDS.1);
+    }
+
+    fn replay_all<R: Runtime>(&mut self, rt: &R, cx: &mut Context) {
+        while !self.records.is_empty() {
+            // SAFETY: a record's words stand side by side, and nothing is logged during the replay; log-names-the-living.
+            unsafe {
+                let &[object, tag] = self.records.front_words(2, &mut cx.store) else { unreachable!() };
+                let (subject, len) = untag(tag);
+                let snapshot = &self.records.front_words(2 + len, &mut cx.store)[2..];
+                // The object of the record after the next.
+                if let Some(tag) = self.records.peek(2 + len + 1)
+                    && let Some(ahead) = self.records.peek(2 + len + 2 + untag(tag).1)
+                {
+                    crate::prefetch(ahead);
+                    crate::prefetch(ahead + 64);
+                }
+                replay(rt, cx, Ref::from_addr(object), subject, snapshot);
+                self.records.skip_front(2 + len, &mut cx.store);
+            }
+        }
+    }
+
+    /// The records, for the auditor.
+    pub fn report(&self, visit: &mut dyn FnMut(Entry<'_>)) {
+        let mut words = self.records.iter();
+        let mut card = None;
+        while let (Some(object), Some(tag)) = (words.next(), words.next()) {
+            let (subject, len) = untag(tag);
+            match subject {
+                Subject::Object => card = None,
+                Subject::Card(number) => card = Some(number),
+                Subject::More => {}
+            }
+            // SAFETY: the log holds addresses of cells, which are not looked at here.
+            let snapshot: Vec<Ref> = words.by_ref().take(len).map(|word| unsafe { Ref::from_addr(word) }).collect();
+            // SAFETY: as above.
+            visit(Entry::Log { object: unsafe { Ref::from_addr(object) }, card, snapshot: &snapshot });
+        }
+    }
+}
+
+/// The object's present references against its snapshot: what stands in both cancels (R10), the new ones are incremented, the old ones queued.
+///
+/// # Safety
+/// The record is one of the log.
+#[inline(always)]
+unsafe fn replay<R: Runtime>(rt: &R, cx: &mut Context, object: Ref, subject: Subject, snapshot: &[usize]) {
+    let mut at = 0;
+    let mut any = false;
+    // SAFETY: log-names-the-living.
+    unsafe {
+        let header = object.header();
+        let shape = cx.kinds.shape(header.kind);
+        // The flag of an array whose every card was recorded goes with the first of its records.
+        header.unset(flags::LOGGED);
+        let mut visit = |now: Ref| {
+            any = true;
+            if snapshot.get(at) == Some(&now.addr()) {
+                at += 1;
+                cx.keep_counted(now);
+                return;
+            }
+            let ahead = &snapshot[at..snapshot.len().min(at + LOOK_AHEAD)];
+            if let Some(skipped) = ahead.iter().position(|&old| old == now.addr()) {
+                for &old in &ahead[..skipped] {
+                    cx.queue_decrement(Ref::from_addr(old));
+                }
+                at += skipped + 1;
+                cx.keep_counted(now);
+            } else {
+                cx.increment(now);
+            }
+        };
+        match subject {
+            Subject::Object if shape.is_indexed() => rt.trace_slots(object, 0..rt.slots(object), &mut visit),
+            Subject::Object => rt.trace(object, &mut visit),
+            Subject::Card(card) => {
+                let slots = rt.slots(object);
+                rt.trace_slots(object, card_slots(slots, card), &mut visit);
+                cx.store.memory.card_clean(object.as_nonnull(), card);
+            }
+            Subject::More => {}
+        }
+        // R27.
+        cx.events += u64::from(any && shape == Shape::Ephemeron);
+        for &old in &snapshot[at..] {
+            cx.queue_decrement(Ref::from_addr(old));
+        }
+    }
+}
