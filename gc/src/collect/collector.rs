@@ -196,12 +196,12 @@ impl<R: Runtime> Collector<R> {
         }
     }
 
-    /// The slow path of the write barrier.
-    #[cold]
+    /// The slow path of the write barrier, for an object that is not LOGGED.
     #[inline(never)]
     pub fn record_write(&mut self, object: Ref, slot: usize) {
-        self.log.record_write(&self.rt, &mut self.cx, object, slot);
-        if self.log.is_full(self.release.waiting.loads()) {
+        // SAFETY: the caller of the barrier vouches for the object.
+        let recorded = unsafe { self.log.record_write(&self.rt, &mut self.cx, object, slot) };
+        if recorded && self.log.is_full(self.release.waiting.loads()) {
             self.request_safepoint();
         }
     }

@@ -248,7 +248,7 @@ impl Context {
         }
     }
 
-    /// From its promotion on the writes of an array that is not small are recorded by cards.
+    /// R4: from its promotion on the writes of an array that is not small are recorded by cards.
     ///
     /// # Safety
     /// A cell of an indexed shape that becomes mature.

@@ -1,4 +1,4 @@
-//! The values that wait for their keys to be marked.
+//! The values that wait for their keys to be marked (R18).
 //!
 //! The value of a weak-keyed entry is marked when its key is. A marked storage of such entries is looked at once: the value of a marked key is
 //! shaded, that of another waits here, and is found by its key when that is scanned. So marking is linear in entries and edges, where passes over all storages
@@ -10,7 +10,8 @@
 //! Invariants:
 //! * **keys-are-known** A key that waits was WEAKLY_HELD, mature and unmarked when its entry came. Its cell outlives the index: a weakly held cell that
 //!   dies becomes a tombstone, and tombstones stay while marking lasts (R12).
-//! * **values-may-be-dead** A value may have been freed since; then its cell is not live, or another's, which is marked in vain.
+//! * **values-may-be-dead** A value may have been freed since; then its cell is not live, or another's, which is marked in vain (R9: the
+//!   layout is pinned).
 //!
 //! May import: `object`, and of the collector `queue`.
 

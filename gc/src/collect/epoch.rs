@@ -29,10 +29,12 @@ impl<R: Runtime> Collector<R> {
         self.cx.units = 0;
         self.cx.counters.epochs += 1;
         self.examine_early();
-        let goal = self.pacer.epoch_goal() / 2;
+        // A log that is full may double before the epoch ends.
+        let goal = self.pacer.epoch_goal() / 4;
         let Collector { rt, cx, .. } = self;
         self.roots.count(cx);
         self.stacks.scan_touched(rt, cx);
+        // R28.1.
         self.adoptions.apply_increments(cx);
         self.log.replay(rt, cx, goal);
         cx.count_promoted(rt);
@@ -42,6 +44,7 @@ impl<R: Runtime> Collector<R> {
         self.release.waiting.decide();
         self.handles.end_epoch(&mut self.cx);
         self.finalizers.end_loans(&mut self.cx);
+        // R14, after R3.
         self.release.waiting.end_epoch(&mut self.cx);
         self.look_at_everything();
         self.advance_at_epoch_end(fixpoint);

@@ -4,7 +4,7 @@
 //! object (its flag FINALIZER is cleared); turning the list over drops stale entries.
 //!
 //! Counting finds an object dead at once; if its finalizer asks for another finalization, that would come at once too, and so for ever. So an object that gets
-//! its finalizer while one is running is *rearmed*: it is held until the program has allocated as much as is in use, as often as a tracing collector
+//! its finalizer while one is running is *rearmed* (R16): it is held until the program has allocated as much as is in use, as often as a tracing collector
 //! would have come round, and has its finalizer from then on.
 //!
 //! Invariants:

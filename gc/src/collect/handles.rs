@@ -145,7 +145,7 @@ impl Handles {
             self.slot(handle.slot as usize).write(cell.addr());
         }
         if cx.shading() {
-            // The slot may have been visited.
+            // R17: the slot may have been visited.
             cx.shade(cell);
         }
         self.replaced.push(old.addr(), &mut cx.store);

@@ -15,8 +15,10 @@
 
 use super::Sabotage;
 use super::context::Context;
+use super::moved::{Moved, Owed, Told};
 use super::pacer::cpu_time;
 use super::queue::{CHUNK_WORDS, Queue};
+use super::release::trace_whole;
 use super::view::Entry;
 use crate::object::{Header, Ref, Runtime, Shape, flags};
 use std::ops::Range;
@@ -31,12 +33,12 @@ const SHORT: usize = 256;
 /// The part of an array's cards that is dirty when the others are recorded too.
 const DIRTY_PART: usize = 4;
 /// How far ahead a snapshot is searched for a present reference.
-const LOOK_AHEAD: usize = 4;
+const LOOK_AHEAD: usize = 2;
 /// Bounds of the words of log that end an epoch; between them the measured cost of the replay decides.
-const LIMIT_WORDS: (usize, usize) = (2 << 10, 64 << 10);
+const LIMIT_WORDS: (usize, usize) = (1 << 10, 32 << 10);
 const NS_PER_WORD: f64 = 20.0;
 /// Growth of a log, as part of its limit, that ends an epoch which was put off.
-const GROWTH_PART: usize = 4;
+const GROWTH_PART: usize = 1;
 /// The replay of a shorter log is not worth being measured.
 const MEASURED_WORDS: usize = 512;
 
@@ -78,12 +80,20 @@ pub(crate) struct Log {
     /// How long the log was when an epoch end was put off: further writes may be to what is recorded already.
     put_off: usize,
     ns_per_word: f64,
+    moved: Moved,
     scratch: Vec<Ref>,
 }
 
 impl Log {
-    pub const fn new() -> Log {
-        Log { records: Queue::new(), limit_words: LIMIT_WORDS.0, put_off: 0, ns_per_word: NS_PER_WORD, scratch: Vec::new() }
+    pub fn new() -> Log {
+        Log {
+            records: Queue::new(),
+            limit_words: LIMIT_WORDS.0,
+            put_off: 0,
+            ns_per_word: NS_PER_WORD,
+            moved: Moved::new(),
+            scratch: Vec::new(),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -105,58 +115,59 @@ impl Log {
 
     // ---- writing
 
-    /// A write of slot `slot` of an object that is not LOGGED is about to happen.
-    #[cold]
-    #[inline(never)]
-    pub fn record_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slot: usize) {
-        // SAFETY: the caller of the barrier vouches for the object.
-        unsafe {
-            let header = object.header();
-            if header.has(flags::CARDED) {
-                return self.record_card_write(rt, cx, object, header, slot / CARD);
-            }
-            match cx.kinds.shape(header.kind) {
-                // Nothing of the first is counted; threads are touched.
-                Shape::Leaf | Shape::Thread => {}
-                Shape::Plain => {
-                    header.set(flags::LOGGED);
-                    let most = cx.store.memory.cell_bytes(object.as_nonnull()) / 8;
-                    self.record(cx, object, Subject::Object, most, |visit| rt.trace(object, &mut |r| visit(r)));
-                }
-                Shape::Array | Shape::Ephemeron => {
-                    header.set(flags::LOGGED);
-                    let slots = rt.slots(object);
-                    let most = cx.store.memory.cell_bytes(object.as_nonnull()) / 8;
-                    self.record(cx, object, Subject::Object, most, |visit| {
-                        rt.trace_slots(object, 0..slots, &mut |r| visit(r));
-                    });
-                }
-            }
-        }
-    }
-
+    /// A write of slot `slot` of an object is about to happen. Says whether that made the log longer.
+    ///
     /// # Safety
-    /// A carded cell and one of its cards.
+    /// A live or young cell that is not LOGGED.
     #[inline(always)]
-    unsafe fn record_card_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, header: &Header, card: usize) {
-        let young = header.has(flags::YOUNG);
-        if young && cx.without(Sabotage::YoungCards) {
-            return;
-        }
+    pub unsafe fn record_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slot: usize) -> bool {
         // SAFETY: by the caller.
         unsafe {
-            let was_clean = cx.store.memory.set_card_dirty(array.as_nonnull(), card);
-            // R4: a young array's card is dirty without a record.
-            if was_clean && !young {
-                self.record_card(rt, cx, array, header, card);
+            let header = object.header();
+            if !header.has(flags::CARDED) {
+                self.record_object(rt, cx, object, header);
+                return true;
             }
+            // Most writes to an array are to a card that is dirty already.
+            let dirtied = cx.store.memory.set_card_dirty(object.as_nonnull(), slot / CARD);
+            if dirtied {
+                self.record_card(rt, cx, object, header, slot / CARD);
+            }
+            dirtied
+        }
+    }
+
+    /// The first write of the epoch to an object without cards.
+    ///
+    /// # Safety
+    /// As for `record_write`.
+    #[inline(never)]
+    unsafe fn record_object<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, header: &Header) {
+        let shape = cx.kinds.shape(header.kind);
+        // Nothing of a leaf is counted; threads are touched.
+        if matches!(shape, Shape::Leaf | Shape::Thread) {
+            return;
+        }
+        header.set(flags::LOGGED);
+        // SAFETY: by the caller.
+        unsafe {
+            let most = cx.store.memory.cell_bytes(object.as_nonnull()) / 8;
+            self.record(cx, object, Subject::Object, most, |visit| trace_whole(rt, object, shape, &mut |r| visit(r)));
         }
     }
 
     /// # Safety
-    /// A carded mature cell and one of its cards, which has just become dirty.
+    /// A carded cell and one of its cards, which has just become dirty.
     #[inline(never)]
     unsafe fn record_card<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, header: &Header, card: usize) {
+        if header.has(flags::YOUNG) {
+            // R4: a young array's card is dirty without a record.
+            if cx.without(Sabotage::YoungCards) {
+                // SAFETY: by the caller.
+                unsafe { cx.store.memory.card_clean(array.as_nonnull(), card) };
+            }
+            return;
+        }
         // SAFETY: by the caller.
         unsafe {
             let slots = rt.slots(array);
@@ -165,6 +176,7 @@ impl Log {
             if memory.is_run(array.as_nonnull()) {
                 return;
             }
+            // R4: many are dirty: the clean ones too, and LOGGED says that all are.
             let cards = slots.div_ceil(CARD);
             if memory.dirty_cards(array.as_nonnull(), slots) * DIRTY_PART >= cards {
                 for card in 0..cards {
@@ -263,10 +275,11 @@ impl Log {
                     crate::prefetch(ahead);
                     crate::prefetch(ahead + 64);
                 }
-                replay(rt, cx, Ref::from_addr(object), subject, snapshot);
+                replay(rt, cx, &mut self.moved, Ref::from_addr(object), subject, snapshot);
                 self.records.skip_front(2 + len, &mut cx.store);
             }
         }
+        self.moved.flush(|owed| settle(cx, owed));
     }
 
     /// The records, for the auditor.
@@ -293,7 +306,7 @@ impl Log {
 /// # Safety
 /// The record is one of the log.
 #[inline(always)]
-unsafe fn replay<R: Runtime>(rt: &R, cx: &mut Context, object: Ref, subject: Subject, snapshot: &[usize]) {
+unsafe fn replay<R: Runtime>(rt: &R, cx: &mut Context, moved: &mut Moved, object: Ref, subject: Subject, snapshot: &[usize]) {
     let mut at = 0;
     let mut any = false;
     // SAFETY: log-names-the-living.
@@ -312,12 +325,13 @@ unsafe fn replay<R: Runtime>(rt: &R, cx: &mut Context, object: Ref, subject: Sub
             let ahead = &snapshot[at..snapshot.len().min(at + LOOK_AHEAD)];
             if let Some(skipped) = ahead.iter().position(|&old| old == now.addr()) {
                 for &old in &ahead[..skipped] {
-                    cx.queue_decrement(Ref::from_addr(old));
+                    is_gone(cx, moved, old);
                 }
                 at += skipped + 1;
                 cx.keep_counted(now);
             } else {
-                cx.increment(now);
+                let told = moved.new_one(now.addr());
+                follow(cx, now, told);
             }
         };
         match subject {
@@ -333,7 +347,39 @@ unsafe fn replay<R: Runtime>(rt: &R, cx: &mut Context, object: Ref, subject: Sub
         // R27.
         cx.events += u64::from(any && shape == Shape::Ephemeron);
         for &old in &snapshot[at..] {
-            cx.queue_decrement(Ref::from_addr(old));
+            is_gone(cx, moved, old);
+        }
+    }
+}
+
+/// A snapshot has a reference that is not there any more.
+#[inline(always)]
+fn is_gone(cx: &mut Context, moved: &mut Moved, old: usize) {
+    let told = moved.gone(old);
+    // SAFETY: a snapshot's references are counted.
+    follow(cx, unsafe { Ref::from_addr(old) }, told);
+}
+
+/// What follows from telling that a reference is new or gone.
+#[inline(always)]
+fn follow(cx: &mut Context, r: Ref, told: Told) {
+    match told {
+        Told::Kept => {}
+        Told::Cancelled => {
+            // R27: it may have come to be held by its own cycle alone. R17 all the same.
+            cx.events += 1;
+            cx.keep_counted(r);
+        }
+        Told::Instead(owed) => settle(cx, owed),
+    }
+}
+
+fn settle(cx: &mut Context, owed: Owed) {
+    // SAFETY: owed-once: it was told of in this replay, so it is counted, or stands in a cell that is.
+    unsafe {
+        match owed {
+            Owed::Increment(r) => cx.increment(Ref::from_addr(r)),
+            Owed::Decrement(r) => cx.queue_decrement(Ref::from_addr(r)),
         }
     }
 }

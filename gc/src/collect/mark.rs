@@ -42,6 +42,7 @@ impl Marking {
     pub fn start(&mut self, cx: &mut Context, roots: &Roots) {
         *self = Marking { roots_done: false, ..Marking::new() };
         cx.gray.begin();
+        // R9: queues of marking name cells that may die meanwhile.
         cx.store.memory.pin_layout(true);
         roots.listed().for_each(|r| cx.shade(r));
     }
@@ -124,6 +125,7 @@ impl Marking {
 
     /// Whether marking has nothing to do before the next epoch end.
     pub fn rests(&self, cx: &Context, finalizers: &Finalizers) -> bool {
+        // R18: no fixpoint while values are due.
         cx.gray.is_empty()
             && !cx.ephemerons.any_due()
             && if cx.phase() == super::Phase::MarkAgain { !finalizers.any_resurrected() } else { self.roots_done }

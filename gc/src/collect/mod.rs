@@ -4,7 +4,7 @@
 //! works on the [`context`] and the runtime that it is handed:
 //!
 //! * `context`: the memory, the phase, the counts and the marks
-//! * `log`, `adopt`: what the program writes: the barrier's records, storages that replace others
+//! * `log`, `moved`, `adopt`: what the program writes: the barrier's records, references that move, storages that replace others
 //! * `roots`, `stacks`, `handles`: what the program holds
 //! * `release`, `waiting`: decrements and deaths
 //! * `gray`, `ephemeron`, `mark`, `sweep`: the work of a cycle
@@ -36,6 +36,7 @@ mod gray;
 mod handles;
 mod log;
 mod mark;
+mod moved;
 mod pace;
 mod pacer;
 mod phase;

@@ -19,6 +19,8 @@ const GROWTH_MIN: usize = 512 << 10;
 /// Growth, in percent of what the last cycle left, that starts a cycle: with many events, with few. Cycles that find little raise it.
 const EAGER_PERCENT: (usize, usize) = (10, 80);
 const LAZY_PERCENT: (usize, usize) = (60, 120);
+/// The same for explicit blocks: a cycle does not look into them, so it is cheap beside what it may set free.
+const EXPLICIT_PERCENT: usize = 10;
 /// A program that does not allocate rests from cycles for so many times the length of the last one, and at least so long.
 const IDLE_REST: u32 = 4;
 const IDLE_REST_MIN: Duration = Duration::from_millis(200);
@@ -47,8 +49,9 @@ pub(crate) struct Pace {
     patience: u32,
     /// The cycle under way began because it was overdue.
     overdue: bool,
-    /// Bytes in use when the last cycle ended.
-    base_bytes: usize,
+    /// Bytes of cells when the last cycle ended, and the least of explicit blocks since: what garbage owned is freed only when its finalizers have run.
+    base_cells: usize,
+    base_explicit: usize,
     eager_percent: usize,
     lazy_percent: usize,
     /// Whether the cycle under way began because of many events.
@@ -58,6 +61,7 @@ pub(crate) struct Pace {
     /// When the cycle under way began: what the cycles had reclaimed, the bytes in use.
     reclaimed_before: u64,
     used_before: usize,
+    cells_before: usize,
     events_before: u64,
     /// Bytes that the cycles have found for each event before them.
     found_per_event: f64,
@@ -74,13 +78,15 @@ impl Pace {
             time: Duration::ZERO,
             patience: PATIENCE.0,
             overdue: false,
-            base_bytes: 0,
+            base_cells: 0,
+            base_explicit: 0,
             eager_percent: EAGER_PERCENT.0,
             lazy_percent: LAZY_PERCENT.0,
             eager: false,
             allocated_before: 0,
             reclaimed_before: 0,
             used_before: 0,
+            cells_before: 0,
             events_before: 0,
             found_per_event: 0.0,
             ns: 0,
@@ -93,6 +99,7 @@ impl Pace {
         self.overdue = !self.has_grown(cx);
         self.begin = Instant::now();
         self.used_before = cx.store.memory.used_bytes();
+        self.cells_before = cells(cx);
         self.reclaimed_before = cx.counters.cyclic_bytes;
         self.events_before = cx.events;
         self.ns = 0;
@@ -103,17 +110,17 @@ impl Pace {
         self.end = Instant::now();
         self.time = self.end.saturating_duration_since(self.begin);
         let found = (cx.counters.cyclic_bytes - self.reclaimed_before) as usize;
-        self.base_bytes = cx.store.memory.used_bytes();
+        self.rebase(cx);
         self.allocated_before = cx.counters.allocated_bytes;
         let measured = self.ns as f64 / self.used_before.max(1 << 20) as f64;
         self.ns_per_byte = (self.ns_per_byte + measured) / 2.0;
         let found_per_event = found as f64 / self.events_before.max(1) as f64;
         // Quick to hope, slow to give up.
         self.found_per_event = found_per_event.max((self.found_per_event + found_per_event) / 2.0);
-        match found.saturating_mul(100) / self.used_before.max(1) {
+        match found.saturating_mul(100) / self.cells_before.max(1) {
             0..=4 if self.overdue => {
                 // Where counting has given most of it back meanwhile, nothing is learnt.
-                if self.base_bytes >= self.used_before / 2 {
+                if self.base_cells >= self.cells_before / 2 {
                     self.patience = (self.patience * 2).min(PATIENCE.1);
                 }
             }
@@ -128,9 +135,17 @@ impl Pace {
         }
     }
 
-    /// A whole collection has ended: growth is counted from here.
+    /// Growth is counted from here.
     pub fn rebase(&mut self, cx: &Context) {
-        self.base_bytes = cx.store.memory.used_bytes();
+        self.base_cells = cells(cx);
+        self.base_explicit = cx.store.memory.explicit_bytes;
+    }
+    /// At an epoch end.
+    pub fn look(&mut self, cx: &Context) {
+        self.base_explicit = self.base_explicit.min(cx.store.memory.explicit_bytes);
+    }
+    fn base_bytes(&self) -> usize {
+        self.base_cells + self.base_explicit
     }
 
     /// Time spent on the cycle under way.
@@ -142,7 +157,7 @@ impl Pace {
     }
 
     fn growth(&self, cx: &Context) -> usize {
-        cx.store.memory.used_bytes().saturating_sub(self.base_bytes)
+        cells(cx).saturating_sub(self.base_cells) + cx.store.memory.explicit_bytes.saturating_sub(self.base_explicit)
     }
 
     /// Many events for the growth: garbage is likely.
@@ -153,14 +168,14 @@ impl Pace {
     /// Whether the heap has grown enough for a cycle.
     fn has_grown(&self, cx: &Context) -> bool {
         let percent = if self.many_events(cx) { self.eager_percent } else { self.lazy_percent };
-        let wanted = (self.base_bytes / 100 * percent).max(GROWTH_MIN);
-        self.growth(cx) >= wanted.min(growth_before_limit(cx, self.base_bytes)) || self.finds_are_likely(cx)
+        let wanted = (self.base_cells / 100 * percent + self.base_explicit / 100 * EXPLICIT_PERCENT).max(GROWTH_MIN);
+        self.growth(cx) >= wanted.min(growth_before_limit(cx, self.base_bytes())) || self.finds_are_likely(cx)
     }
 
     /// Whether cycles that found little have been put off, but the events since promise one that finds much.
     fn finds_are_likely(&self, cx: &Context) -> bool {
         self.eager_percent > EAGER_PERCENT.0
-            && cx.events as f64 * self.found_per_event >= (self.base_bytes / 100 * EAGER_PERCENT.0).max(GROWTH_MIN) as f64
+            && cx.events as f64 * self.found_per_event >= (self.base_bytes() / 100 * EAGER_PERCENT.0).max(GROWTH_MIN) as f64
     }
 
     /// `idle`: the program goes on without allocating.
@@ -216,4 +231,9 @@ impl Pace {
         let marking = self.ns as f64 / scanned as f64 * self.used_before as f64;
         expected.max(marking * AFTER_MARKING)
     }
+}
+
+/// Bytes in use that are not explicit blocks.
+fn cells(cx: &Context) -> usize {
+    cx.store.memory.used_bytes() - cx.store.memory.explicit_bytes
 }

@@ -139,7 +139,7 @@ impl<R: Runtime> Collector<R> {
         let cycle_waits = self.cx.phase() != Phase::Idle
             && !self.has_slices()
             && self.waits_for_epoch_end()
-            && young >= (self.cycle_slice_bytes() * EPOCH_SLICES).min(self.pacer.epoch_bytes);
+            && young + self.explicit_growth() >= (self.cycle_slice_bytes() * EPOCH_SLICES).min(self.pacer.epoch_bytes);
         young >= self.pacer.epoch_bytes
             || self.explicit_growth() >= self.pacer.explicit_bytes(self.cx.store.memory.used_bytes())
             || self.log_is_full()
@@ -199,6 +199,7 @@ impl<R: Runtime> Collector<R> {
 
     /// What may begin after an epoch end: a cycle, a cleaning pass, the turning over of a list.
     fn decide_after_epoch(&mut self) {
+        self.pacer.cycle.look(&self.cx);
         if self.cx.phase() != Phase::Idle {
             return;
         }
@@ -280,37 +281,41 @@ impl<R: Runtime> Collector<R> {
         self.pacer.cycle.slice_bytes(&self.cx, self.pacer.slice(), self.pacer.survival)
     }
 
-    /// Sets the alarm of the memory for the next stop.
+    /// Sets the alarms of the memory for the next stop.
     pub(super) fn set_alarm(&mut self) {
-        let young = self.cx.store.memory.young_bytes();
+        let memory = &self.cx.store.memory;
         let pacer = &self.pacer;
-        let mut step = pacer.epoch_bytes.saturating_sub(young);
+        let mut step = pacer.epoch_bytes.saturating_sub(memory.young_bytes());
+        let mut explicit = pacer.explicit_bytes(memory.used_bytes());
         if !self.release.is_empty(&self.cx) {
             step = step.min(pacer.slice_bytes);
         }
         if pacer.running && self.cx.phase() != Phase::Idle {
             // Waiting for an epoch end, the cycle needs one soon.
             let wanted = self.cycle_slice_bytes();
-            step = step.min(if self.cycle_has_slices() { wanted } else { wanted * EPOCH_SLICES });
+            let wanted = if self.cycle_has_slices() { wanted } else { wanted * EPOCH_SLICES };
+            step = step.min(wanted);
+            explicit = explicit.min(wanted);
         } else if self.cycle_has_slices() {
             step = step.min(pacer.slice_bytes);
         }
-        self.set_alarm_after(step);
+        self.set_alarms(step, explicit);
     }
 
     /// The stop that was due has to wait for its share of the time.
     fn set_alarm_soon(&mut self) {
-        self.set_alarm_after(SLICE_BYTES_MIN);
+        self.set_alarms(SLICE_BYTES_MIN, SLICE_BYTES_MAX);
     }
 
-    fn set_alarm_after(&mut self, step: usize) {
+    /// So many bytes of cells, or of explicit blocks, before the next stop.
+    fn set_alarms(&mut self, cells: usize, explicit: usize) {
         let before_limit = step_before_limit(&self.cx);
-        let step = step.min(before_limit).clamp(SLICE_BYTES_MIN, EPOCH_BYTES_MAX);
+        let cells = cells.min(before_limit).clamp(SLICE_BYTES_MIN, EPOCH_BYTES_MAX);
+        let explicit = explicit.min(before_limit).max(SLICE_BYTES_MAX);
         let awake = self.pacer.running || has_limit(&self.cx);
-        let explicit = self.pacer.explicit_bytes(self.cx.store.memory.used_bytes()).min(before_limit).max(SLICE_BYTES_MAX);
         let memory = &mut self.cx.store.memory;
-        memory.set_run_max(if step < SLICE_BYTES_MAX { step } else { usize::MAX });
-        memory.set_alarm(if awake { memory.young_bytes() + step } else { usize::MAX });
+        memory.set_run_max(if cells < SLICE_BYTES_MAX { cells } else { usize::MAX });
+        memory.set_alarm(if awake { memory.young_bytes() + cells } else { usize::MAX });
         memory.set_explicit_alarm(if awake { memory.explicit_bytes + explicit } else { usize::MAX });
     }
 }

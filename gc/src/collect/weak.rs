@@ -32,6 +32,9 @@ const SLOTS_PER_OBJECT: usize = 8;
 const BYTES_PER_SLOT: u64 = 16;
 /// Holders are at least worth this many slots: a pass over few is always cheap.
 const SLOTS_MIN: usize = 512;
+/// The part of the heap that corpses may take before a pass is worth it, and what they always may.
+const CORPSE_PART: usize = 8;
+const CORPSE_BYTES_MIN: usize = 256 << 10;
 /// A pass serves no object before so many epochs have gone by, unless many wait.
 const PATIENCE: u32 = 4;
 
@@ -56,6 +59,8 @@ pub(crate) struct Weak {
     young: Queue,
     holders: Queue,
     dead_holders: usize,
+    /// Bytes of corpses since the last pass began.
+    corpse_bytes: usize,
     /// Slots of all holders: as the last pass found them, and of those since.
     slots: usize,
     tombs: Queue,
@@ -74,6 +79,7 @@ impl Weak {
             young: Queue::new(),
             holders: Queue::new(),
             dead_holders: 0,
+            corpse_bytes: 0,
             slots: 0,
             tombs: Queue::new(),
             weak_dead: Queue::new(),
@@ -153,6 +159,8 @@ impl Weak {
             self.tombs.push(r.addr(), &mut cx.store);
         }
         self.dead_holders += usize::from(header.has(flags::HOLDER));
+        // SAFETY: a cell that is kept.
+        self.corpse_bytes += unsafe { cx.store.memory.cell_bytes(r.as_nonnull()) };
     }
 
     /// R16: while tombstones wait for a pass, finalizers wait with them.
@@ -177,7 +185,9 @@ impl Weak {
     /// At an epoch end: whether a pass is worth its cost. `idle`: the program does nothing that it would hold up.
     pub fn pass_is_due(&mut self, cx: &Context, finalizers: &Finalizers, idle: bool) -> bool {
         let waiting = self.waiting(finalizers);
-        let many_dead = self.dead_holders > 64 && self.dead_holders * 2 > self.holders.len();
+        // The storages of large tables that were replaced are corpses too.
+        let many_dead = self.dead_holders > 64 && self.dead_holders * 2 > self.holders.len()
+            || self.corpse_bytes > (cx.store.memory.used_bytes() / CORPSE_PART).max(CORPSE_BYTES_MIN);
         if waiting == 0 {
             self.waited = 0;
             return many_dead;
@@ -193,6 +203,7 @@ impl Weak {
     pub fn start_pass(&mut self, cx: &Context, finalizers: &Finalizers, purpose: Phase) {
         debug_assert!(self.pass.is_none());
         self.waited = 0;
+        self.corpse_bytes = 0;
         self.allocated_before = cx.counters.allocated_bytes;
         self.pass = Some(Pass {
             purpose,
@@ -350,11 +361,10 @@ unsafe fn clean_part<R: Runtime>(rt: &R, cx: &mut Context, log: &mut Log, pass: 
 
 // ---- what reads as nil
 
-/// Whether the end of an epoch has decided that the object is dead, and it only waits to be examined (R3). A program that asks for it in every epoch
-/// would keep it for ever otherwise.
+/// Whether the object was referred to by nothing when the last epoch ended, and has not been loaded since: it is dead, and only waits to be examined
+/// (R3). A program that asks for it in every epoch would keep it for ever otherwise.
 pub(super) fn is_decided(header: &Header) -> bool {
-    let undecided = flags::WEAK_READ | flags::LOGGED | flags::CARDED;
-    header.has(flags::WAITING) && header.count.get() == 0 && !header.has(undecided)
+    header.count.get() == 0 && !header.has(flags::WEAK_READ | flags::YOUNG)
 }
 
 /// Whether a weak value reads as nil, and may be removed (R24).

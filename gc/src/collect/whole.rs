@@ -53,6 +53,7 @@ impl<R: Runtime> Collector<R> {
     pub fn collect_whole(&mut self, source: &dyn RootSource) {
         let mut stopping = self.begin_stop();
         let (due, ranks) = (self.finalizers.due(), self.finalizers.ranks());
+        // R16: as a cycle of a tracing collector would come round.
         self.finalizers.arm_all(&self.cx);
         self.clean_all();
         // A cycle under way has its snapshot behind it.

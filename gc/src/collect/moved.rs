@@ -1,0 +1,122 @@
+//! References that have moved: what one record of the log has lost and another has found.
+//!
+//! A program that sorts, reverses or shuffles an array, or moves objects from one list to another, takes a reference out of one place and writes it to
+//! another. Counted singly that is an increment and a decrement, and two looks at the object. So what a replay finds new or gone is kept here until its
+//! counterpart comes by, or something else needs the place.
+//!
+//! Invariants:
+//! * **owed-once** A reference in the table stands for one increment or one decrement that is owed. The table is empty outside of the replay.
+//!
+//! Imports nothing of the crate.
+
+/// Places: about as many as there are references in a log that is full.
+const PLACES: usize = 8 << 10;
+/// Set in the word of a reference that is new.
+const NEW: usize = 1;
+
+/// What is owed for a reference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Owed {
+    Increment(usize),
+    Decrement(usize),
+}
+
+/// What has become of a reference that was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Told {
+    Kept,
+    /// Its counterpart was there: nothing is owed.
+    Cancelled,
+    /// It is kept, and another had to leave its place.
+    Instead(Owed),
+}
+
+pub(crate) struct Moved {
+    /// Addresses of cells, with [`NEW`] or without; 0 where none.
+    places: Box<[usize]>,
+    used: bool,
+}
+
+impl Moved {
+    pub fn new() -> Moved {
+        Moved { places: vec![0; PLACES].into_boxed_slice(), used: false }
+    }
+
+    /// A reference stands where it did not before.
+    #[inline(always)]
+    pub fn new_one(&mut self, cell: usize) -> Told {
+        self.tell(cell, cell | NEW, cell)
+    }
+    /// A reference is gone.
+    #[inline(always)]
+    pub fn gone(&mut self, cell: usize) -> Told {
+        self.tell(cell, cell, cell | NEW)
+    }
+
+    #[inline(always)]
+    fn tell(&mut self, cell: usize, word: usize, counterpart: usize) -> Told {
+        let place = &mut self.places[(cell >> 4 ^ cell >> 17) % PLACES];
+        let there = *place;
+        if there == counterpart {
+            *place = 0;
+            return Told::Cancelled;
+        }
+        *place = word;
+        if there == 0 {
+            self.used = true;
+            return Told::Kept;
+        }
+        Told::Instead(owed(there))
+    }
+
+    /// The replay is over: all that is still owed.
+    pub fn flush(&mut self, mut settle: impl FnMut(Owed)) {
+        if !std::mem::take(&mut self.used) {
+            return;
+        }
+        for place in &mut self.places {
+            if *place != 0 {
+                settle(owed(std::mem::take(place)));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn owed(word: usize) -> Owed {
+    if word & NEW != 0 { Owed::Increment(word & !NEW) } else { Owed::Decrement(word) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// Against a plain sum for each cell.
+    #[test]
+    fn sums_are_right_whatever_cancels() {
+        let mut moved = Moved::new();
+        let (mut wanted, mut found) = (HashMap::<usize, i64>::new(), HashMap::<usize, i64>::new());
+        let settle = |sums: &mut HashMap<usize, i64>, owed| match owed {
+            Owed::Increment(cell) => *sums.entry(cell).or_default() += 1,
+            Owed::Decrement(cell) => *sums.entry(cell).or_default() -= 1,
+        };
+        let mut cancelled = 0;
+        for n in 1..100_000usize {
+            let cell = (n * 7919 % 5_003 + 1) * 16;
+            let told = if n % 2 == 0 { moved.new_one(cell) } else { moved.gone(cell) };
+            *wanted.entry(cell).or_default() += if n % 2 == 0 { 1 } else { -1 };
+            match told {
+                Told::Kept => {}
+                Told::Cancelled => cancelled += 1,
+                Told::Instead(owed) => settle(&mut found, owed),
+            }
+            if n % 30_000 == 0 {
+                moved.flush(|owed| settle(&mut found, owed));
+            }
+        }
+        moved.flush(|owed| settle(&mut found, owed));
+        assert!(wanted.iter().all(|(cell, sum)| found.get(cell).copied().unwrap_or(0) == *sum) && cancelled > 1000);
+        moved.flush(|_| panic!("nothing is left"));
+    }
+}
