@@ -84,6 +84,29 @@ pub(crate) struct Log {
     scratch: Vec<Ref>,
 }
 
+/// Where a snapshot goes: to the log itself as long as it fits.
+struct Sink<'a> {
+    next: *mut usize,
+    left: isize,
+    spill: Option<&'a mut Vec<Ref>>,
+}
+
+impl Sink<'_> {
+    #[inline(always)]
+    fn add(&mut self, r: Ref) {
+        self.left -= 1;
+        if self.left >= 0 {
+            // SAFETY: `record` has reserved room for so many.
+            unsafe {
+                self.next.write(r.addr());
+                self.next = self.next.add(1);
+            }
+        } else if let Some(spill) = &mut self.spill {
+            spill.push(r);
+        }
+    }
+}
+
 impl Log {
     pub fn new() -> Log {
         Log {
@@ -152,7 +175,7 @@ impl Log {
         // SAFETY: by the caller.
         unsafe {
             let most = cx.store.memory.cell_bytes(object.as_nonnull()) / 8;
-            self.record(cx, object, Subject::Object, most, |visit| trace_whole(rt, object, shape, &mut |r| visit(r)));
+            self.record(cx, object, Subject::Object, most, |sink| trace_whole(rt, object, shape, &mut |r| sink.add(r)));
         }
     }
 
@@ -194,28 +217,24 @@ impl Log {
     unsafe fn snapshot_card<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, slots: usize, card: usize) {
         // A slot may hold several references.
         let most = CARD * 8;
-        self.record(cx, array, Subject::Card(card), most, |visit| {
+        self.record(cx, array, Subject::Card(card), most, |sink| {
             // SAFETY: by the caller.
-            unsafe { rt.trace_slots(array, card_slots(slots, card), &mut |r| visit(r)) }
+            unsafe { rt.trace_slots(array, card_slots(slots, card), &mut |r| sink.add(r)) }
         });
     }
 
     /// Writes a record with what `trace` visits, probably no more than `most` references.
     #[inline(always)]
-    fn record(&mut self, cx: &mut Context, object: Ref, subject: Subject, most: usize, trace: impl Fn(&mut dyn FnMut(Ref))) {
+    fn record(&mut self, cx: &mut Context, object: Ref, subject: Subject, most: usize, trace: impl Fn(&mut Sink)) {
         if most <= SHORT {
             self.records.reserve(2 + most, &mut cx.store);
             let room = self.records.room();
-            let mut len = 0;
-            trace(&mut |r| {
-                if len < most {
-                    // SAFETY: the room was reserved.
-                    unsafe { room.add(2 + len).write(r.addr()) };
-                }
-                len += 1;
-            });
+            // SAFETY: the room was reserved.
+            let mut sink = Sink { next: unsafe { room.add(2) }, left: most as isize, spill: None };
+            trace(&mut sink);
             // A runtime may keep references of a cell outside of it.
-            if len <= most {
+            if sink.left >= 0 {
+                let len = most - sink.left as usize;
                 // SAFETY: as above.
                 unsafe {
                     room.write(object.addr());
@@ -225,8 +244,14 @@ impl Log {
                 return;
             }
         }
+        self.record_long(cx, object, subject, trace);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_long(&mut self, cx: &mut Context, object: Ref, subject: Subject, trace: impl Fn(&mut Sink)) {
         self.scratch.clear();
-        trace(&mut |r| self.scratch.push(r));
+        trace(&mut Sink { next: std::ptr::null_mut(), left: 0, spill: Some(&mut self.scratch) });
         let mut parts = self.scratch.chunks(RECORD_MAX);
         let mut write = |subject: &Subject, part: &[Ref]| {
             self.records.reserve(2 + part.len(), &mut cx.store);

@@ -9,8 +9,12 @@
 //!
 //! Imports nothing of the crate.
 
+use crate::prefetch;
+
 /// Places: about as many as there are references in a log that is full.
 const PLACES: usize = 8 << 10;
+/// How far ahead objects are brought into the cache.
+const PREFETCH: usize = 12;
 /// Set in the word of a reference that is new.
 const NEW: usize = 1;
 
@@ -34,12 +38,13 @@ pub(super) enum Told {
 pub(crate) struct Moved {
     /// Addresses of cells, with [`NEW`] or without; 0 where none.
     places: Box<[usize]>,
-    used: bool,
+    /// The places that have come to be in use, some of them more than once.
+    used: Vec<u16>,
 }
 
 impl Moved {
     pub fn new() -> Moved {
-        Moved { places: vec![0; PLACES].into_boxed_slice(), used: false }
+        Moved { places: vec![0; PLACES].into_boxed_slice(), used: Vec::new() }
     }
 
     /// A reference stands where it did not before.
@@ -55,7 +60,8 @@ impl Moved {
 
     #[inline(always)]
     fn tell(&mut self, cell: usize, word: usize, counterpart: usize) -> Told {
-        let place = &mut self.places[(cell >> 4 ^ cell >> 17) % PLACES];
+        let number = (cell >> 4 ^ cell >> 17) % PLACES;
+        let place = &mut self.places[number];
         let there = *place;
         if there == counterpart {
             *place = 0;
@@ -63,7 +69,7 @@ impl Moved {
         }
         *place = word;
         if there == 0 {
-            self.used = true;
+            self.used.push(number as u16);
             return Told::Kept;
         }
         Told::Instead(owed(there))
@@ -71,14 +77,16 @@ impl Moved {
 
     /// The replay is over: all that is still owed.
     pub fn flush(&mut self, mut settle: impl FnMut(Owed)) {
-        if !std::mem::take(&mut self.used) {
-            return;
-        }
-        for place in &mut self.places {
-            if *place != 0 {
-                settle(owed(std::mem::take(place)));
+        for at in 0..self.used.len() {
+            if let Some(ahead) = self.used.get(at + PREFETCH) {
+                prefetch(self.places[*ahead as usize]);
+            }
+            let word = std::mem::take(&mut self.places[self.used[at] as usize]);
+            if word != 0 {
+                settle(owed(word));
             }
         }
+        self.used.clear();
     }
 }
 
