@@ -12,9 +12,10 @@
 use super::ephemeron::Ephemerons;
 use super::gray::Gray;
 use super::phase::Phase;
-use super::queue::{Queue, Store};
+use super::queue::Queue;
 use super::sabotage::Sabotage;
 use super::stacks;
+use super::store::Store;
 use crate::memory::GRANULE;
 use crate::object::{Header, Kinds, Ref, Runtime, Shape, flags};
 use crate::observe::Counters;

@@ -15,7 +15,9 @@
 //!
 //! May import: `object`, and of the collector `queue`.
 
-use super::queue::{Queue, Segments, Store};
+use super::queue::Queue;
+use super::segments::Segments;
+use super::store::Store;
 use crate::object::Ref;
 
 const NONE: u32 = u32::MAX;

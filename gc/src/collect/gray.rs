@@ -9,7 +9,8 @@
 //!
 //! May import: `memory`, `object`, and of the collector `queue`.
 
-use super::queue::{Queue, Store};
+use super::queue::Queue;
+use super::store::Store;
 use crate::memory::{Found, GrayWord};
 use crate::object::Ref;
 

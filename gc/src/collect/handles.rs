@@ -10,7 +10,8 @@
 
 use super::Sabotage;
 use super::context::Context;
-use super::queue::{Queue, Store};
+use super::queue::Queue;
+use super::store::Store;
 use crate::object::{Ref, flags};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -19,7 +19,7 @@
 //! * `relief`: how memory is asked for, and what happens near the limit
 //! * `whole`: whole collections, steps, stress
 //! * `report`, `view`, `drive`, `sabotage`: for the auditor and the model tests
-//! * `queue`: the lists that all of them use
+//! * `store`, `queue`, `segments`: the lists that all of them use
 //!
 //! May import: `memory`, `explicit`, `object`, `observe`.
 
@@ -47,7 +47,9 @@ mod report;
 mod roots;
 mod sabotage;
 mod schedule;
+mod segments;
 mod stacks;
+mod store;
 mod sweep;
 mod ticker;
 pub(crate) mod view;

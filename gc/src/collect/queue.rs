@@ -1,203 +1,14 @@
 //! Chunked queues of words: every list of the collector that can grow with the program is one of these.
 //!
 //! Invariants:
-//! I1. The chunks of a queue form a doubly linked list from `head` to `tail`; both are null if the queue never held anything.
-//! I2. The words in use are those from `read` in `head` to `write` in `tail`, and in each chunk but the tail up to its `fill`.
-//! I3. Growing takes one chunk of fixed size: nothing is copied, and no pause grows with the queue.
-//! I4. A push never fails: when the heap's limit is reached, chunks come from the host's allocator, so a collector step can always be finished.
+//! * **chunks-are-linked** The chunks of a queue form a doubly linked list from `head` to `tail`; both are null if the queue never held anything.
+//! * **words-are-written** The words in use are those from `read` in `head` to `write` in `tail`, and in each chunk but the tail up to its `fill`.
+//! * **nothing-is-copied** Growing takes one chunk of fixed size, so no pause grows with the queue.
 //!
-//! May import: `memory`, `explicit`.
+//! Imports `store`.
 
-use crate::explicit::Explicit;
-use crate::memory::{Memory, OutOfMemory};
-use std::alloc::Layout;
-use std::ptr::{self, NonNull};
-
-/// Words of a chunk; the longest record of the log fits.
-pub(crate) const CHUNK_WORDS: usize = 1020;
-/// Spare chunks kept for reuse; the rest goes back to the heap.
-const SPARE_MAX: usize = 16;
-/// Bytes in front of a block of [`Store::raw_alloc`].
-const RAW_HEAD: usize = 16;
-
-#[repr(C)]
-struct Chunk {
-    next: *mut Chunk,
-    prev: *mut Chunk,
-    fill: usize,
-    /// From the host's allocator (I4).
-    foreign: bool,
-    words: [usize; CHUNK_WORDS],
-}
-
-/// The head in front of a block that the host has given; these heads form a doubly linked list.
-#[repr(C, align(16))]
-struct Foreign {
-    next: *mut Foreign,
-    prev: *mut Foreign,
-    layout: Layout,
-}
-
-/// The memory layer together with the spare chunks of the queues.
-pub(crate) struct Store {
-    pub memory: Memory,
-    pub explicit: Explicit,
-    spare: *mut Chunk,
-    spare_len: usize,
-    chunks: usize,
-    /// What the host has given, the last first.
-    foreign: *mut Foreign,
-}
-
-impl Store {
-    pub fn new(memory: Memory) -> Store {
-        Store { memory, explicit: Explicit::new(), spare: ptr::null_mut(), spare_len: 0, chunks: 0, foreign: ptr::null_mut() }
-    }
-
-    #[inline]
-    pub fn malloc(&mut self, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        self.explicit.malloc(&mut self.memory, size)
-    }
-    /// # Safety
-    /// `block` came from [`Store::malloc`] or its family and was not freed.
-    #[inline]
-    pub unsafe fn free(&mut self, block: NonNull<u8>) {
-        // SAFETY: by the caller.
-        unsafe { self.explicit.free(&mut self.memory, block) };
-    }
-
-    /// Bytes of all chunks, spare ones too.
-    pub fn queue_bytes(&self) -> usize {
-        self.chunks * size_of::<Chunk>()
-    }
-
-    #[cold]
-    fn take(&mut self) -> *mut Chunk {
-        let chunk = self.spare;
-        if !chunk.is_null() {
-            // SAFETY: I1 of the spare list: it links whole chunks that nobody uses.
-            self.spare = unsafe { (*chunk).next };
-            self.spare_len -= 1;
-            return chunk;
-        }
-        self.chunks += 1;
-        let (chunk, foreign) = match self.malloc(size_of::<Chunk>()) {
-            Ok(block) => (block.cast::<Chunk>().as_ptr(), false),
-            Err(_) => (self.foreign_alloc(size_of::<Chunk>()).cast::<Chunk>().as_ptr(), true),
-        };
-        // SAFETY: fresh memory of the size of a chunk.
-        unsafe { (*chunk).foreign = foreign };
-        chunk
-    }
-
-    #[cold]
-    fn give(&mut self, chunk: *mut Chunk) {
-        // SAFETY: the chunk was just unlinked from its queue.
-        unsafe {
-            if self.spare_len < SPARE_MAX && !(*chunk).foreign {
-                (*chunk).next = self.spare;
-                self.spare = chunk;
-                self.spare_len += 1;
-                return;
-            }
-            self.chunks -= 1;
-            if (*chunk).foreign {
-                self.foreign_free(NonNull::new_unchecked(chunk.cast()));
-            } else {
-                self.free(NonNull::new_unchecked(chunk.cast()));
-            }
-        }
-    }
-
-    /// Memory of the host, when the heap has none left (I4).
-    #[cold]
-    fn foreign_alloc(&mut self, bytes: usize) -> NonNull<u8> {
-        let bytes = bytes.saturating_add(size_of::<Foreign>());
-        let layout = Layout::from_size_align(bytes, align_of::<Foreign>()).expect("lists are small");
-        // SAFETY: the layout is not empty.
-        let Some(block) = NonNull::new(unsafe { std::alloc::alloc(layout) }) else { std::alloc::handle_alloc_error(layout) };
-        let head = block.cast::<Foreign>().as_ptr();
-        // SAFETY: room for the head and what was asked for; the first of the list is a head too.
-        unsafe {
-            head.write(Foreign { next: self.foreign, prev: ptr::null_mut(), layout });
-            if !self.foreign.is_null() {
-                (*self.foreign).prev = head;
-            }
-            self.foreign = head;
-            block.add(size_of::<Foreign>())
-        }
-    }
-
-    /// # Safety
-    /// `block` came from [`Store::foreign_alloc`] and was not freed.
-    #[cold]
-    unsafe fn foreign_free(&mut self, block: NonNull<u8>) {
-        // SAFETY: by the caller, a head stands in front, and its neighbours in the list are heads too.
-        unsafe {
-            let head = block.sub(size_of::<Foreign>()).cast::<Foreign>().as_ptr();
-            let Foreign { next, prev, layout } = head.read();
-            if prev.is_null() {
-                self.foreign = next;
-            } else {
-                (*prev).next = next;
-            }
-            if !next.is_null() {
-                (*next).prev = prev;
-            }
-            std::alloc::dealloc(head.cast(), layout);
-        }
-    }
-
-    /// Memory for the collector's own lists that are no queues; never fails (I4). The word in front says where it came from.
-    pub fn raw_alloc(&mut self, bytes: usize) -> NonNull<u8> {
-        let bytes = bytes + RAW_HEAD;
-        let (block, origin) = match self.malloc(bytes) {
-            Ok(block) => (block, 0),
-            Err(_) => (self.foreign_alloc(bytes), 1),
-        };
-        // SAFETY: the block is longer than its head.
-        unsafe {
-            block.cast::<usize>().write(origin);
-            block.add(RAW_HEAD)
-        }
-    }
-
-    /// # Safety
-    /// `block` came from [`Store::raw_alloc`] and was not freed.
-    pub unsafe fn raw_free(&mut self, block: NonNull<u8>) {
-        // SAFETY: by the caller, the head stands in front.
-        unsafe {
-            let block = block.sub(RAW_HEAD);
-            match block.cast::<usize>().read() {
-                0 => self.free(block),
-                _ => self.foreign_free(block),
-            }
-        }
-    }
-
-    /// Gives the spare chunks back to the heap.
-    pub fn trim(&mut self) {
-        while !self.spare.is_null() {
-            let chunk = self.spare;
-            // SAFETY: as in `take`; spare chunks are never foreign.
-            unsafe {
-                self.spare = (*chunk).next;
-                self.free(NonNull::new_unchecked(chunk.cast()));
-            }
-            self.spare_len -= 1;
-            self.chunks -= 1;
-        }
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        while !self.foreign.is_null() {
-            // SAFETY: the list links blocks that the host has given, and what is in them is not used any more.
-            unsafe { self.foreign_free(NonNull::new_unchecked(self.foreign.add(1).cast())) };
-        }
-    }
-}
+use super::store::{CHUNK_WORDS, Chunk, Store};
+use std::ptr;
 
 /// A place in a queue that survives pushes and pops ([`Queue::next`]).
 pub(crate) struct Cursor {
@@ -249,7 +60,7 @@ impl Queue {
         if self.write == CHUNK_WORDS {
             self.grow(store);
         }
-        // SAFETY: I1, and `write` is below the chunk's length.
+        // SAFETY: chunks-are-linked, and `write` is below the chunk's length.
         unsafe { *(&raw mut (*self.tail).words).cast::<usize>().add(self.write) = word };
         self.write += 1;
         self.len += 1;
@@ -283,7 +94,7 @@ impl Queue {
     #[inline(never)]
     fn grow(&mut self, store: &mut Store) {
         let chunk = store.take();
-        // SAFETY: I1.
+        // SAFETY: chunks-are-linked.
         unsafe {
             (*chunk).next = ptr::null_mut();
             (*chunk).prev = self.tail;
@@ -309,7 +120,7 @@ impl Queue {
         }
         self.len -= 1;
         self.write -= 1;
-        // SAFETY: I2: the queue isn't empty, so the word below `write` is in use.
+        // SAFETY: words-are-written: the queue isn't empty, so the word below `write` is in use.
         Some(unsafe { *(&raw const (*self.tail).words).cast::<usize>().add(self.write) })
     }
 
@@ -318,7 +129,7 @@ impl Queue {
     fn shrink_back(&mut self, store: &mut Store) {
         while self.write == 0 {
             let chunk = self.tail;
-            // SAFETY: I1; words are left, so a chunk stands before an empty tail.
+            // SAFETY: chunks-are-linked; words are left, so a chunk stands before an empty tail.
             unsafe {
                 self.tail = (*chunk).prev;
                 (*self.tail).next = ptr::null_mut();
@@ -333,13 +144,13 @@ impl Queue {
         if self.len == 0 {
             return None;
         }
-        // SAFETY: I1.
+        // SAFETY: chunks-are-linked.
         if self.head != self.tail && self.read == unsafe { (*self.head).fill } {
             self.shrink_front(store);
         }
         self.len -= 1;
         self.popped += 1;
-        // SAFETY: I2: the queue isn't empty, so the word at `read` is in use.
+        // SAFETY: words-are-written: the queue isn't empty, so the word at `read` is in use.
         let word = unsafe { *(&raw const (*self.head).words).cast::<usize>().add(self.read) };
         self.read += 1;
         if self.len == 0 {
@@ -351,7 +162,7 @@ impl Queue {
     #[cold]
     #[inline(never)]
     fn shrink_front(&mut self, store: &mut Store) {
-        // SAFETY: I1, I2: words are left, so a chunk follows; a chunk that was closed early may be empty.
+        // SAFETY: chunks-are-linked, words-are-written: words are left, so a chunk follows; a chunk that was closed early may be empty.
         unsafe {
             while self.head != self.tail && self.read == (*self.head).fill {
                 let chunk = self.head;
@@ -375,7 +186,7 @@ impl Queue {
             *self = Queue { popped: self.popped, ..other };
             return;
         }
-        // SAFETY: I1, I2: both queues have a head and a tail.
+        // SAFETY: chunks-are-linked, words-are-written: both queues have a head and a tail.
         unsafe {
             (*self.tail).fill = self.write;
             (*self.tail).next = other.head;
@@ -409,7 +220,7 @@ impl Queue {
     pub fn clear(&mut self, store: &mut Store) {
         let mut chunk = self.head;
         while !chunk.is_null() {
-            // SAFETY: I1.
+            // SAFETY: chunks-are-linked.
             let next = unsafe { (*chunk).next };
             store.give(chunk);
             chunk = next;
@@ -422,7 +233,7 @@ impl Queue {
     /// # Safety
     /// The next `n` words stand side by side.
     pub unsafe fn front_words<'a>(&mut self, n: usize, store: &mut Store) -> &'a [usize] {
-        // SAFETY: I1, I2, and the caller vouches for the place.
+        // SAFETY: chunks-are-linked, words-are-written, and the caller vouches for the place.
         unsafe {
             if self.head != self.tail && self.read == (*self.head).fill {
                 self.shrink_front(store);
@@ -449,7 +260,7 @@ impl Queue {
         if cursor.place == self.popped + self.len as u64 {
             return None;
         }
-        // SAFETY: I1, I2: the word is still queued, so its chunk (or the one before, used up) is still linked.
+        // SAFETY: chunks-are-linked, words-are-written: the word is still queued, so its chunk (or the one before, used up) is still linked.
         unsafe {
             while cursor.chunk != self.tail && cursor.at == (*cursor.chunk).fill {
                 cursor.chunk = (*cursor.chunk).next;
@@ -470,7 +281,7 @@ impl Queue {
                 return None;
             }
             left -= 1;
-            // SAFETY: I1, I2: `left` words follow.
+            // SAFETY: chunks-are-linked, words-are-written: `left` words follow.
             unsafe {
                 while chunk != self.tail && at == (*chunk).fill {
                     chunk = (*chunk).next;
@@ -480,134 +291,5 @@ impl Queue {
                 Some((&raw const (*chunk).words).cast::<usize>().add(at - 1).read())
             }
         })
-    }
-}
-
-/// An array that grows by segments: nothing is copied but the table of segments.
-pub(crate) struct Segments<T> {
-    table: *mut *mut T,
-    /// Segments that have memory, and those that there is room for in the table.
-    segments: usize,
-    capacity: usize,
-    len: usize,
-}
-
-/// Elements of a segment.
-const SEGMENT_LEN: usize = 256;
-
-impl<T: Copy> Segments<T> {
-    pub const fn new() -> Segments<T> {
-        Segments { table: ptr::null_mut(), segments: 0, capacity: 0, len: 0 }
-    }
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    fn at(&self, index: usize) -> *mut T {
-        assert!(index < self.len, "an index within the array");
-        // SAFETY: the segments cover all elements.
-        unsafe { (*self.table.add(index / SEGMENT_LEN)).add(index % SEGMENT_LEN) }
-    }
-    pub fn get(&self, index: usize) -> &T {
-        // SAFETY: an element, written when it was pushed.
-        unsafe { &*self.at(index) }
-    }
-    pub fn get_mut(&mut self, index: usize) -> &mut T {
-        // SAFETY: as above.
-        unsafe { &mut *self.at(index) }
-    }
-
-    pub fn push(&mut self, value: T, store: &mut Store) {
-        if self.len == self.segments * SEGMENT_LEN {
-            self.grow(store);
-        }
-        self.len += 1;
-        // SAFETY: an element of a segment that has memory.
-        unsafe { self.at(self.len - 1).write(value) };
-    }
-
-    #[cold]
-    fn grow(&mut self, store: &mut Store) {
-        // SAFETY: the sizes are those that the memory was taken with.
-        unsafe {
-            if self.segments == self.capacity {
-                let capacity = (self.capacity * 2).max(8);
-                let table = store.raw_alloc(capacity * size_of::<*mut T>()).cast::<*mut T>();
-                if let Some(old) = NonNull::new(self.table) {
-                    ptr::copy_nonoverlapping(self.table, table.as_ptr(), self.segments);
-                    store.raw_free(old.cast());
-                }
-                self.table = table.as_ptr();
-                self.capacity = capacity;
-            }
-            let segment = store.raw_alloc(SEGMENT_LEN * size_of::<T>()).cast::<T>();
-            self.table.add(self.segments).write(segment.as_ptr());
-        }
-        self.segments += 1;
-    }
-
-    /// Empties the array; its memory is kept until [`Segments::shrink`].
-    pub fn forget(&mut self) {
-        self.len = 0;
-    }
-
-    /// Gives back a segment that holds nothing; `false` if there is none.
-    pub fn shrink(&mut self, store: &mut Store) -> bool {
-        if self.segments == self.len.div_ceil(SEGMENT_LEN) {
-            return false;
-        }
-        self.segments -= 1;
-        // SAFETY: as in `grow`; no element stands in the segment.
-        unsafe {
-            store.raw_free(NonNull::new_unchecked(*self.table.add(self.segments)).cast());
-            if self.segments == 0 {
-                store.raw_free(NonNull::new_unchecked(self.table).cast());
-                self.table = ptr::null_mut();
-                self.capacity = 0;
-            }
-        }
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::memory::tests::Random;
-
-    #[test]
-    fn the_host_lends_what_the_heap_refuses_in_any_order() {
-        let mut store = Store::new(Memory::new(0));
-        let (mut random, mut blocks) = (Random::new(1), Vec::new());
-        for n in 0..1000 {
-            if random.below(5) < 3 {
-                let block = store.raw_alloc(8 * n + 8).cast::<usize>();
-                assert_eq!(block.as_ptr().addr() % 16, 0);
-                // SAFETY: the ends of the block.
-                unsafe {
-                    block.write(n);
-                    block.add(n).write(n);
-                }
-                blocks.push((block, n));
-            } else if !blocks.is_empty() {
-                let (block, n) = blocks.swap_remove(random.below(blocks.len()));
-                // SAFETY: a block of `raw_alloc`, freed once.
-                unsafe {
-                    assert_eq!((block.read(), block.add(n).read()), (n, n));
-                    store.raw_free(block.cast());
-                }
-            }
-        }
-        let (mut linked, mut at) = (0, store.foreign);
-        while !at.is_null() {
-            linked += 1;
-            // SAFETY: a head in the list.
-            at = unsafe { (*at).next };
-        }
-        assert!(linked == blocks.len() && linked > 100);
-        let mut queue = Queue::new();
-        (0..10_000).for_each(|word| queue.push(word, &mut store));
-        assert!((0..9_000).all(|word| queue.pop_front(&mut store) == Some(word)));
-        // The rest goes with the store.
     }
 }

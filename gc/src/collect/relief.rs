@@ -17,7 +17,7 @@ use super::budget::Budget;
 use super::collector::Collector;
 use super::context::Context;
 use super::pacer::{EPOCH_BYTES_MAX, cpu_since, cpu_time};
-use super::queue::Store;
+use super::store::Store;
 use crate::memory::OutOfMemory;
 use crate::object::Runtime;
 use crate::observe::{Cause, Event};

@@ -13,7 +13,8 @@
 
 use super::Sabotage;
 use super::context::Context;
-use super::queue::{Queue, Store};
+use super::queue::Queue;
+use super::store::Store;
 use crate::object::{Counted, Ref, Runtime, flags};
 use std::ptr::{self, NonNull};
 
