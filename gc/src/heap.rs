@@ -18,7 +18,7 @@ use crate::collect::{Checks, Collector, POLL_COLLECT, Settings};
 use crate::explicit::{Checked, CheckedBlocks, Explicit, FreeError};
 use crate::memory::Memory;
 use crate::object::{Ref, Runtime, Side, flags};
-use crate::observe::{Counters, KindCount, Observer, Pauses, census, each_cell};
+use crate::observe::{Counters, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_graph};
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -431,6 +431,13 @@ impl<R: Runtime> Heap<R> {
     /// Visits the same cells, each with its bytes.
     pub fn each_cell(&self, visit: &mut dyn FnMut(Ref, usize)) {
         each_cell(self.get(), visit);
+    }
+    /// Shows all roots, then all cells with their edges: what has survived an epoch end. Walks the whole heap.
+    ///
+    /// # Safety
+    /// At a safepoint: stacks are as [`Heap::safepoint`] demands.
+    pub unsafe fn visit_graph(&self, visitor: &mut dyn GraphVisitor) {
+        visit_graph(self.get(), visitor);
     }
     /// Checks the heap. Slow: the whole heap is looked at.
     ///

@@ -390,3 +390,48 @@ fn before_the_limit_comes_a_collection() {
         roots.globals.clear();
     }
 }
+
+/// What the visitor of the graph shows is what the objects hold.
+#[test]
+fn the_graph_is_shown_whole() {
+    use neap_gc::observe::{Edge, GraphVisitor, Root};
+    #[derive(Default)]
+    struct Seen {
+        roots: Vec<(Root, u64)>,
+        cells: Vec<u64>,
+        edges: Vec<(u64, Edge, u64)>,
+    }
+    impl GraphVisitor for Seen {
+        fn root(&mut self, root: Root, to: Ref) {
+            // SAFETY: a live cell of this runtime.
+            self.roots.push((root, unsafe { number(to) }));
+        }
+        fn cell(&mut self, cell: Ref, kind: u8, bytes: usize) {
+            assert!(kind == ARRAY && bytes >= size_of::<Array>());
+            // SAFETY: as above.
+            self.cells.push(unsafe { number(cell) });
+        }
+        fn edge(&mut self, from: Ref, edge: Edge, to: Ref) {
+            // SAFETY: as above.
+            self.edges.push(unsafe { (number(from), edge, number(to)) });
+        }
+    }
+    let mut heap = heap(Config::default());
+    let cells: Vec<Ref> = (0..4).map(|n| new(&mut heap, ARRAY, n, 3).unwrap()).collect();
+    store(&mut heap, cells[0], 1, Some(cells[1]));
+    store(&mut heap, cells[1], 2, Some(cells[0]));
+    store(&mut heap, cells[1], 0, Some(cells[2]));
+    // SAFETY: a young cell; nothing else is held.
+    let mut seen = unsafe {
+        let _held = heap.handle(cells[2]);
+        heap.collect_full(&Roots::of(vec![cells[0]]));
+        let mut seen = Seen::default();
+        heap.visit_graph(&mut seen);
+        seen
+    };
+    seen.cells.sort_unstable();
+    seen.edges.sort_unstable_by_key(|edge| (edge.0, edge.2));
+    assert_eq!(seen.roots, [(Root::Listed, 0), (Root::Handle, 2)]);
+    assert_eq!(seen.cells, [0, 1, 2]);
+    assert_eq!(seen.edges, [(0, Edge::Slot(1), 1), (1, Edge::Slot(2), 0), (1, Edge::Slot(0), 2)]);
+}

@@ -40,6 +40,7 @@ pub struct AuditReport {
 
 /// A live cell as found.
 struct Cell {
+    bytes: usize,
     /// References that the other side of the equation finds.
     expected: u64,
     /// Pending increments.
@@ -177,7 +178,16 @@ impl<R: Runtime> Audit<'_, R> {
             }
             let marked = block.mark[(addr - base) / 16];
             let corpse = header.has(flags::CORPSE);
-            self.cells.insert(addr, Cell { expected: 0, pending: 0, marked, corpse, young: false, undirtied: block.undirtied });
+            let cell = Cell {
+                bytes: block.cell_size,
+                expected: 0,
+                pending: 0,
+                marked,
+                corpse,
+                young: false,
+                undirtied: block.undirtied,
+            };
+            self.cells.insert(addr, cell);
             if corpse {
                 self.report.corpses += 1;
             } else {
@@ -223,8 +233,10 @@ impl<R: Runtime> Audit<'_, R> {
     /// The cell at an address, if it is live or young and not dead yet.
     fn cell(&mut self, addr: usize) -> Option<&mut Cell> {
         if !self.cells.contains_key(&addr) && self.is_young(addr) {
-            self.cells
-                .insert(addr, Cell { expected: 0, pending: 0, marked: false, corpse: false, young: true, undirtied: false });
+            self.cells.insert(
+                addr,
+                Cell { bytes: 0, expected: 0, pending: 0, marked: false, corpse: false, young: true, undirtied: false },
+            );
         }
         self.cells.get_mut(&addr).filter(|cell| !cell.corpse)
     }
@@ -368,6 +380,12 @@ impl<R: Runtime> Audit<'_, R> {
                     for card in released.unwrap_or(0) / CARD..slots.div_ceil(CARD) {
                         match self.lists.snapshots.get(&(cell, Some(card))) {
                             Some(snapshot) => found.extend(snapshot),
+                            None if r.header().has(flags::LOGGED) => {
+                                return Err(AuditError::Header {
+                                    cell,
+                                    what: "LOGGED, and not all of its cards are recorded (R4)",
+                                });
+                            }
                             None => {
                                 let start = (card * CARD).max(released.unwrap_or(0));
                                 self.rt.trace_slots(r, start..((card + 1) * CARD).min(slots), &mut |x| found.push(x));
@@ -462,6 +480,11 @@ impl<R: Runtime> Audit<'_, R> {
             return Ok(());
         }
         let (r, name) = (at(cell), self.name(cell));
+        let shape = self.shape(cell);
+        // SAFETY: a live cell.
+        if shape.is_indexed() && unsafe { self.rt.slots(r) } * 8 > self.cells[&cell].bytes {
+            return Err(AuditError::Header { cell, what: "more slots than it has room for" });
+        }
         let mut wrong = None;
         for x in self.present(cell) {
             if self.cells.get(&x.addr()).is_none_or(|c| c.corpse) && !self.is_young(x.addr()) {
@@ -485,7 +508,7 @@ impl<R: Runtime> Audit<'_, R> {
         };
         // SAFETY: a live cell; nothing is cleared.
         unsafe {
-            let slots = if self.shape(cell).is_indexed() { self.rt.slots(r) } else { 1 };
+            let slots = if shape.is_indexed() { self.rt.slots(r) } else { 1 };
             self.rt.clean(r, 0..slots, &mut judge, &mut |_| {});
         }
         match wrong {
@@ -521,7 +544,7 @@ impl<R: Runtime> Audit<'_, R> {
         if !self.stage.cycle {
             return Ok(());
         }
-        // K3 of `collect::mark`.
+        // gray-block-listed
         let listed: HashSet<usize> = self.lists.gray.iter().map(|(cell, _)| cell.addr()).collect();
         if let Some(&cell) = self.lists.gray_bits.iter().find(|cell| !listed.contains(cell)) {
             return Err(AuditError::Header { cell, what: "gray, in a block that marking does not know of" });

@@ -66,7 +66,7 @@ pub enum Verdict {
 }
 
 /// Which side of an entry a weak reference is. An object that a finalizer brings back is still found as a key, and is gone as a value (R22).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Side {
     Key,
     Value,

@@ -4,11 +4,14 @@
 
 mod census;
 mod counters;
+mod graph;
 mod observer;
 mod pauses;
 
 pub use census::KindCount;
 pub(crate) use census::{census, each_cell};
 pub use counters::Counters;
+pub(crate) use graph::visit_graph;
+pub use graph::{Edge, GraphVisitor, Root};
 pub use observer::{Event, Observer, Stop};
 pub use pauses::{Cause, Pauses, Stopwatch, Summary};
