@@ -3,8 +3,8 @@
 //! It shares no code with the collector. It reads the bits of the blocks, the objects as the runtime describes them, and the collector's
 //! lists as `collect::view` reports them, and finds every count anew. Slow (hash tables over all objects): for tests, and for `Config::audit`.
 //!
-//! * **A1** It never reads a cell that it has not found: an address counts as a cell only if a block says so, as a young one only if its block may
-//!   hold young cells. So a wild reference is a report, not a crash.
+//! * **found-before-read** It never reads a cell that it has not found: an address counts as a cell only if a block says so, as a young one only if its block
+//!   may hold young cells. So a wild reference is a report, not a crash.
 //!
 //! May import: `memory` (walks only), `object`, and of the collector what it reports.
 
@@ -120,7 +120,7 @@ pub(crate) fn audit<R: Runtime>(collector: &Collector<R>) -> Result<AuditReport,
 /// A `Ref` to the cell at an address where a cell has been found.
 fn at(addr: usize) -> Ref {
     let ptr = NonNull::new(std::ptr::with_exposed_provenance_mut(addr)).expect("cells do not stand at 0");
-    // SAFETY: only called with addresses of cells (A1), whose headers are written when they are allocated.
+    // SAFETY: only called with addresses of cells (found-before-read), whose headers are written when they are allocated.
     unsafe { Ref::from_ptr(ptr) }
 }
 
@@ -168,7 +168,7 @@ impl<R: Runtime> Audit<'_, R> {
             if !(addr - base).is_multiple_of(block.cell_size) {
                 return Err(AuditError::Block { block: base, what: "a live bit inside a cell" });
             }
-            // SAFETY: a live cell has a header (A1).
+            // SAFETY: a live cell has a header (found-before-read).
             let header = unsafe { at(addr).header() };
             if header.kind() as usize >= self.kinds.len() {
                 return Err(AuditError::Header { cell: addr, what: "no such kind" });
@@ -198,7 +198,7 @@ impl<R: Runtime> Audit<'_, R> {
         Ok(())
     }
 
-    /// G1, G3 of `memory::gray`.
+    /// Checks gray-word-has-its-bit and gray-only-while-pinned.
     fn enter_gray(&mut self, block: &BlockView, pinned: bool) -> Checked {
         let base = block.base.as_ptr().addr();
         if !pinned && block.gray.any() {
@@ -215,7 +215,7 @@ impl<R: Runtime> Audit<'_, R> {
         Ok(())
     }
 
-    /// Whether the address is that of a cell that may be young, and is (A1).
+    /// Whether the address is that of a cell that may be young, and is (found-before-read).
     fn is_young(&self, addr: usize) -> bool {
         let after = self.blocks.partition_point(|b| b.base.as_ptr().addr() <= addr);
         let Some(block) = after.checked_sub(1).map(|i| &self.blocks[i]) else { return false };

@@ -279,8 +279,8 @@ impl Context {
         }
     }
 
-    /// Whether a cell may hold references, as far as is known without looking: large arrays of numbers are told by their cards (L4 of
-    /// `memory::large`).
+    /// Whether a cell may hold references, as far as is known without looking: large arrays of numbers are told by their cards
+    /// (undirtied-holds-no-reference).
     ///
     /// # Safety
     /// A carded cell.

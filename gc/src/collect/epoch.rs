@@ -11,8 +11,8 @@
 use super::budget::Budget;
 use super::collector::Collector;
 use super::context::destroy;
+use super::edges::trace_whole;
 use super::queue::Queue;
-use super::release::trace_whole;
 use super::{RootSource, Sabotage};
 use crate::object::{Ref, Runtime, flags};
 use crate::observe::Counters;

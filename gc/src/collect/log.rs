@@ -15,10 +15,10 @@
 
 use super::Sabotage;
 use super::context::Context;
+use super::edges::trace_whole;
 use super::moved::{Moved, Owed, Told};
 use super::pacer::cpu_time;
 use super::queue::Queue;
-use super::release::trace_whole;
 use super::store::CHUNK_WORDS;
 use super::view::Entry;
 use crate::object::{Header, Ref, Runtime, Shape, flags};
@@ -393,8 +393,10 @@ fn follow(cx: &mut Context, r: Ref, told: Told) {
         Told::Kept => {}
         Told::Cancelled => {
             // R27: it may have come to be held by its own cycle alone. R17 all the same.
-            cx.events += 1;
-            cx.keep_counted(r);
+            cx.events += u64::from(!cx.without(Sabotage::MovedEvent));
+            if !cx.without(Sabotage::MovedShade) {
+                cx.keep_counted(r);
+            }
         }
         Told::Instead(owed) => settle(cx, owed),
     }

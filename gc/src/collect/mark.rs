@@ -10,11 +10,12 @@
 //! * **marked-is-gray-or-black** While `shading`, a marked cell is black (its references are marked, gray, found, logged, queued as decrements, or wait for
 //!   their keys) or it is gray.
 //!
-//! May import: `memory`, `object`, and of the collector `context`, `budget`, `gray`, `finalize`, `handles`, `roots`.
+//! May import: `memory`, `object`, and of the collector `context`, `budget`, `edges`, `gray`, `finalize`, `handles`, `roots`.
 
 use super::Sabotage;
 use super::budget::Budget;
 use super::context::Context;
+use super::edges::{is_sliced, part, trace_part};
 use super::finalize::{FinalizerRoots, Finalizers};
 use super::gray::Ahead;
 use super::handles::Handles;
@@ -185,7 +186,7 @@ fn scan_part<R: Runtime>(rt: &R, cx: &mut Context, budget: &mut Budget) -> bool 
             if cx.store.memory.is_live(r.as_nonnull()) {
                 let header = r.header();
                 // Where a thread has died another cell may live by now, which is scanned once too often.
-                let begun = from != 0 && (header.has(flags::CARDED) || cx.kinds.shape(header.kind) == Shape::Thread);
+                let begun = from != 0 && is_sliced(header, cx.kinds.shape(header.kind));
                 if begun && !header.has(flags::CORPSE | flags::DYING) {
                     scan_large(rt, cx, r, header, from, budget);
                 } else {
@@ -257,35 +258,19 @@ unsafe fn scan_large<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &Head
     // SAFETY: by the caller.
     unsafe {
         let shape = cx.kinds.shape(header.kind);
-        let slots = match shape {
-            Shape::Thread => rt.stack(r).as_ref().counted.len,
-            _ => rt.slots(r),
+        let part = if shape == Shape::Ephemeron {
+            part(rt, r, shape, from, PART_SLOTS, |range| {
+                rt.trace_entries(r, range, &mut |key, value| scan_entry(cx, key, value));
+            })
+        } else {
+            trace_part(rt, r, shape, from, PART_SLOTS, &mut |x| cx.found(x))
         };
-        let to = (from + PART_SLOTS).min(slots);
-        let part = to.saturating_sub(from);
-        budget.spend(part);
-        cx.gray.has_scanned(part * GRANULE);
-        if to < slots {
-            cx.gray.put_off(r, to, &mut cx.store);
-        } else if header.has(flags::CARDED) {
-            header.set(flags::BLACK);
-        }
-        match shape {
-            Shape::Thread => {
-                if from == 0 {
-                    rt.trace(r, &mut |x| cx.found(x));
-                }
-                for slot in from..to {
-                    if let Some(x) = rt.stack(r).as_ref().counted.get(slot) {
-                        cx.found(x);
-                    }
-                }
-            }
-            Shape::Ephemeron if from < to => {
-                rt.trace_entries(r, from..to, &mut |key, value| scan_entry(cx, key, value));
-            }
-            _ if from < to => rt.trace_slots(r, from..to, &mut |x| cx.found(x)),
-            _ => {}
+        budget.spend(part.slots);
+        cx.gray.has_scanned(part.slots * GRANULE);
+        match part.next {
+            Some(next) => cx.gray.put_off(r, next, &mut cx.store),
+            None if header.has(flags::CARDED) => header.set(flags::BLACK),
+            None => {}
         }
     }
 }

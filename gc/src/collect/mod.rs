@@ -6,6 +6,7 @@
 //! * `context`: the memory, the phase, the counts and the marks
 //! * `log`, `moved`, `adopt`: what the program writes: the barrier's records, references that move, storages that replace others
 //! * `roots`, `stacks`, `handles`: what the program holds
+//! * `edges`: how the references of a cell are gone through, at once or in parts
 //! * `release`, `waiting`: decrements and deaths
 //! * `gray`, `ephemeron`, `mark`, `sweep`: the work of a cycle
 //! * `weak`, `finalize`: weak references, finalizers
@@ -29,6 +30,7 @@ mod collector;
 mod context;
 mod cycle;
 mod drive;
+mod edges;
 mod ephemeron;
 mod epoch;
 mod finalize;

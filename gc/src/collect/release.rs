@@ -7,11 +7,13 @@
 //! Invariants:
 //! * **dead-is-unnamed** A cell that is freed is named by no list, or it becomes a corpse.
 //!
-//! May import: `memory`, `object`, and of the collector `context`, `budget`, `queue`, `stacks`, `waiting`, `weak`, `finalize`.
+//! May import: `memory`, `object`, and of the collector `context`, `budget`, `edges`, `queue`, `stacks`, `waiting`,
+//! `weak`, `finalize`.
 
 use super::Sabotage;
 use super::budget::Budget;
 use super::context::{Context, destroy};
+use super::edges::{is_sliced, trace_part, trace_whole};
 use super::finalize::Finalizers;
 use super::queue::Queue;
 use super::stacks;
@@ -223,7 +225,7 @@ impl Release {
                 of.rt.unintern(r);
             }
             let shape = cx.kinds.shape(header.kind);
-            if shape == Shape::Thread || header.has(flags::CARDED) && cx.may_refer(r) {
+            if is_sliced(header, shape) && (shape == Shape::Thread || cx.may_refer(r)) {
                 header.set(flags::DYING);
                 if shape != Shape::Thread || !of.rt.stack(r).as_ref().counted.trimming {
                     cx.partial.push(r.addr(), &mut cx.store);
@@ -264,10 +266,9 @@ impl Release {
                 }
                 counted.trimming = false;
             } else {
-                let (from, slots) = (self.partial_slot, of.rt.slots(r));
-                let to = (from + PARTIAL_SLOTS).min(slots);
                 let shading = cx.shading();
-                of.rt.trace_slots(r, from.min(slots)..to, &mut |x| {
+                let shape = cx.kinds.shape(header.kind);
+                let part = trace_part(of.rt, r, shape, self.partial_slot, PARTIAL_SLOTS, &mut |x| {
                     if shading {
                         // R17, R19.
                         cx.found(x);
@@ -275,8 +276,8 @@ impl Release {
                     prefetch(x.addr());
                     self.pending.push(x.addr(), &mut cx.store);
                 });
-                if to < slots {
-                    self.partial_slot = to;
+                if let Some(next) = part.next {
+                    self.partial_slot = next;
                     return true;
                 }
             }
@@ -327,22 +328,6 @@ fn is_logged<R: Runtime>(rt: &R, cx: &Context, r: Ref, header: &Header) -> bool 
     header.has(flags::LOGGED)
         // SAFETY: a live carded cell.
         || header.has(flags::CARDED) && unsafe { cx.store.memory.next_dirty(r.as_nonnull(), rt.slots(r), 0).is_some() }
-}
-
-/// Visits the counted references of a cell, its stack aside.
-///
-/// # Safety
-/// The cell is live or young, its shape is right.
-#[inline(always)]
-pub(super) unsafe fn trace_whole<R: Runtime>(rt: &R, r: Ref, shape: Shape, visit: &mut impl FnMut(Ref)) {
-    // SAFETY: by the caller.
-    unsafe {
-        match shape {
-            Shape::Leaf => {}
-            Shape::Plain | Shape::Thread => rt.trace(r, visit),
-            Shape::Array | Shape::Ephemeron => rt.trace_slots(r, 0..rt.slots(r), visit),
-        }
-    }
 }
 
 /// # Safety

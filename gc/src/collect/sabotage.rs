@@ -38,6 +38,8 @@ switches! {
     Watermark "R7" "the current thread does not count as having run"
     YoungReuse "R9" "the allocator takes young cells for free ones"
     Cancelling "R10" "a listed root that stays is counted anew and given back"
+    MovedEvent "R10" "a reference that moves is no event"
+    MovedShade "R10" "a reference that moves is not shaded"
     Touch "R11" "a thread that runs is not scanned again"
     Tombstone "R12" "the cell of a weakly held object is released at its death"
     WeakCopy "R13" "the copy of a weak storage keeps every entry"

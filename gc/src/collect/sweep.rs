@@ -6,12 +6,12 @@
 //! * **dead-stay-dead** From the second fixpoint on the set of dead cells (live, unmarked, no corpse) changes only by the release (R23).
 //! * **detach-before-release** A dead cell is released only after every dead cell is detached, and after the decrements of that have been applied (R25).
 //!
-//! May import: `memory`, `object`, and of the collector `context`, `budget`, `release`.
+//! May import: `memory`, `object`, and of the collector `context`, `budget`, `edges`.
 
 use super::Sabotage;
 use super::budget::Budget;
 use super::context::{Context, destroy};
-use super::release::trace_whole;
+use super::edges::{is_sliced, trace_part, trace_whole};
 use crate::memory::MAX_SMALL;
 use crate::object::{Ref, Runtime, Shape, flags};
 use crate::prefetch;
@@ -125,26 +125,14 @@ impl Sweep {
                     cx.decrements.push(x.addr(), &mut cx.store);
                 }
             };
-            if header.has(flags::CARDED) || shape == Shape::Thread {
-                let thread = shape == Shape::Thread;
-                let slots = if thread { rt.stack(r).as_ref().counted.len } else { rt.slots(r) };
-                let to = (from + DETACH_SLOTS).min(slots);
-                budget.spend(1 + to.saturating_sub(from));
-                if thread {
-                    for slot in from..to {
-                        if let Some(x) = rt.stack(r).as_ref().counted.get(slot) {
-                            give_back(x);
-                        }
-                    }
-                } else {
-                    rt.trace_slots(r, from..to, &mut give_back);
-                }
-                if to < slots {
-                    self.slot = to;
+            if is_sliced(header, shape) {
+                let part = trace_part(rt, r, shape, from, DETACH_SLOTS, &mut give_back);
+                budget.spend(1 + part.slots);
+                if let Some(next) = part.next {
+                    self.slot = next;
                     return false;
                 }
-                if thread {
-                    rt.trace(r, &mut give_back);
+                if shape == Shape::Thread {
                     let counted = &mut rt.stack(r).as_mut().counted;
                     counted.len = 0;
                     counted.scanned = 0;

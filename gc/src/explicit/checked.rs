@@ -10,10 +10,10 @@
 //! The fence in front names the block's record. A block of zeros has no map: all of it counts as written. A freed cell is poisoned and waits in the quarantine, a queue of
 //! bounded bytes, before its memory serves others. Its record outlives it, until the embedder says that nobody holds the id any more.
 //!
-//! * **K1** A record with a `start` has a cell of its own, laid out for its `size`. `Live` ones have a cell; `Freed` ones while they stand in the
-//!   quarantine; `Vacant` ones have none.
-//! * **K2** An id is good for one block: the generation of a record changes when it becomes vacant.
-//! * **K3** Bytes go out to a reader only if they were written since the block was allocated.
+//! * **record-owns-its-cell** A record with a `start` has a cell of its own, laid out for its `size`. `Live` ones have a cell; `Freed` ones while they stand
+//!   in the quarantine; `Vacant` ones have none.
+//! * **id-good-for-one-block** An id is good for one block: the generation of a record changes when it becomes vacant.
+//! * **only-written-bytes-leave** Bytes go out to a reader only if they were written since the block was allocated.
 //!
 //! The unchecked functions know nothing of this file. Imports `explicit`, `memory`, `records`, `report`.
 
@@ -102,14 +102,14 @@ unsafe fn write_fences(start: NonNull<u8>, size: usize, index: u32) {
 impl Record {
     fn bytes(&self) -> &[u8] {
         match self.start {
-            // SAFETY: K1.
+            // SAFETY: record-owns-its-cell.
             Some(start) => unsafe { std::slice::from_raw_parts(start.as_ptr(), self.size) },
             None => &[],
         }
     }
     fn bytes_mut(&mut self) -> &mut [u8] {
         match self.start {
-            // SAFETY: K1: the cell is this record's alone.
+            // SAFETY: record-owns-its-cell: the cell is this record's alone.
             Some(start) => unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.size) },
             None => &mut [],
         }
@@ -117,11 +117,11 @@ impl Record {
     fn map_place(&self) -> Option<(*mut usize, usize)> {
         let start = self.start.filter(|_| self.mapped)?;
         let (map, _) = layout(self.size, true)?;
-        // SAFETY: K1: the map stands in the cell, at a multiple of 16.
+        // SAFETY: record-owns-its-cell: the map stands in the cell, at a multiple of 16.
         Some((unsafe { start.as_ptr().add(map).cast() }, self.size.div_ceil(WORD)))
     }
     fn map(&self) -> Option<&Map> {
-        // SAFETY: K1; a word of the map was written when the cell was made.
+        // SAFETY: record-owns-its-cell; a word of the map was written when the cell was made.
         self.map_place().map(|(words, len)| Map::from_slice(unsafe { std::slice::from_raw_parts(words, len) }))
     }
     fn map_mut(&mut self) -> Option<&mut Map> {
@@ -138,7 +138,7 @@ impl Record {
     }
     fn broken_fence(&self, index: u32) -> Option<Offence> {
         let start = self.start?;
-        // SAFETY: K1.
+        // SAFETY: record-owns-its-cell.
         let (before, behind) = unsafe {
             let before = std::slice::from_raw_parts(start.as_ptr().sub(FENCE), FENCE);
             (before, std::slice::from_raw_parts(start.as_ptr().add(self.size), fence_behind(self.size)))
@@ -150,7 +150,7 @@ impl Record {
     }
     fn mend_fences(&mut self, index: u32) {
         if let Some(start) = self.start {
-            // SAFETY: K1.
+            // SAFETY: record-owns-its-cell.
             unsafe { write_fences(start, self.size, index) };
         }
     }
@@ -209,7 +209,7 @@ impl Checked {
         let record = &mut self.records[index as usize];
         record.life = Life::Vacant;
         record.held = false;
-        // A record whose generations are used up is never used again (K2).
+        // A record whose generations are used up is never used again (id-good-for-one-block).
         if let Some(next) = record.generation.checked_add(1) {
             record.generation = next;
             record.next = self.vacant;

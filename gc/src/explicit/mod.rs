@@ -6,10 +6,10 @@
 //! where it goes on. The cell that was handed out last, if it is freed next, is handed out next, and so is the first that is freed
 //! while nothing is at hand.
 //!
-//! * **E1** The `live` bit of a cell is set exactly while it is allocated; `BlockDesc::live` counts them.
-//! * **E2** The cells in a bump, and nobody else's, are free though their block is `Current`.
-//! * **E3** A block in `available` has a free cell and a live one; a block without live cells is given back, unless it is `Current`.
-//! * **E4** The `mark` bit of an allocated small cell says that an alignment above 16 was asked for; its size is a multiple of it.
+//! * **live-while-allocated** The `live` bit of a cell is set exactly while it is allocated; `BlockDesc::live` counts them.
+//! * **bump-cells-are-free** The cells in a bump, and nobody else's, are free though their block is `Current`.
+//! * **available-is-part-full** A block in `available` has a free cell and a live one; a block without live cells is given back, unless it is `Current`.
+//! * **mark-says-aligned** The `mark` bit of an allocated small cell says that an alignment above 16 was asked for; its size is a multiple of it.
 //!
 //! Imports `memory`.
 
@@ -81,7 +81,7 @@ impl Explicit {
             Some(cell) => cell,
             None => self.refill(memory, class)?,
         };
-        // SAFETY: a cell of a block in use, free until now (E2).
+        // SAFETY: a cell of a block in use, free until now (bump-cells-are-free).
         unsafe {
             let (pair, bit) = bits_of(cell);
             (*pair).live |= bit;
@@ -176,7 +176,7 @@ impl Explicit {
         let Some(class) = class_at(align, size) else { return self.new_run(memory, size, align).map(|(cell, _)| cell) };
         let cell = self.malloc_class(memory, class)?;
         if align > GRANULE {
-            // SAFETY: a cell just allocated. E4.
+            // SAFETY: a cell just allocated (mark-says-aligned).
             unsafe {
                 let (pair, bit) = bits_of(cell);
                 (*pair).mark |= bit;
@@ -292,7 +292,7 @@ impl Explicit {
         }
     }
 
-    /// A block that is not current has come to have a free cell, or no live one (E3).
+    /// A block that is not current has come to have a free cell, or no live one (available-is-part-full).
     #[cold]
     fn room_in(&mut self, memory: &mut Memory, segment: Segment, block: usize) {
         // SAFETY: the descriptor of a block in use.

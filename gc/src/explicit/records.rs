@@ -1,7 +1,8 @@
 //! The records of the checked blocks, in explicit blocks of the heap themselves: chunks that never move, and a directory of them.
 //!
-//! * **I1** `directory` has room for `room` chunks; the first `len.div_ceil(CHUNK)` are allocated, and their first `len` records initialised.
-//! * **I2** A record is in at most one list: `next` of a vacant one leads on in the list of the vacant, of a freed one in the quarantine.
+//! * **records-are-initialised** `directory` has room for `room` chunks; the first `len.div_ceil(CHUNK)` are allocated, and their first `len` records
+//!   initialised.
+//! * **one-list-a-record** A record is in at most one list: `next` of a vacant one leads on in the list of the vacant, of a freed one in the quarantine.
 //!
 //! Imports `explicit`, `memory`.
 
@@ -35,7 +36,7 @@ pub(super) struct Record {
     pub life: Life,
     /// Somebody holds the id.
     pub held: bool,
-    /// The block has a map (K3).
+    /// The block has a map (only-written-bytes-leave).
     pub mapped: bool,
 }
 
@@ -66,7 +67,7 @@ impl Records {
     fn at(&self, index: usize) -> *mut Record {
         assert!(index < self.len, "a record of index {index}, of {}", self.len);
         match self.directory {
-            // SAFETY: I1.
+            // SAFETY: records-are-initialised.
             Some(directory) => unsafe { directory.add(index / CHUNK).read().add(index % CHUNK).as_ptr() },
             None => unreachable!("a record without a directory"),
         }
@@ -78,7 +79,7 @@ impl Records {
             self.add_chunk(memory, explicit)?;
         }
         self.len += 1;
-        // SAFETY: I1: its chunk is there.
+        // SAFETY: records-are-initialised: its chunk is there.
         unsafe { self.at(self.len - 1).write(record) };
         Ok(())
     }
@@ -107,7 +108,7 @@ impl Records {
     #[cfg(test)]
     pub fn bytes(&self, memory: &Memory, explicit: &Explicit) -> usize {
         let Some(directory) = self.directory else { return 0 };
-        // SAFETY: I1.
+        // SAFETY: records-are-initialised.
         unsafe {
             let chunks = (0..self.len.div_ceil(CHUNK)).map(|at| explicit.usable_size(memory, directory.add(at).read().cast()));
             explicit.usable_size(memory, directory.cast()) + chunks.sum::<usize>()
@@ -117,7 +118,7 @@ impl Records {
     /// Two different records.
     pub fn two(&mut self, a: u32, b: u32) -> (&Record, &mut Record) {
         assert_ne!(a, b);
-        // SAFETY: I1; they are not the same.
+        // SAFETY: records-are-initialised; they are not the same.
         unsafe { (&*self.at(a as usize), &mut *self.at(b as usize)) }
     }
 }
@@ -125,14 +126,14 @@ impl Records {
 impl Index<usize> for Records {
     type Output = Record;
     fn index(&self, index: usize) -> &Record {
-        // SAFETY: I1.
+        // SAFETY: records-are-initialised.
         unsafe { &*self.at(index) }
     }
 }
 
 impl IndexMut<usize> for Records {
     fn index_mut(&mut self, index: usize) -> &mut Record {
-        // SAFETY: I1.
+        // SAFETY: records-are-initialised.
         unsafe { &mut *self.at(index) }
     }
 }

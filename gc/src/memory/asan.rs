@@ -1,7 +1,7 @@
 //! What the address sanitizer is told: in a build with `--cfg neap_asan`, a cell that is not allocated is *poisoned*, and whoever reads or
 //! writes there is reported. In any other build nothing of this exists.
 //!
-//! * **A1** The cells of a block are poisoned but for those that are young or live; a free run is poisoned, as far as its pages were not given
+//! * **unused-is-poisoned** The cells of a block are poisoned but for those that are young or live; a free run is poisoned, as far as its pages were not given
 //!   back to the system. Metadata never is.
 //!
 //! Imports nothing.

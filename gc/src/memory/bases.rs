@@ -1,6 +1,6 @@
 //! Segments by their address, for questions about any address: a hash table with open addressing.
 //!
-//! * **H1** At least half of the slots are empty, and between an entry and the slot that its address hashes to none is.
+//! * **no-hole-before-an-entry** At least half of the slots are empty, and between an entry and the slot that its address hashes to none is.
 //!
 //! Imports `segment` (its size), `os` (the error).
 
@@ -88,7 +88,7 @@ impl Bases {
             if self.slots[at] == EMPTY {
                 break;
             }
-            // H1: who has come past the hole from its home moves into it.
+            // no-hole-before-an-entry: who has come past the hole from its home moves into it.
             if at.wrapping_sub(self.home(self.slots[at].0)) & mask >= at.wrapping_sub(hole) & mask {
                 self.slots[hole] = self.slots[at];
                 hole = at;

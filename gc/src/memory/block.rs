@@ -1,8 +1,8 @@
 //! Blocks of small cells: the search for runs of free cells, and the lists that blocks wait in.
 //!
-//! * **B1** The cells of a block start at multiples of the cell size from the block's start; `live` bits are set only there.
-//! * **B2** A block is in the list of its class if and only if its state is `Available`.
-//! * **B3** The allocator hands out cells of a block in ascending order from `scan`, and never goes back in an epoch: no cell is handed
+//! * **cells-at-multiples** The cells of a block start at multiples of the cell size from the block's start; `live` bits are set only there.
+//! * **listed-if-available** A block is in the list of its class if and only if its state is `Available`.
+//! * **ascending-hand-out** The allocator hands out cells of a block in ascending order from `scan`, and never goes back in an epoch: no cell is handed
 //!   out twice between two looks at the `live` bits (R9).
 //!
 //! Imports `pages`, `segment`, `size_class`, `cards`, `asan`.
@@ -54,7 +54,7 @@ impl Lanes {
 
     /// Puts a block in front of the list of its class.
     pub fn push(&mut self, pages: &Pages, id: u32) {
-        // SAFETY: descriptors of blocks in use (B2).
+        // SAFETY: descriptors of blocks in use (listed-if-available).
         unsafe {
             let desc = pages.block_desc(id);
             let head = &mut self.available[(*desc).class as usize];
@@ -70,7 +70,7 @@ impl Lanes {
 
     /// Takes a block out of the list of its class.
     pub fn unlink(&mut self, pages: &Pages, id: u32) {
-        // SAFETY: descriptors of blocks in use (B2).
+        // SAFETY: descriptors of blocks in use (listed-if-available).
         unsafe {
             let desc = pages.block_desc(id);
             debug_assert_eq!((*desc).state, State::Available);

@@ -4,13 +4,13 @@
 //! of cards has a bit for each 64 bytes of a segment: card `c` of a cell is bit `offset / 64 + c` of it, where `offset` is the cell's in its
 //! segment. That holds for every cell that has cards, wherever it stands; a dedicated run has a table as long as its room.
 //!
-//! * **T1** A cell of `n` bytes has at most `n / 8` slots, so its cards stay within the bits of its own bytes.
-//! * **T2** Cells of a block that have cards start at multiples of 64 bytes, or their cards would meet. They share *words* all the same: nothing
+//! * **cards-fit-the-cell** A cell of `n` bytes has at most `n / 8` slots, so its cards stay within the bits of its own bytes.
+//! * **cards-do-not-meet** Cells of a block that have cards start at multiples of 64 bytes, or their cards would meet. They share *words* all the same: nothing
 //!   here writes a bit that is not the cell's own.
-//! * **T3** The cards of a cell mean nothing until [`Memory::clear_cards`] has been called for it; those of slots that a run has gained,
+//! * **cards-cleared-first** The cards of a cell mean nothing until [`Memory::clear_cards`] has been called for it; those of slots that a run has gained,
 //!   until [`Memory::cover_cards`] has.
 //!
-//! Imports `segment`, `size_class`, `large` (L3, L4).
+//! Imports `segment`, `size_class`, `large` (card-words-are-valid, undirtied-holds-no-reference).
 
 use super::Memory;
 use super::large::{CARD_SLOTS, WORD_SLOTS, place_of};
@@ -25,7 +25,7 @@ const SLOT_MIN_BYTES: usize = 8;
 /// Bytes of a segment that one bit of its table stands for.
 pub(super) const BIT_BYTES: usize = CARD_SLOTS * SLOT_MIN_BYTES;
 
-// T2: a block starts at a multiple of 64, and its cells at multiples of their size from there.
+// cards-do-not-meet: a block starts at a multiple of 64, and its cells at multiples of their size from there.
 const _: () = {
     assert!(BLOCK.is_multiple_of(BIT_BYTES) && BIT_BYTES * 64 == PAGE);
     let mut class = 0;
@@ -71,7 +71,7 @@ impl Memory {
     /// As for [`Memory::is_live`].
     #[inline(always)]
     pub unsafe fn is_run(&self, cell: NonNull<u8>) -> bool {
-        // SAFETY: by the caller. L2 of `large`.
+        // SAFETY: by the caller; run-pages-say-free.
         unsafe {
             let segment = Segment::of(cell);
             (*segment.block_desc((cell.as_ptr().addr() - segment.addr()) / BLOCK)).state == State::Free
@@ -95,7 +95,7 @@ impl Memory {
     /// The word and the bit of a card.
     ///
     /// # Safety
-    /// Here and below: `cell` is a collected cell in use that has cards, with room for so many slots (of 8 bytes at least); and T3.
+    /// Here and below: `cell` is a collected cell in use that has cards, with room for so many slots (of 8 bytes at least); cards-cleared-first.
     #[inline(always)]
     pub unsafe fn bit_of_card(&self, cell: NonNull<u8>, card: usize) -> (*mut u64, u64) {
         // SAFETY: by the caller; the head of a mapped segment.
@@ -142,7 +142,7 @@ impl Memory {
     /// Gives a cell of so many slots cards, all of them clean, whatever was there.
     ///
     /// # Safety
-    /// As for [`Memory::bit_of_card`], without T3.
+    /// As for [`Memory::bit_of_card`], without cards-cleared-first.
     pub unsafe fn clear_cards(&mut self, cell: NonNull<u8>, slots: usize) {
         // SAFETY: by the caller.
         unsafe {
@@ -214,7 +214,7 @@ impl Memory {
         }
     }
 
-    /// The cards of a cell of so many slots (T1).
+    /// The cards of a cell of so many slots (cards-fit-the-cell).
     #[inline(always)]
     unsafe fn card_count(&self, cell: NonNull<u8>, slots: usize) -> usize {
         // SAFETY: by the caller: a cell in use.
@@ -222,7 +222,7 @@ impl Memory {
         slots.div_ceil(CARD_SLOTS)
     }
 
-    /// L4 of `large`: a run may hold references from now on.
+    /// undirtied-holds-no-reference: a run may hold references from now on.
     #[inline(always)]
     unsafe fn cards_were_dirtied(&mut self, cell: NonNull<u8>) {
         // SAFETY: by the caller: a cell in use.

@@ -5,10 +5,10 @@
 //!   base       first data page      + committed                              + room
 //! ```
 //!
-//! * **D1** All of `committed`, and nothing behind it, may have been touched (cards aside, a 512th).
-//! * **D2** A dedicated segment without a run is in the list of the dead, and all that it has committed is idle.
+//! * **untouched-behind-committed** All of `committed`, and nothing behind it, may have been touched (cards aside, a 512th).
+//! * **runless-is-dead-and-idle** A dedicated segment without a run is in the list of the dead, and all that it has committed is idle.
 //!
-//! * **D3** While the layout is pinned no dead segment is taken again, nor unmapped: its `live` bit says that the run is dead.
+//! * **pinned-dead-are-kept** While the layout is pinned no dead segment is taken again, nor unmapped: its `live` bit says that the run is dead.
 //!
 //! Imports `pages`, `segment`, `os`.
 
@@ -65,7 +65,7 @@ impl Pages {
     /// Gives the committed pages from `bytes` on back to the system; says how many bytes that were.
     fn trim(&mut self, segment: Segment, bytes: usize) -> usize {
         let head = segment.head();
-        // SAFETY: the head of a mapped segment, and pages that no run needs (D1).
+        // SAFETY: the head of a mapped segment, and pages that no run needs (untouched-behind-committed).
         unsafe {
             let excess = (*head).committed - bytes;
             if excess == 0 || !self.os.decommit(segment.data((*head).own.page as usize * PAGE + bytes), excess) {
@@ -133,14 +133,14 @@ impl Pages {
         head.own.next = self.dead_head;
         match self.dead_head {
             NONE => self.dead_tail = id,
-            // SAFETY: another segment's head (D2).
+            // SAFETY: another segment's head (runless-is-dead-and-idle).
             next => unsafe { (*self.segment_of_id(next).head()).own.prev = id },
         }
         self.dead_head = id;
     }
 
     fn unlink_dead(&mut self, segment: Segment, id: u32) {
-        // SAFETY: heads of three different segments, all mapped (D2).
+        // SAFETY: heads of three different segments, all mapped (runless-is-dead-and-idle).
         unsafe {
             let (prev, next) = ((*segment.head()).own.prev, (*segment.head()).own.next);
             match prev {
@@ -177,7 +177,7 @@ impl Pages {
             self.idle -= trimmed;
             freed += trimmed;
             let rest = committed - trimmed;
-            // Where single pages can't be given back, the whole can; D3.
+            // Where single pages can't be given back, the whole can; pinned-dead-are-kept.
             if self.pinned || (rest > 0 && trimmed > 0) {
                 continue;
             }

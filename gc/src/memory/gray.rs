@@ -3,9 +3,9 @@
 //! Marking takes them block by block, in the order of their addresses, not one by one as they are found: what is read then stands side by side, where
 //! a heap that has been used for a while has cells that refer to each other far apart. (The idea is that of Go's "Green Tea" collector, 2025.)
 //!
-//! * **G1** A word of gray bits that is not zero has its bit in its block's `gray_words`.
-//! * **G2** A gray bit counts only if the cell's `live` bit is set: of a cell that has died it stays, and what is born there is marked.
-//! * **G3** While the layout is not pinned there are no gray bits.
+//! * **gray-word-has-its-bit** A word of gray bits that is not zero has its bit in its block's `gray_words`.
+//! * **gray-counts-if-live** A gray bit counts only if the cell's `live` bit is set: of a cell that has died it stays, and what is born there is marked.
+//! * **gray-only-while-pinned** While the layout is not pinned there are no gray bits.
 //!
 //! Imports `segment`.
 
@@ -61,7 +61,7 @@ impl Memory {
     /// As for [`Memory::mark_found`], and the cell is live and marked.
     #[inline(always)]
     pub unsafe fn make_gray(&mut self, cell: NonNull<u8>) -> Found {
-        debug_assert!(self.pages.pinned, "G3");
+        debug_assert!(self.pages.pinned, "gray-only-while-pinned");
         // SAFETY: by the caller.
         unsafe {
             let segment = Segment::of(cell);
@@ -73,7 +73,7 @@ impl Memory {
             }
             *segment.gray(granule / 64) |= 1 << (granule % 64);
             let words = (*desc).gray_words;
-            // G1.
+            // gray-word-has-its-bit.
             (*desc).gray_words = words | 1 << (granule / 64 % BLOCK_PAIRS);
             if words == 0 { Found::First(block_id((*segment.head()).index, block)) } else { Found::Gray }
         }
@@ -97,12 +97,12 @@ impl Memory {
     fn take_gray(&mut self, id: u32, choose: impl Fn(u64) -> u64) -> Option<GrayWord> {
         let (segment, block) = (self.pages.segment_of_id(id), split(id).1);
         let desc = segment.block_desc(block);
-        // SAFETY: the descriptor, bits and addresses of a block in use (G3: the layout is pinned while there is any gray).
+        // SAFETY: the descriptor, bits and addresses of a block in use (gray-only-while-pinned: the layout is pinned while there is any gray).
         unsafe {
             while (*desc).gray_words != 0 {
                 let word = (*desc).gray_words.trailing_zeros() as usize;
                 let gray = segment.gray(block * BLOCK_PAIRS + word);
-                // G2.
+                // gray-counts-if-live.
                 *gray &= (*segment.pair(block * BLOCK_PAIRS + word)).live;
                 let chosen = choose(*gray);
                 *gray &= !chosen;

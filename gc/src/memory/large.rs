@@ -6,11 +6,11 @@
 //! The words of its cards stand in the segment's metadata (shared) or behind the room of the run (dedicated), so that they grow with the run and
 //! never need an allocation.
 //!
-//! * **L1** A run starts at a page and has at least three; its `live` and `mark` bits are those of its first granule.
-//! * **L2** The block descriptor of a page in a run says `Free`.
-//! * **L3** `card_words` words of the card bitmap are valid.
-//! * **L4** A collected run of which no card was ever dirty (`dirtied` is clear) holds no reference: what it held would have to be written, and
-//!   that makes a card dirty.
+//! * **run-starts-at-a-page** A run starts at a page and has at least three; its `live` and `mark` bits are those of its first granule.
+//! * **run-pages-say-free** The block descriptor of a page in a run says `Free`.
+//! * **card-words-are-valid** `card_words` words of the card bitmap are valid.
+//! * **undirtied-holds-no-reference** A collected run of which no card was ever dirty (`dirtied` is clear) holds no reference: what it held would have to be
+//!   written, and that makes a card dirty.
 //!
 //! Imports `pages`, `dedicated`, `segment`, `asan`.
 
@@ -221,11 +221,11 @@ impl Memory {
         }
     }
 
-    /// Gives back the pages of a dead run, now or after limbo (M3).
+    /// Gives back the pages of a dead run, now or after limbo (pinned-layout-stays).
     fn retire(&mut self, segment: Segment, page: usize) {
         // SAFETY: the head of a mapped segment.
         let dedicated = unsafe { (*segment.head()).room != 0 };
-        // A dedicated segment is not taken again while the layout is pinned (D3), but its pages may go.
+        // A dedicated segment is not taken again while the layout is pinned (pinned-dead-are-kept), but its pages may go.
         if !self.pages.pinned || dedicated {
             return self.pages.give_back_run(segment, page);
         }
@@ -297,7 +297,7 @@ impl Memory {
         }
     }
 
-    /// The run may hold references from now on (L4).
+    /// The run may hold references from now on (undirtied-holds-no-reference).
     ///
     /// # Safety
     /// `cell` is a collected run in use.
@@ -309,7 +309,7 @@ impl Memory {
         }
     }
 
-    /// Whether the run may hold references (L4).
+    /// Whether the run may hold references (undirtied-holds-no-reference).
     ///
     /// # Safety
     /// `cell` is a collected run in use.

@@ -1,7 +1,7 @@
 //! Numbers by index, and the first of them that is large enough, found in logarithmic time: a complete binary tree of maxima.
 //!
-//! * **X1** `tree[leaves + i]` is the number of index `i`; `tree[n]`, from 1 on, is the larger of `tree[2 * n]` and `tree[2 * n + 1]`. An index that was never
-//!   set has 0.
+//! * **parent-is-the-larger** `tree[leaves + i]` is the number of index `i`; `tree[n]`, from 1 on, is the larger of `tree[2 * n]` and `tree[2 * n + 1]`. An
+//!   index that was never set has 0.
 //!
 //! Imports `os` (the error).
 

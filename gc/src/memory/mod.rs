@@ -17,12 +17,12 @@
 //!            new segment                                      os.rs
 //! ```
 //!
-//! * **M1** `committed <= limit`: an allocation that would pass it is `Err(OutOfMemory)` and changes nothing that matters.
-//! * **M2** A block is handed to the collected allocator at most once an epoch (R9). A block that has been (`Current`, `Spent`) may hold young cells: it
-//!   is neither empty nor free before `epoch_reset` has looked.
-//! * **M3** While the layout is pinned, no block changes its class, no run its extent, and no segment is unmapped (R9): what is freed
+//! * **refused-above-the-limit** `committed <= limit`: an allocation that would pass it is `Err(OutOfMemory)` and changes nothing that matters.
+//! * **block-once-an-epoch** A block is handed to the collected allocator at most once an epoch (R9). A block that has been (`Current`, `Spent`) may hold
+//!   young cells: it is neither empty nor free before `epoch_reset` has looked.
+//! * **pinned-layout-stays** While the layout is pinned, no block changes its class, no run its extent, and no segment is unmapped (R9): what is freed
 //!   waits in limbo.
-//! * **M4** `used_bytes` = live small cells (blocks handed out in this epoch: as they were then) + runs + explicit cells + what
+//! * **used-bytes-add-up** `used_bytes` = live small cells (blocks handed out in this epoch: as they were then) + runs + explicit cells + what
 //!   was handed out in this epoch.
 //!
 //! Imports nothing of the crate but its own files.
@@ -184,7 +184,7 @@ impl Memory {
         }
     }
 
-    /// Makes a block the current one of its class, for the only time in this epoch (M2).
+    /// Makes a block the current one of its class, for the only time in this epoch (block-once-an-epoch).
     fn hand_out(&mut self, id: u32, class: usize) {
         // SAFETY: descriptors of blocks in use.
         unsafe {
@@ -305,7 +305,7 @@ impl Memory {
         // SAFETY: the descriptor of a block in use.
         unsafe {
             let desc = segment.block_desc(block);
-            // A block handed out in this epoch is counted anew when it ends (M2).
+            // A block handed out in this epoch is counted anew when it ends (block-once-an-epoch).
             if matches!((*desc).state, State::Current | State::Spent) {
                 return;
             }
@@ -416,7 +416,7 @@ impl Memory {
         }
     }
 
-    /// An available block has no live cell: its pages are free, at once or when the layout is no longer pinned (M3).
+    /// An available block has no live cell: its pages are free, at once or when the layout is no longer pinned (pinned-layout-stays).
     fn block_is_empty(&mut self, segment: Segment, block: usize) {
         // SAFETY: the descriptor of a block in use.
         unsafe {
@@ -434,7 +434,7 @@ impl Memory {
         }
     }
 
-    /// Pins the layout (M3), or lets it change again.
+    /// Pins the layout (pinned-layout-stays), or lets it change again.
     pub fn pin_layout(&mut self, pinned: bool) {
         self.pages.pinned = pinned;
     }
@@ -451,7 +451,7 @@ impl Memory {
                 self.limbo = self.pages.limbo_run(id);
                 continue;
             }
-            // SAFETY: the descriptor of a block in use; one in limbo is not given back (M3).
+            // SAFETY: the descriptor of a block in use; one in limbo is not given back (pinned-layout-stays).
             unsafe {
                 let desc = segment.block_desc(number);
                 (*desc).in_limbo = false;
@@ -483,7 +483,7 @@ impl Memory {
     pub fn allocated_bytes(&self) -> usize {
         self.used_bytes() - self.young_bytes() + self.young_allocated().1
     }
-    /// Bytes in use (M4).
+    /// Bytes in use (used-bytes-add-up).
     pub fn used_bytes(&self) -> usize {
         self.small_live + self.young_small + self.large_bytes + self.explicit_bytes
     }

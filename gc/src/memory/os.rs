@@ -3,8 +3,8 @@
 //! Everything is mapped readable, writable and without reserve, so that a page is committed by its first touch and growth
 //! inside a mapping needs no system call. What the heap may touch is counted above, by [`super::Memory`], before it is touched.
 //!
-//! * **O1** A mapping starts at a multiple of [`SEGMENT`].
-//! * **O2** Only this file makes system calls.
+//! * **mappings-are-aligned** A mapping starts at a multiple of [`SEGMENT`].
+//! * **system-calls-only-here** Only this file makes system calls.
 //!
 //! Imports `rustix`, `segment` (its sizes), `asan`.
 
@@ -65,7 +65,7 @@ impl Os {
         Ok(())
     }
 
-    /// Maps `len` bytes (a multiple of [`PAGE`]) at a multiple of [`SEGMENT`] (O1). `small_pages` keeps huge pages away.
+    /// Maps `len` bytes (a multiple of [`PAGE`]) at a multiple of [`SEGMENT`] (mappings-are-aligned). `small_pages` keeps huge pages away.
     pub fn map(&mut self, len: usize, small_pages: bool) -> Result<NonNull<u8>, OutOfMemory> {
         self.request()?;
         let len = len.checked_next_multiple_of(self.page_bytes).ok_or(OutOfMemory)?;

@@ -4,11 +4,11 @@
 //! taken first, the last freed before all (its lines are in the cache). Idle pages go back to the system after [`super::purge::IDLE_MS`], and at once
 //! rather than that the heap passes its limit, or reaches a new peak with many of them.
 //!
-//! * **P1** `committed` = the touched pages of shared segments + what dedicated segments have committed + metadata paid for.
-//! * **P2** `idle` = the part of it that is free. Both are counted in bytes.
-//! * **P3** `committed <= limit` after every call, whatever the order of requests.
-//! * **P4** A free block is in the warm list if one of its pages is touched, else it counts in `cold`, for its segment.
-//! * **P5** No segment is unmapped while the layout is pinned (R9).
+//! * **committed-adds-up** `committed` = the touched pages of shared segments + what dedicated segments have committed + metadata paid for.
+//! * **idle-is-the-free-part** `idle` = the part of it that is free. Both are counted in bytes.
+//! * **committed-within-limit** `committed <= limit` after every call, whatever the order of requests.
+//! * **warm-or-counted-cold** A free block is in the warm list if one of its pages is touched, else it counts in `cold`, for its segment.
+//! * **pinned-stays-mapped** No segment is unmapped while the layout is pinned (R9).
 //!
 //! Imports `os`, `segment`, `bases`, `maxima`, `asan`.
 
@@ -162,7 +162,7 @@ impl Pages {
 
     // ---- the budget
 
-    /// Counts `bytes` as committed, if the limit and the system allow it (P3).
+    /// Counts `bytes` as committed, if the limit and the system allow it (committed-within-limit).
     #[inline]
     pub fn charge(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         let after = self.committed.saturating_add(bytes);
@@ -255,7 +255,7 @@ impl Pages {
         self.longest.set(index, 0);
         self.vacant = index as u32;
         self.bases.remove(segment.addr());
-        // SAFETY: the head of a mapped segment; after this nothing refers to it (P5, and it left the table).
+        // SAFETY: the head of a mapped segment; after this nothing refers to it (pinned-stays-mapped, and it left the table).
         unsafe {
             let (len, meta) = ((*segment.head()).mapped, (*segment.head()).meta);
             // What a dedicated segment has given back already is not poisoned.
@@ -291,7 +291,7 @@ impl Pages {
 
     // ---- the pages of shared segments
 
-    /// Takes free pages of a segment out of all lists (S2).
+    /// Takes free pages of a segment out of all lists (used-pages-have-bits).
     fn take(&mut self, segment: Segment, start: usize, count: usize) {
         let head = segment.head();
         // SAFETY: the head of a mapped segment; no reference to it is held across a call.
@@ -372,7 +372,7 @@ impl Pages {
         let is_cold = |&block: &usize| block_byte(&head.used, block) == 0 && head.warm[block / 64] >> (block % 64) & 1 == 0;
         match (FIRST_BLOCK..BLOCKS).rev().find(is_cold) {
             Some(block) => Ok((segment, block)),
-            None => unreachable!("P4: a segment counts a cold block that it has not"),
+            None => unreachable!("warm-or-counted-cold: a segment counts a cold block that it has not"),
         }
     }
 

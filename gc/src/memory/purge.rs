@@ -184,7 +184,7 @@ impl Pages {
 
     /// Gives free pages back. Says how many of them had been touched, 0 if the system refuses.
     fn decommit(&mut self, segment: Segment, start: usize, count: usize) -> usize {
-        // SAFETY: pages of a mapped segment that are free (S2), so nobody needs their contents.
+        // SAFETY: pages of a mapped segment that are free (used-pages-have-bits), so nobody needs their contents.
         unsafe {
             if !self.os.decommit(segment.data(start * PAGE), count * PAGE) {
                 return 0;

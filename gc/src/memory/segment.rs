@@ -15,11 +15,11 @@
 //!
 //! A *dedicated* segment holds one large run alone, from its first data page on, and may be longer than 4 MiB.
 //!
-//! * **S1** A segment starts at a multiple of [`SEGMENT`]; `Segment::of` is right for the start of every cell, and for every address of
+//! * **segments-are-aligned** A segment starts at a multiple of [`SEGMENT`]; `Segment::of` is right for the start of every cell, and for every address of
 //!   a segment that is not dedicated.
-//! * **S2** A bit of `used` is set for the metadata and for each page of a block or run that is in use.
-//! * **S3** A page whose bit in `touched` is clear has not been touched since the operating system made it (it reads as zero).
-//! * **S4** Bits in `live` are set only at the start of cells of blocks and runs in use.
+//! * **used-pages-have-bits** A bit of `used` is set for the metadata and for each page of a block or run that is in use.
+//! * **untouched-reads-zero** A page whose bit in `touched` is clear has not been touched since the operating system made it (it reads as zero).
+//! * **live-only-at-starts** Bits in `live` are set only at the start of cells of blocks and runs in use.
 //!
 //! Imports `os` (the mapping).
 
@@ -149,7 +149,7 @@ pub struct RunDesc {
     pub owner: Owner,
     /// The alignment that was asked for, where it is to be kept.
     pub align_log2: u8,
-    /// A card has been dirty: there may be references in it (L4).
+    /// A card has been dirty: there may be references in it (undirtied-holds-no-reference).
     pub dirtied: bool,
 }
 
@@ -204,7 +204,7 @@ impl Segment {
     /// The segment of a cell.
     ///
     /// # Safety
-    /// `cell` was handed out as the start of a cell (S1).
+    /// `cell` was handed out as the start of a cell (segments-are-aligned).
     #[inline(always)]
     pub unsafe fn of(cell: NonNull<u8>) -> Segment {
         let base = cell.as_ptr().map_addr(|a| a & !(SEGMENT - 1));
@@ -224,7 +224,7 @@ impl Segment {
 
     #[inline(always)]
     fn part<T>(self, offset: usize) -> *mut T {
-        // SAFETY: every caller in this file stays in the first 4 MiB, which are mapped (S1).
+        // SAFETY: every caller in this file stays in the first 4 MiB, which are mapped (segments-are-aligned).
         unsafe { self.0.as_ptr().add(offset).cast() }
     }
 

@@ -1,7 +1,7 @@
 //! Size classes of small cells: steps of 16 bytes up to 128, then eight per doubling up to 8 KiB.
 //!
-//! * **C1** A cell of class `class_of(n)` holds `n` bytes, and no smaller class does.
-//! * **C2** Above 128 bytes a cell is less than 12.5 % larger than what was asked for.
+//! * **smallest-class-that-holds** A cell of class `class_of(n)` holds `n` bytes, and no smaller class does.
+//! * **rounding-below-an-eighth** Above 128 bytes a cell is less than 12.5 % larger than what was asked for.
 //!
 //! Pure; imports nothing.
 

@@ -4,7 +4,7 @@
 //! slices may miss what was made after it passed, in a new identity or in one that was vacant; it sees everything that
 //! existed at its start and still does, once.
 //!
-//! * **W1** Explicit blocks have identities too, but no walk for the collector yields, marks or frees their cells.
+//! * **walks-skip-explicit** Explicit blocks have identities too, but no walk for the collector yields, marks or frees their cells.
 //!
 //! Imports `pages`, `segment`, `asan`.
 
@@ -24,7 +24,7 @@ pub(crate) struct BlockView {
     pub owner: Owner,
     /// May hold young cells.
     pub young: bool,
-    /// A run of which no card was ever dirty (L4 of `large`).
+    /// A run of which no card was ever dirty (undirtied-holds-no-reference).
     pub undirtied: bool,
     pub base: NonNull<u8>,
     /// Bytes of a cell; for a run, bytes of its pages.

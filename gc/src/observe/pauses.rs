@@ -1,10 +1,10 @@
 //! The pause recorder: how long the program stood still for the collector, by cause, in nanoseconds.
 //!
-//! * **P1** A stop of the program is measured once as a whole, and its parts once each by cause; the parts never
+//! * **measured-once** A stop of the program is measured once as a whole, and its parts once each by cause; the parts never
 //!   overlap, so their sum is at most the whole.
-//! * **P2** A histogram is made when its first value arrives: a heap that never paused owns none.
-//! * **P3** Recording never fails: a value above the range counts as the greatest one, the true maximum is kept beside it.
-//! * **P4** A histogram covers milliseconds at first and grows when a longer pause comes: most heaps never see one.
+//! * **no-value-no-histogram** A histogram is made when its first value arrives: a heap that never paused owns none.
+//! * **recording-never-fails** Recording never fails: a value above the range counts as the greatest one, the true maximum is kept beside it.
+//! * **histograms-grow** A histogram covers milliseconds at first and grows when a longer pause comes: most heaps never see one.
 
 use hdrhistogram::Histogram;
 use std::time::Instant;
@@ -69,9 +69,9 @@ pub struct Summary {
     pub total_ns: u64,
 }
 
-/// A minute: longer values are recorded as this (P3).
+/// A minute: longer values are recorded as this (recording-never-fails).
 const RANGE_NS: u64 = 60_000_000_000;
-/// What a new histogram covers (P4).
+/// What a new histogram covers (histograms-grow).
 const FIRST_RANGE_NS: u64 = 4_000_000;
 /// Shorter differences are not told apart.
 const RESOLUTION_NS: u64 = 32;
@@ -144,7 +144,7 @@ impl Pauses {
 
     #[cold]
     fn first(&mut self, cause: Cause, ns: u64) {
-        // The bounds are constants that the constructor accepts; should it ever refuse them, nothing is recorded (P3).
+        // The bounds are constants that the constructor accepts; should it ever refuse them, nothing is recorded (recording-never-fails).
         if let Ok(mut histogram) = Histogram::new_with_bounds(RESOLUTION_NS, FIRST_RANGE_NS, SIGNIFICANT_DIGITS) {
             histogram.auto(true);
             let mut record = Box::new(Record { histogram, max_ns: 0, total_ns: 0 });
@@ -186,7 +186,7 @@ impl Pauses {
 impl Record {
     #[inline]
     fn add(&mut self, ns: u64) {
-        // In range, and the histogram grows: it can't be refused (P3).
+        // In range, and the histogram grows: it can't be refused (recording-never-fails).
         let _ = self.histogram.record(ns.clamp(1, RANGE_NS));
         self.max_ns = self.max_ns.max(ns);
         self.total_ns = self.total_ns.saturating_add(ns);
