@@ -3,7 +3,8 @@
 //! The obligations of the caller, beside those of each function:
 //! * **O1** A cell is initialised before the next safepoint (and before the heap is dropped), and between two safepoints references may be held
 //!   anywhere. All cells that a heap is told of are its own, live or young.
-//! * **O2** [`Heap::barrier`] comes before every write that overwrites or stores a strong reference in a cell that is not fresh, with no safepoint between.
+//! * **O2** [`Heap::barrier`] comes before every write that overwrites or stores a strong reference in a cell that is not fresh, with no safepoint
+//!   between. One call covers all slots of the same card ([`CARD_SLOTS`]).
 //! * **O3** A thread is touched before its stack is written, and when it becomes the current one again ([`Heap::touch_thread`]).
 //! * **O4** Before a weak reference is written, [`Heap::weak_hold`] is told of its target; nothing else is needed for the write (a strong reference that goes
 //!   with it falls under O2). A weak reference is read by [`Heap::weak_value`] or [`Heap::weak_key`], and copied if [`Heap::copy_keeps`] says so.
@@ -28,7 +29,7 @@ use std::time::Instant;
 pub use crate::collect::{Drive, Handle, Phase, RootSource, Sabotage};
 #[doc(hidden)]
 pub use crate::memory::Faults;
-pub use crate::memory::OutOfMemory;
+pub use crate::memory::{CARD_SLOTS, OutOfMemory};
 
 /// Settings of a heap.
 #[derive(Clone, Debug)]

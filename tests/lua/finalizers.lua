@@ -173,6 +173,23 @@ end
 collect()
 for i = 1, n do assert(times[i] == 1, i) end
 
+-- Objects that ask for it again each time are finalized in proportion to what the program allocates, not as fast as counting finds them dead.
+if not os.getenv("NEAP_GC") then
+  local calls, again = 0, {}
+  again.__gc = function(o)
+    calls = calls + 1
+    setmetatable(o, again)
+  end
+  for _ = 1, 50000 do setmetatable({}, again) end
+  assert(calls < 50000 * 8, calls)
+  -- A whole collection is one more time for each of them.
+  local before = calls
+  collectgarbage()
+  assert(calls - before >= 50000 and calls - before < 50000 * 8, calls - before)
+  again.__gc = nil
+end
+collect()
+
 -- They run on their own too, without a call of collectgarbage.
 local done = false
 do setmetatable({}, { __gc = function() done = true end }) end

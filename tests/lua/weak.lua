@@ -222,3 +222,50 @@ do
   assert(next(chain) == nil)
   collectgarbage(mode)
 end
+
+-- However long what hangs together is, one collection takes all of it: a chain of keys, each the value of the one before ...
+local long = os.getenv("NEAP_GC") and 50 or 20000
+do
+  local chain, first = setmetatable({}, { __mode = "k" }), {}
+  local key = first
+  for i = 1, long do
+    local following = { i }
+    chain[key] = following
+    key = following
+  end
+  key = nil
+  collectgarbage()
+  assert(count(chain) == long)
+  first = nil
+  collectgarbage()
+  assert(next(chain) == nil, count(chain))
+end
+-- ... of weak-keyed tables, each of which is in the one before, under a key that its value holds ...
+do
+  local tables, first = setmetatable({}, { __mode = "v" }), setmetatable({}, { __mode = "k" })
+  local last = first
+  for i = 1, long do
+    local key, following = {}, setmetatable({}, { __mode = "k" })
+    last[key], last.own, following.back = following, key, key
+    tables[i], last = following, following
+  end
+  last = nil
+  collectgarbage()
+  assert(count(tables) == long)
+  first = nil
+  collectgarbage()
+  assert(next(tables) == nil, count(tables))
+end
+-- ... or a list that is dropped right after each of its cells was read through a weak reference.
+do
+  local cells, list = setmetatable({}, { __mode = "v" }), nil
+  for i = 1, long do
+    list = { list }
+    cells[i] = list
+  end
+  collectgarbage()
+  for i = 1, long do assert(cells[i]) end
+  list = nil
+  collectgarbage()
+  assert(next(cells) == nil, count(cells))
+end

@@ -59,7 +59,8 @@ impl<R: Runtime> Collector<R> {
         // A cycle under way has its snapshot behind it.
         self.finish_cycle(source);
         self.drain_all(source);
-        if self.cx.events != 0 {
+        // A key that died by counting is no event, but the chain of weak keys and values that hung from it goes link by link with passes only.
+        if self.cx.events != 0 || self.weak.any_tombs() {
             self.clean_all();
             // What cleaning has logged must not be the snapshot of the cycle: all values of a weak-keyed table would count as in use.
             self.drain_all(source);

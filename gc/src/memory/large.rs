@@ -22,7 +22,8 @@ use super::pages::Pages;
 use super::segment::*;
 use std::ptr::NonNull;
 
-/// Slots that one card bit stands for.
+/// Slots that one card bit stands for: a card is recorded as a whole, so one call of the barrier covers writes to all slots of a card (numbers `8 * n` to
+/// `8 * n + 7`) before the next safepoint.
 pub const CARD_SLOTS: usize = 8;
 pub(super) const WORD_SLOTS: usize = CARD_SLOTS * 64;
 /// The longest run: the descriptor counts pages and card words in 32 bits.

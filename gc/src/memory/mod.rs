@@ -45,7 +45,7 @@ pub(crate) mod tests;
 mod walk;
 
 pub(crate) use gray::{Found, GrayWord};
-pub(crate) use large::CARD_SLOTS;
+pub use large::CARD_SLOTS;
 pub use os::{Faults, OutOfMemory};
 pub(crate) use size_class::{GRANULE, MAX_SMALL};
 

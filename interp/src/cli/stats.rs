@@ -1,6 +1,7 @@
 //! What `--gc-stats` tells at the end, and the REPL in between. Reads, and changes nothing.
 
 use crate::vm::Vm;
+use neap_gc::STOP_UNITS_MAX;
 use neap_gc::observe::Cause;
 use std::fmt::Write;
 
@@ -20,10 +21,11 @@ pub fn text(vm: &Vm) -> String {
     );
     let _ = writeln!(
         out,
-        "\nepochs {}, cycles {}, finalizers {}\nbytes: in use {}, mapped {}, mapped peak {}, resident peak {}\n",
+        "\nepochs {}, cycles {}, finalizers {}\nunits of work in a stop: at most {}, bound {STOP_UNITS_MAX}\nbytes: in use {}, mapped {}, mapped peak {}, resident peak {}\n",
         total.epochs,
         total.cycles,
         total.finalizers,
+        total.most_units,
         heap.used_bytes(),
         heap.mapped_bytes(),
         heap.peak_bytes(),

@@ -47,9 +47,15 @@ pub struct Rounds(u32);
 impl Rounds {
     #[inline]
     pub fn next(&mut self, vm: &mut Vm) -> Result<(), Throw> {
+        self.advance(vm, 1)
+    }
+    /// Several rounds at once.
+    #[inline]
+    pub fn advance(&mut self, vm: &mut Vm, rounds: u32) -> Result<(), Throw> {
         const POLL: u32 = 1 << 12;
-        self.0 = self.0.wrapping_add(1);
-        if self.0 & (POLL - 1) == 0 && interrupted(vm) {
+        let before = self.0;
+        self.0 = before.wrapping_add(rounds);
+        if (before ^ self.0) >= POLL && interrupted(vm) {
             return Err(raise(vm, Fault::Interrupted));
         }
         Ok(())

@@ -4,7 +4,7 @@
 
 use super::sort::{Sortable, sort};
 use super::support::{self, Functions, Rounds, append};
-use crate::value::{Tag, Value};
+use crate::value::{Gc, Table, Tag, Value};
 use crate::vm::{Args, Throw, Vm, coerce_number};
 use std::cmp::Ordering;
 
@@ -108,13 +108,9 @@ fn insert(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             if (position as u64).wrapping_sub(1) >= end as u64 {
                 return Err(vm.arg_error(1, "position out of bounds"));
             }
-            let mut rounds = Rounds::default();
-            let mut i = end;
-            while i > position {
-                let value = get(vm, table, i - 1)?;
-                set(vm, table, i, value)?;
-                i -= 1;
-                rounds.next(vm)?;
+            if end > position {
+                Transfer { source: table, first: position, destination: table, target: position + 1, count: end - position }
+                    .downwards(vm)?;
             }
             set(vm, table, position, vm.arg(args, 2))?;
         }
@@ -132,12 +128,10 @@ fn remove(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let removed = get(vm, table, position)?;
     vm.push(removed)?;
-    let mut rounds = Rounds::default();
-    while position < size {
-        let value = get(vm, table, position + 1)?;
-        set(vm, table, position, value)?;
-        position += 1;
-        rounds.next(vm)?;
+    if position < size {
+        Transfer { source: table, first: position + 1, destination: table, target: position, count: size - position }
+            .upwards(vm)?;
+        position = size;
     }
     set(vm, table, position, Value::NIL)?;
     Ok(1)
@@ -156,16 +150,88 @@ fn move_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             return Err(vm.arg_error(3, "destination wrap around"));
         }
         let apart = target > last || target <= first;
-        let forwards = apart || !vm.equals(source, destination)?;
-        let mut rounds = Rounds::default();
-        for n in 0..count {
-            let i = if forwards { n } else { count - 1 - n };
-            let value = get(vm, source, first + i)?;
-            set(vm, destination, target + i, value)?;
-            rounds.next(vm)?;
+        let transfer = Transfer { source, first, destination, target, count };
+        if apart || !vm.equals(source, destination)? {
+            transfer.upwards(vm)?;
+        } else {
+            transfer.downwards(vm)?;
         }
     }
     vm.ret1(destination)
+}
+
+/// `destination[target + i] = source[first + i]` for `i` from 0 to `count - 1`; no index overflows.
+///
+/// What lies in the array parts of tables without metatables is moved in blocks. In which order the elements of a block go makes no difference then: if
+/// the tables are the same, the order of the whole is the one in which every element is read before it is overwritten.
+struct Transfer {
+    source: Value,
+    first: i64,
+    destination: Value,
+    target: i64,
+    count: i64,
+}
+
+/// So many elements at most are moved between two looks at the interrupt.
+const BLOCK: i64 = 1 << 16;
+
+impl Transfer {
+    /// From the first element to the last.
+    fn upwards(&self, vm: &mut Vm) -> Result<(), Throw> {
+        let mut rounds = Rounds::default();
+        let mut done = 0;
+        while done < self.count {
+            let (from, to) = (self.first + done, self.target + done);
+            let moved = match self.array_parts(from, to) {
+                Some((source, destination)) => {
+                    let room = (source.array_len() as i64 - from).min(destination.array_len() as i64 - to) + 1;
+                    let n = room.min(self.count - done).min(BLOCK);
+                    destination.copy_slots(&vm.heap, to as usize - 1, source, from as usize - 1, n as usize);
+                    n
+                }
+                None => self.one(vm, from, to)?,
+            };
+            done += moved;
+            rounds.advance(vm, moved as u32)?;
+        }
+        Ok(())
+    }
+
+    /// From the last element to the first.
+    fn downwards(&self, vm: &mut Vm) -> Result<(), Throw> {
+        let mut rounds = Rounds::default();
+        let mut left = self.count;
+        while left > 0 {
+            let (from, to) = (self.first + (left - 1), self.target + (left - 1));
+            let moved = match self.array_parts(from, to) {
+                Some((source, destination)) => {
+                    let n = from.min(to).min(left).min(BLOCK);
+                    destination.copy_slots(&vm.heap, (to - n) as usize, source, (from - n) as usize, n as usize);
+                    n
+                }
+                None => self.one(vm, from, to)?,
+            };
+            left -= moved;
+            rounds.advance(vm, moved as u32)?;
+        }
+        Ok(())
+    }
+
+    /// The tables, if neither has metamethods and both elements stand in the array parts.
+    #[inline]
+    fn array_parts(&self, from: i64, to: i64) -> Option<(Gc<Table>, Gc<Table>)> {
+        let with = |value: Value, i: i64| {
+            value.as_table().filter(|table| table.meta().is_none() && (i as u64).wrapping_sub(1) < table.array_len() as u64)
+        };
+        Some((with(self.source, from)?, with(self.destination, to)?))
+    }
+
+    /// Moves a single element, and says so.
+    fn one(&self, vm: &mut Vm, from: i64, to: i64) -> Result<i64, Throw> {
+        let value = get(vm, self.source, from)?;
+        set(vm, self.destination, to, value)?;
+        Ok(1)
+    }
 }
 
 fn pack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

@@ -20,8 +20,9 @@ use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
 use super::string::Str;
 use super::{Tag, Value, float_to_int};
+use neap_gc::CARD_SLOTS;
 use neap_gc::{Header, Heap, OutOfMemory, Ref};
-use parts::{PART_HEAD, alloc_nodes, dummy};
+use parts::{alloc_nodes, dummy, part_of};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -118,8 +119,7 @@ impl Table {
     #[inline(always)]
     pub fn array_cell_unchecked(&self) -> Ref {
         debug_assert!(self.array_len.get() > 0);
-        // SAFETY: the slots stand behind the head of a live cell.
-        unsafe { Ref::from_ptr(NonNull::new_unchecked(self.array.get().cast::<u8>().sub(PART_HEAD))) }
+        part_of(self.array.get())
     }
     #[inline(always)]
     pub fn array_cell(&self) -> Option<Ref> {
@@ -129,8 +129,7 @@ impl Table {
     #[inline(always)]
     pub fn nodes_cell_unchecked(&self) -> Ref {
         debug_assert!(self.has_nodes());
-        // SAFETY: the nodes stand behind the head of a live cell.
-        unsafe { Ref::from_ptr(NonNull::new_unchecked(self.nodes.get().cast::<u8>().sub(PART_HEAD))) }
+        part_of(self.nodes.get())
     }
     #[inline(always)]
     pub fn nodes_cell(&self) -> Option<Ref> {
@@ -246,6 +245,26 @@ impl Gc<Table> {
         }
     }
 
+    /// Copies slots `from..from + count` of the array part of `source` to slots `to..to + count` of this one's, as if all were read before any is
+    /// written. They count from 0 and are in range.
+    pub fn copy_slots(self, heap: &LuaHeap, to: usize, source: Gc<Table>, from: usize, count: usize) {
+        debug_assert!(to + count <= self.array_len() && from + count <= source.array_len());
+        // SAFETY: (whole function) T1; the barriers come before the writes (V2).
+        unsafe {
+            let (old, new) = (self.array.get().add(to), source.array.get().add(from));
+            let mut at = 0;
+            while at < count {
+                let end = count.min((to + at) / CARD_SLOTS * CARD_SLOTS + CARD_SLOTS - to);
+                // Numbers alone make no card dirty: a large array of them counts as a leaf.
+                if holds_reference(old.add(at), end - at) || holds_reference(new.add(at), end - at) {
+                    heap.barrier(self.array_cell_unchecked(), to + at);
+                }
+                at = end;
+            }
+            old.copy_from(new, count);
+        }
+    }
+
     /// Writes the value of a node that has its key, in a table that is not weak.
     #[inline(always)]
     pub fn set_node(self, heap: &mut LuaHeap, i: usize, value: Value) {
@@ -312,4 +331,14 @@ impl Gc<Table> {
         }
         self.insert(heap, key, value)
     }
+}
+
+/// # Safety
+/// So many slots of an array part.
+#[inline(always)]
+unsafe fn holds_reference(first: *const Value, count: usize) -> bool {
+    // SAFETY: by the caller.
+    let values = unsafe { std::slice::from_raw_parts(first, count) };
+    // The first one mostly tells; without it, all are looked at without branches between.
+    values.first().is_some_and(|value| value.is_ref()) || values.iter().fold(false, |any, value| any | value.is_ref())
 }

@@ -6,6 +6,7 @@ use crate::value::{Tag, Value};
 use neap_gc::{Header, OutOfMemory, Ref};
 use std::cell::Cell;
 use std::ops::Range;
+use std::ptr::NonNull;
 
 /// Bit of the key tag in the nodes of weak tables (T4).
 pub(super) const WEAK_KEY: u8 = 0x80;
@@ -173,6 +174,24 @@ static DUMMY: Dummy = Dummy(Node::EMPTY);
 
 pub(super) fn dummy() -> *mut Node {
     (&raw const DUMMY.0).cast_mut()
+}
+
+/// The cell behind slots or nodes that are not the dummy.
+#[inline(always)]
+pub(super) fn part_of<T>(first: *mut T) -> Ref {
+    debug_assert!(first.cast::<Node>() != dummy());
+    // SAFETY: they stand behind the head of a live cell.
+    unsafe { Ref::from_ptr(NonNull::new_unchecked(first.cast::<u8>().sub(PART_HEAD))) }
+}
+
+/// An array part of at least one slot; its slots are uninitialised, and are initialised before the next safepoint.
+pub(super) fn alloc_slots(heap: &LuaHeap, len: usize) -> Result<*mut Value, OutOfMemory> {
+    // SAFETY: a kind of the table; the head is initialised here, the slots by the caller.
+    unsafe {
+        let cell = heap.alloc(kind::ARRAY, ArrayPart::cell_size(len))?;
+        (&raw mut (*cell.as_ptr().cast::<ArrayPart>()).len).write(Cell::new(len as u32));
+        Ok(cell.as_ptr().add(PART_HEAD).cast::<Value>())
+    }
 }
 
 pub(super) fn alloc_nodes(heap: &mut LuaHeap, k: u8, count: usize) -> Result<*mut Node, OutOfMemory> {

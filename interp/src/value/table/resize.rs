@@ -1,12 +1,13 @@
 //! The sizes of the two parts: when they change, and how what is in them moves.
 
-use super::parts::{ArrayPart, Node, PART_HEAD, SNUG, alloc_nodes, dummy};
+use super::parts::{ArrayPart, Node, SNUG, alloc_nodes, alloc_slots, dummy, part_of};
+use super::weak::Leavings;
 use super::{LuaHeap, SetError, Table};
 use crate::value::gc::Gc;
 use crate::value::kinds::kind;
 use crate::value::{Tag, Value};
-use neap_gc::OutOfMemory;
-use std::cell::Cell;
+use neap_gc::{OutOfMemory, Ref};
+use smallvec::SmallVec;
 use std::ptr::NonNull;
 
 impl Gc<Table> {
@@ -32,6 +33,7 @@ impl Gc<Table> {
 
     /// Chooses the sizes of both parts anew for the present keys and one more.
     pub(super) fn rehash(self, heap: &mut LuaHeap, extra: Value) -> Result<(), SetError> {
+        let weak = self.is_weak();
         // nums[b]: integer keys k with 2^(b-1) < k <= 2^b.
         let mut nums = [0usize; 64];
         let mut ints = 0;
@@ -50,18 +52,24 @@ impl Gc<Table> {
                 total += 1;
             }
         }
+        let mut leavings = 0;
         for i in 0..self.node_count() {
             let n = self.node(i);
-            if n.value_tag != Tag::NIL {
-                count_int(n.key());
-                total += 1;
+            if n.value_tag == Tag::NIL {
+                continue;
             }
+            if weak && !self.copy_keeps(heap, n) {
+                leavings += usize::from(self.hold().any_strong(n.key(), n.value()));
+                continue;
+            }
+            count_int(n.key());
+            total += 1;
         }
         count_int(extra);
         total += 1;
         // The largest 2^b of which more than half would be in use.
         let (mut array, mut in_array, mut below) = (0usize, 0, 0);
-        if !self.is_weak() {
+        if !weak {
             for (b, &n) in nums.iter().enumerate().take(32) {
                 if ints <= (1usize << b) / 2 {
                     break;
@@ -76,11 +84,11 @@ impl Gc<Table> {
         if array > SNUG && extra.as_int() != Some(array as i64) && self.get_int(heap, array as i64).is_nil() {
             array -= 1;
         }
-        self.resize(heap, array, total - in_array)
+        self.resize(heap, array, total - in_array, leavings)
     }
 
-    /// Sets the size of the array part, and of the hash part so that `hash` entries fit.
-    pub fn resize(self, heap: &mut LuaHeap, array: usize, hash: usize) -> Result<(), SetError> {
+    /// Sets the size of the array part, and of the hash part so that `hash` entries fit. A weak one gives up entries with so many strong references.
+    fn resize(self, heap: &mut LuaHeap, array: usize, hash: usize, leavings: usize) -> Result<(), SetError> {
         let old_len = self.array_len();
         let mut count =
             if hash == 0 { 0 } else { hash.checked_next_power_of_two().filter(|&n| n <= 1 << 30).ok_or(SetError::Overflow)? };
@@ -92,6 +100,7 @@ impl Gc<Table> {
         let old = (self.nodes.get(), self.node_count());
         // What shrinks out of the array part goes to the new hash part; all memory is had before anything is moved.
         let new_nodes = if count > 0 { Some(alloc_nodes(heap, k, count)?) } else { None };
+        let mut leavings = Leavings::new(heap, leavings);
         if array > old_len {
             self.resize_array(heap, array)?;
         }
@@ -106,11 +115,13 @@ impl Gc<Table> {
                 self.free.set(0);
             }
         }
-        match self.refill(heap, array, old) {
+        match self.refill(heap, array, old, &mut leavings) {
             Ok(true) => {
                 if let (Some(old), Some(new)) = (old_cell, self.nodes_cell()) {
-                    // SAFETY: the new hash part holds what the old one held, no safepoint between.
-                    unsafe { heap.replace_storage(&[old], &[new]) };
+                    let new = [Some(new), leavings.cell()];
+                    let new: SmallVec<[Ref; 2]> = new.into_iter().flatten().collect();
+                    // SAFETY: the new parts hold what the old one holds, no safepoint between.
+                    unsafe { heap.replace_storage(&[old], &new) };
                 }
                 Ok(())
             }
@@ -125,10 +136,17 @@ impl Gc<Table> {
         }
     }
 
-    /// Fills the new hash part from the old one and from what the array part gives up; `true` if nothing moved between the parts.
-    pub(super) fn refill(self, heap: &mut LuaHeap, array: usize, old: (*mut Node, usize)) -> Result<bool, SetError> {
+    /// Fills the new hash part from the old one and from what the array part gives up; `true` if nothing moved between the parts, so that the new hash
+    /// part and the leavings hold the strong references of the old one.
+    fn refill(
+        self,
+        heap: &mut LuaHeap,
+        array: usize,
+        old: (*mut Node, usize),
+        leavings: &mut Leavings,
+    ) -> Result<bool, SetError> {
         let weak = self.is_weak();
-        let mut same = !weak;
+        let mut same = true;
         let old_len = self.array_len();
         if array < old_len {
             for i in array..old_len {
@@ -141,9 +159,13 @@ impl Gc<Table> {
             }
         }
         for i in 0..old.1 {
-            // SAFETY: the old nodes: nobody frees them before the next safepoint.
-            let n = unsafe { *old.0.add(i) };
-            if n.value_tag == Tag::NIL || (weak && !self.copy_keeps(heap, &n)) {
+            // SAFETY: the old nodes: nobody frees them before the next safepoint, and nobody else looks at them meanwhile.
+            let n = unsafe { &mut *old.0.add(i) };
+            if n.value_tag == Tag::NIL {
+                continue;
+            }
+            if weak && !self.copy_keeps(heap, n) {
+                self.leave(heap, part_of(old.0), i, n, leavings);
                 continue;
             }
             match n.key().as_int() {
@@ -192,24 +214,22 @@ impl Gc<Table> {
                 return Ok(());
             }
             let new = if len > 0 {
-                let cell = heap.alloc(kind::ARRAY, ArrayPart::cell_size(len))?;
-                (&raw mut (*cell.as_ptr().cast::<ArrayPart>()).len).write(Cell::new(len as u32));
-                let slots = cell.as_ptr().add(PART_HEAD).cast::<Value>();
+                let slots = alloc_slots(heap, len)?;
                 let kept = len.min(old_len);
                 slots.copy_from_nonoverlapping(self.array.get(), kept);
                 fill(slots.add(kept), len - kept);
-                heap.filled_by_copy(cell);
-                Some((cell, slots))
+                heap.filled_by_copy(part_of(slots));
+                Some(slots)
             } else {
                 None
             };
             heap.barrier(self.as_ref(), 0);
-            if let (Some(old), Some((new, _))) = (self.array_cell(), new)
+            if let (Some(old), Some(new)) = (self.array_cell(), new)
                 && len > old_len
             {
-                heap.replace_storage(&[old], &[new]);
+                heap.replace_storage(&[old], &[part_of(new)]);
             }
-            self.array.set(new.map_or(NonNull::dangling().as_ptr(), |(_, slots)| slots));
+            self.array.set(new.unwrap_or(NonNull::dangling().as_ptr()));
             self.array_len.set(len as u32);
             if self.border.get() as usize > len {
                 self.border.set(0);

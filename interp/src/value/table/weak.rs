@@ -3,7 +3,7 @@
 //! * **T4** A weak table has no array part, and its nodes carry [`WEAK_KEY`] in the key tag, so that no fast path matches them: whoever misses looks
 //!   at [`Table::is_weak`] and asks the collector.
 
-use super::parts::{Hold, Node, WEAK_KEY, alloc_nodes};
+use super::parts::{Hold, Node, WEAK_KEY, alloc_nodes, alloc_slots, part_of};
 use super::{AUX_WEAK, LuaHeap, SetError, Table};
 use crate::value::Value;
 use crate::value::gc::Gc;
@@ -120,6 +120,61 @@ impl Gc<Table> {
         // SAFETY: the references stand in a weak storage, as the collector left them.
         let keeps = |weak: Option<Ref>, side| weak.is_none_or(|r| unsafe { heap.copy_keeps(r, side) });
         keeps(hold.weak_key(n.key()), Side::Key) && keeps(hold.weak_value(n.value()), Side::Value)
+    }
+
+    /// An entry of the old hash part, node `i` of `part`, that the copy does not keep. What takes over the counts of the old part must hold the same
+    /// references (R28): the strong one goes to the leavings, or is removed from the old part as by any removal.
+    pub(super) fn leave(self, heap: &LuaHeap, part: Ref, i: usize, n: &mut Node, leavings: &mut Leavings) {
+        let hold = self.hold();
+        // One side is weak, or the copy would keep it.
+        let strong = match (hold.strong_key(n.key()), hold.strong_value(n.value())) {
+            (Some(_), _) => n.key(),
+            (None, Some(_)) => n.value(),
+            (None, None) => return,
+        };
+        if !leavings.take(strong) {
+            // SAFETY: V1: the part is the table's until the next safepoint; the barrier comes before the write (V2).
+            unsafe { heap.barrier(part, i) };
+            n.kill();
+        }
+    }
+}
+
+/// The strong references of the entries that a weak hash part gives up when it is copied: an array part that nobody refers to. Beside the new hash part
+/// it takes over the counts of the old one, and then it dies, and its references are given back a few at a time. (Removed from the old part one by one
+/// they would be so many records of the log, all for the same epoch end.)
+pub(super) struct Leavings {
+    slots: *mut Value,
+    used: usize,
+    room: usize,
+}
+
+impl Leavings {
+    /// Room for so many references, or for none if there is no memory.
+    pub(super) fn new(heap: &LuaHeap, room: usize) -> Leavings {
+        let none = Leavings { slots: NonNull::dangling().as_ptr(), used: 0, room: 0 };
+        if room == 0 {
+            return none;
+        }
+        let Ok(slots) = alloc_slots(heap, room) else { return none };
+        for i in 0..room {
+            // SAFETY: a slot of the new part.
+            unsafe { slots.add(i).write(Value::NIL) };
+        }
+        Leavings { slots, used: 0, room }
+    }
+    /// `false`: there is no room. (What has died since the room was measured, when memory ran short, finds none.)
+    fn take(&mut self, value: Value) -> bool {
+        let fits = self.used < self.room;
+        if fits {
+            // SAFETY: an initialised slot; the collector is told of the references with the part.
+            unsafe { *self.slots.add(self.used) = value };
+            self.used += 1;
+        }
+        fits
+    }
+    pub(super) fn cell(&self) -> Option<Ref> {
+        (self.room > 0).then(|| part_of(self.slots))
     }
 }
 
