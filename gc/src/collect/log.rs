@@ -82,6 +82,8 @@ pub(crate) struct Log {
     put_off: usize,
     ns_per_word: f64,
     moved: Moved,
+    /// What stands in the object of the record that is being replayed.
+    present: Vec<usize>,
     scratch: Vec<Ref>,
 }
 
@@ -116,6 +118,7 @@ impl Log {
             put_off: 0,
             ns_per_word: NS_PER_WORD,
             moved: Moved::new(),
+            present: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -301,7 +304,8 @@ impl Log {
                     crate::prefetch(ahead);
                     crate::prefetch(ahead + 64);
                 }
-                replay(rt, cx, &mut self.moved, Ref::from_addr(object), subject, snapshot);
+                gather(rt, cx, Ref::from_addr(object), subject, &mut self.present);
+                compare(cx, &mut self.moved, snapshot, &self.present);
                 self.records.skip_front(2 + len, &mut cx.store);
             }
         }
@@ -327,42 +331,22 @@ impl Log {
     }
 }
 
-/// The object's present references against its snapshot: what stands in both cancels (R10), the new ones are incremented, the old ones queued.
+/// The references that stand now in what a record is about.
 ///
 /// # Safety
-/// The record is one of the log.
+/// The record is one of the log, about that object.
 #[inline(always)]
-unsafe fn replay<R: Runtime>(rt: &R, cx: &mut Context, moved: &mut Moved, object: Ref, subject: Subject, snapshot: &[usize]) {
-    let mut at = 0;
-    let mut any = false;
+unsafe fn gather<R: Runtime>(rt: &R, cx: &mut Context, object: Ref, subject: Subject, present: &mut Vec<usize>) {
+    present.clear();
     // SAFETY: log-names-the-living.
     unsafe {
         let header = object.header();
         let shape = cx.kinds.shape(header.kind);
         // The flag of an array whose every card was recorded goes with the first of its records.
         header.unset(flags::LOGGED);
-        let mut visit = |now: Ref| {
-            any = true;
-            if snapshot.get(at) == Some(&now.addr()) {
-                at += 1;
-                cx.keep_counted(now);
-                return;
-            }
-            let ahead = &snapshot[at..snapshot.len().min(at + LOOK_AHEAD)];
-            if let Some(skipped) = ahead.iter().position(|&old| old == now.addr()) {
-                for &old in &ahead[..skipped] {
-                    is_gone(cx, moved, old);
-                }
-                at += skipped + 1;
-                cx.keep_counted(now);
-            } else {
-                let told = moved.new_one(now.addr());
-                follow(cx, now, told);
-            }
-        };
+        let mut visit = |now: Ref| present.push(now.addr());
         match subject {
-            Subject::Object if shape.is_indexed() => rt.trace_slots(object, 0..rt.slots(object), &mut visit),
-            Subject::Object => rt.trace(object, &mut visit),
+            Subject::Object => trace_whole(rt, object, shape, &mut visit),
             Subject::Card(card) => {
                 let slots = rt.slots(object);
                 rt.trace_slots(object, card_slots(slots, card), &mut visit);
@@ -371,19 +355,32 @@ unsafe fn replay<R: Runtime>(rt: &R, cx: &mut Context, moved: &mut Moved, object
             Subject::More => {}
         }
         // R27.
-        cx.events += u64::from(any && shape == Shape::Ephemeron);
-        for &old in &snapshot[at..] {
-            is_gone(cx, moved, old);
-        }
+        cx.events += u64::from(shape == Shape::Ephemeron && !present.is_empty());
     }
 }
 
-/// A snapshot has a reference that is not there any more.
+/// The present references against a snapshot: what stands in both cancels (R10), the new ones are incremented, the old ones queued.
 #[inline(always)]
-fn is_gone(cx: &mut Context, moved: &mut Moved, old: usize) {
-    let told = moved.gone(old);
-    // SAFETY: a snapshot's references are counted.
-    follow(cx, unsafe { Ref::from_addr(old) }, told);
+fn compare(cx: &mut Context, moved: &mut Moved, snapshot: &[usize], present: &[usize]) {
+    // SAFETY: (whole function) present references stand in a live cell, and a snapshot's are counted.
+    let cell = |addr: usize| unsafe { Ref::from_addr(addr) };
+    let mut at = 0;
+    for &now in present {
+        let ahead = &snapshot[at..snapshot.len().min(at + LOOK_AHEAD)];
+        match ahead.iter().position(|&old| old == now) {
+            Some(skipped) => {
+                for &old in &ahead[..skipped] {
+                    follow(cx, cell(old), moved.gone(old));
+                }
+                at += skipped + 1;
+                cx.keep_counted(cell(now));
+            }
+            None => follow(cx, cell(now), moved.new_one(now)),
+        }
+    }
+    for &old in &snapshot[at..] {
+        follow(cx, cell(old), moved.gone(old));
+    }
 }
 
 /// What follows from telling that a reference is new or gone.

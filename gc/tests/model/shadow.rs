@@ -29,6 +29,8 @@ pub struct Object {
     pub held: u8,
     /// Was unreachable at some safepoint since the finalizer was set.
     pub was_unreachable: bool,
+    /// After that the program has come by it through a weak key, and has made it a weak value anew.
+    pub stored_since: bool,
     /// The comparisons (by number) at which the object was last unreachable, was so even through finalizers, and was last looked at.
     pub unreachable_at: usize,
     pub lost_at: usize,
@@ -68,6 +70,7 @@ impl Shadow {
             finalizer: false,
             held: 0,
             was_unreachable: false,
+            stored_since: false,
             unreachable_at: 0,
             lost_at: 0,
             seen_at: 0,

@@ -204,7 +204,10 @@ impl World {
         }
         object.finalizer = false;
         object.was_unreachable = false;
-        // R16: it is no weak value any more.
+        // R16: it is no weak value any more, unless the program has made it one since.
+        if std::mem::take(&mut object.stored_since) {
+            return Ok(Some((cell, id)));
+        }
         let (seen, _) = self.walk()?;
         for holder in self.shadow.objects.iter().zip(seen).filter(|(o, seen)| *seen && Self::has_weak_values(o)) {
             // SAFETY: `walk` has seen the holder.

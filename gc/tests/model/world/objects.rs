@@ -115,9 +115,10 @@ impl World {
             {
                 self.heap.weak_hold(k);
             }
-            if let Some((v, _)) = value
+            if let Some((v, v_id)) = value
                 && kind != toy::EPHEMERON
             {
+                self.shadow.objects[v_id].stored_since = self.shadow.objects[v_id].was_unreachable;
                 self.heap.weak_hold(v);
             }
             toy::pairs(cell)[i] = (key.map(|k| k.0), value.map(|v| v.0));
