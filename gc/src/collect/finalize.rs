@@ -23,6 +23,8 @@ use super::release::release_corpse;
 use super::weak::Weak;
 use crate::object::{Header, Ref, Runtime, flags};
 
+/// An epoch end takes back so many loans at most; the other objects live a little longer.
+const LOANS_MAX: usize = 8192;
 /// Objects that are rearmed only after at least so many bytes of allocation.
 const REARM_BYTES_MIN: u64 = 1 << 20;
 
@@ -214,8 +216,9 @@ impl Finalizers {
 
     /// R2: what was handed over in this epoch is counted no more.
     pub fn end_loans(&mut self, cx: &mut Context) {
-        cx.units += self.loaned.len();
-        while let Some(word) = self.loaned.pop_front(&mut cx.store) {
+        for _ in 0..LOANS_MAX {
+            let Some(word) = self.loaned.pop_front(&mut cx.store) else { break };
+            cx.units += 1;
             // SAFETY: counted until now.
             cx.queue_decrement(unsafe { Ref::from_addr(word) });
         }

@@ -26,6 +26,9 @@ use crate::prefetch;
 
 /// Slots of a large cell, or entries of a counted list, scanned at a time.
 const PART_SLOTS: usize = 512;
+/// The same of weak-keyed entries, and the units that each of them is: each is looked up in a table too large for the cache.
+const PART_ENTRIES: usize = 64;
+const ENTRY_UNITS: usize = 8;
 
 /// The roots of a marking round that are still to be visited.
 pub(crate) struct Marking {
@@ -135,7 +138,7 @@ impl Marking {
 
 /// A value whose key has been marked.
 fn due_unit(cx: &mut Context, budget: &mut Budget) -> bool {
-    budget.spend(1);
+    budget.spend(ENTRY_UNITS);
     let Some(value) = cx.ephemerons.take_due(&mut cx.store) else { return false };
     // R23: in the second round a count of 0 is that of an object which the sweep will have (its entry is gone). Marked, it would be on no list, and stay
     // for ever.
@@ -235,6 +238,7 @@ unsafe fn scan_special<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &He
         }
         if header.has(flags::WEAKLY_HELD) {
             // R18.
+            budget.spend(ENTRY_UNITS);
             cx.ephemerons.key_is_marked(r, &mut cx.store);
         }
         match cx.kinds.shape(header.kind) {
@@ -259,7 +263,8 @@ unsafe fn scan_large<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &Head
     unsafe {
         let shape = cx.kinds.shape(header.kind);
         let part = if shape == Shape::Ephemeron {
-            part(rt, r, shape, from, PART_SLOTS, |range| {
+            budget.spend(PART_ENTRIES * ENTRY_UNITS);
+            part(rt, r, shape, from, PART_ENTRIES, |range| {
                 rt.trace_entries(r, range, &mut |key, value| scan_entry(cx, key, value));
             })
         } else {

@@ -47,6 +47,8 @@ pub(crate) struct Pace {
     begin: Instant,
     time: Duration,
     patience: u32,
+    /// Bytes of cells when cycles in vain taught that: a heap that has grown far beyond is another.
+    patience_cells: usize,
     /// The cycle under way began because it was overdue.
     overdue: bool,
     /// Bytes of cells when the last cycle ended, and the least of explicit blocks since: what garbage owned is freed only when its finalizers have run.
@@ -77,6 +79,7 @@ impl Pace {
             begin: Instant::now(),
             time: Duration::ZERO,
             patience: PATIENCE.0,
+            patience_cells: 0,
             overdue: false,
             base_cells: 0,
             base_explicit: 0,
@@ -121,7 +124,8 @@ impl Pace {
             0..=4 if self.overdue => {
                 // Where counting has given most of it back meanwhile, nothing is learnt.
                 if self.base_cells >= self.cells_before / 2 {
-                    self.patience = (self.patience * 2).min(PATIENCE.1);
+                    self.patience = (self.patience(cx) * 2).min(PATIENCE.1);
+                    self.patience_cells = cells(cx);
                 }
             }
             0..=4 if self.eager => self.eager_percent = (self.eager_percent * 3 / 2).min(EAGER_PERCENT.1),
@@ -188,7 +192,11 @@ impl Pace {
     fn cycle_is_overdue(&self, cx: &Context, idle: bool) -> bool {
         let since = self.end.elapsed();
         let cost = Duration::from_nanos((cx.store.memory.used_bytes() as f64 * self.ns_per_byte) as u64);
-        idle && since >= (self.time * IDLE_REST).max(IDLE_REST_MIN) || since >= (cost * self.patience).max(PATIENCE_MIN)
+        idle && since >= (self.time * IDLE_REST).max(IDLE_REST_MIN) || since >= (cost * self.patience(cx)).max(PATIENCE_MIN)
+    }
+
+    fn patience(&self, cx: &Context) -> u32 {
+        if cells(cx) > self.patience_cells * 4 { PATIENCE.0 } else { self.patience }
     }
 
     /// Whether the program has allocated so much that finalizers which wait for weak tables are worth a cycle.

@@ -24,7 +24,7 @@ const EXPLICIT_BYTES: (usize, usize) = (1 << 20, 64 << 20);
 /// The part of the heap that may be allocated explicitly within an epoch.
 const EXPLICIT_PART: usize = 16;
 /// The share of the time that the collector may have, in percent.
-pub(crate) const SHARE: u32 = 60;
+pub(crate) const SHARE: u32 = 75;
 
 pub(crate) struct Pacer {
     goal: Duration,

@@ -28,7 +28,7 @@ impl<R: Runtime> Collector<R> {
             self.epoch_end(source);
             self.release_step(&mut Budget::endless());
             // What was weakly loaded or logged waits one epoch; what it frees may have been logged by the collector itself.
-            if !self.release.waiting.any_undecided() && !self.handles.any_returned() {
+            if !self.release.waiting.any_undecided() && !self.handles.any_returned() && !self.finalizers.any_loans() {
                 break;
             }
         }

@@ -6,6 +6,9 @@ use neap_gc::heap::poll;
 use neap_gc::{Ref, RootSource};
 use std::sync::atomic::Ordering;
 
+/// Finalizers called at a safepoint, at most: a million that fall due together are no step of 12 ms.
+const FINALIZERS_MAX: usize = 2048;
+
 /// The registered roots.
 pub struct Roots {
     pub(crate) main: Gc<Thread>,
@@ -72,8 +75,8 @@ impl Vm {
                 unsafe { heap.safepoint(roots) }
             });
             self.settle_strings(StringTable::PER_SAFEPOINT);
-            // A share of what waits, so that a program that makes more and more of them is not outrun.
-            let count = (self.heap.finalizers_waiting() / 16).max(64);
+            // A share of what waits, so that a program that makes more and more of them does not outrun them.
+            let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
             self.run_finalizers(live_top, count);
             if self.heap.take_exhausted() {
                 return Err(self.memory_error());
