@@ -467,7 +467,7 @@ impl<R: Runtime> Heap<R> {
         // SAFETY: as in `alloc`.
         unsafe { self.shared() }.request(size.max(align), |store| store.explicit.aligned(&mut store.memory, align, size))
     }
-    /// Makes a block `size` bytes long, in place or elsewhere. After an error it is as it was.
+    /// Makes a block `size` bytes long, in place or elsewhere; its alignment is kept. After an error it is as it was.
     ///
     /// # Safety
     /// `block` came from this heap's `malloc` family and was not freed; after success the old address is not used unless it is the new one.

@@ -38,8 +38,6 @@ const LOOK_AHEAD: usize = 2;
 /// Bounds of the words of log that end an epoch; between them the measured cost of the replay decides.
 const LIMIT_WORDS: (usize, usize) = (1 << 10, 32 << 10);
 const NS_PER_WORD: f64 = 20.0;
-/// Growth of a log, as part of its limit, that ends an epoch which was put off.
-const GROWTH_PART: usize = 1;
 /// The replay of a shorter log is not worth being measured.
 const MEASURED_WORDS: usize = 512;
 
@@ -129,7 +127,7 @@ impl Log {
     /// Whether the log, and other lists of so many words that the epoch end has to go through, should be gone through now.
     pub fn is_full(&self, others: usize) -> bool {
         let words = self.records.len() + others;
-        words >= self.limit_words && words >= self.put_off + self.limit_words / GROWTH_PART
+        words >= self.put_off + self.limit_words
     }
 
     /// At a safepoint where the log is full: whether the epoch may go on. A program that moves the entries of an array about writes again what is
