@@ -90,6 +90,7 @@ impl Context {
         self.shading = phase.is_marking();
         self.mark_born = phase >= Phase::Mark;
         self.window = phase >= Phase::CleanValues;
+        self.gray.set_window(self.window);
     }
     #[inline(always)]
     pub fn shading(&self) -> bool {

@@ -60,18 +60,24 @@ pub(crate) struct Gray {
     large: Queue,
     /// References that were found. They are marked a little later, so that their bits can come into the cache meanwhile.
     found: Ahead,
+    /// In the second round they are marked at once: there the release leaves what is unmarked to the sweep (R23), so what has been found must not look so.
+    at_once: bool,
     /// What has been scanned in this cycle.
     scanned_bytes: usize,
 }
 
 impl Gray {
     pub const fn new() -> Gray {
-        Gray { blocks: Queue::new(), block: None, large: Queue::new(), found: Ahead::new(), scanned_bytes: 0 }
+        Gray { blocks: Queue::new(), block: None, large: Queue::new(), found: Ahead::new(), at_once: false, scanned_bytes: 0 }
     }
 
     pub fn begin(&mut self) {
         debug_assert!(self.is_empty());
         self.scanned_bytes = 0;
+    }
+    /// The window begins or ends (R23).
+    pub fn set_window(&mut self, window: bool) {
+        self.at_once = window;
     }
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty() && self.block.is_none() && self.large.is_empty() && self.found.len == 0
@@ -113,6 +119,9 @@ impl Gray {
     /// Like `shade`, a little later.
     #[inline(always)]
     pub fn found(&mut self, r: Ref, store: &mut Store) {
+        if self.at_once {
+            return self.shade(r, store);
+        }
         store.memory.prefetch_bits(r.addr());
         if let Some(waited) = self.found.swap(r.addr()) {
             // SAFETY: gray-may-be-dead.
