@@ -20,7 +20,7 @@ use crate::memory::GRANULE;
 use crate::object::{Header, Kinds, Ref, Runtime, Shape, flags};
 use crate::observe::Counters;
 
-/// What a collector may do to a heap beside its work, for tests.
+/// What is done for the sake of tests.
 #[derive(Clone, Copy)]
 pub(crate) struct Checks {
     /// Overwrite cells that die.

@@ -161,6 +161,7 @@ impl<R: Runtime> Collector<R> {
         let mut endless = Budget::endless();
         self.release_step(&mut endless);
         self.lap(&mut stopping, Cause::Relief, endless.spent());
+        self.end_stop(stopping);
         if self.limit_is_near() {
             self.collect_whole(source);
             let memory = &self.cx.store.memory;
@@ -173,7 +174,6 @@ impl<R: Runtime> Collector<R> {
             }
         }
         self.set_alarm();
-        self.end_stop(stopping);
         true
     }
 

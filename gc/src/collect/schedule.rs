@@ -68,9 +68,13 @@ impl<R: Runtime> Collector<R> {
         if wait && !self.is_urgent() {
             return self.set_alarm_soon();
         }
+        let epoch_is_due = self.epoch_is_due(ticked);
+        if !epoch_is_due && !ticked && !self.has_slices() {
+            return self.set_alarm();
+        }
         self.cx.counters.urgent += u64::from(wait);
         let mut stopping = self.begin_stop();
-        if self.epoch_is_due(ticked) {
+        if epoch_is_due {
             // How many budgets the program has used up without a safepoint between.
             let budgets = self.cx.store.memory.young_bytes() / self.pacer.epoch_bytes;
             self.timed_epoch_end(source, &mut stopping);
@@ -81,13 +85,10 @@ impl<R: Runtime> Collector<R> {
         } else if self.has_slices() {
             self.pacer.slice_owed = false;
             self.slice(&mut stopping, 1);
-        } else if ticked {
+        } else {
             // Nothing else to do: memory that has been idle for a while goes back to the system.
             self.cx.store.trim();
             self.cx.store.memory.purge(Instant::now(), PURGE_BYTES);
-        } else {
-            self.set_alarm();
-            return;
         }
         self.pacer.young_before = self.cx.store.memory.young_bytes();
         if let Some(ticker) = &self.ticker {
