@@ -7,7 +7,7 @@
 use super::excerpt::{self, Place};
 use super::signals::Interruptible;
 use crate::stdlib;
-use crate::value::{Gc, Str, Value};
+use crate::value::{Gc, Outcome, Str, Value};
 use crate::vm::{Args, Event, Throw, Vm};
 use neap_gc::Config;
 
@@ -106,7 +106,8 @@ impl Session {
         let Some(table) = vm.get_field(globals, "arg")?.as_table() else {
             return Err(vm.plain_error(b"'arg' is not a table"));
         };
-        let length = vm.len(Value::table(table))?.as_int().unwrap_or(0).max(0);
+        let length = vm.length(Value::table(table))?;
+        let length = vm.now(length)?.as_int().unwrap_or(0).max(0);
         let count = usize::try_from(length).unwrap_or(usize::MAX);
         if count >= crate::vm::limits::STACK_SLOTS / 2 {
             return Err(vm.plain_error(b"stack overflow (too many arguments to script)"));
@@ -130,7 +131,7 @@ impl Session {
         let module = self.vm.new_str(module)?;
         let value = self.call(require, &[module])?.first().copied().unwrap_or(Value::NIL);
         let name = self.vm.intern(global)?;
-        self.vm.set_index(Value::table(globals), Value::str(name), value)
+        self.vm.set_index_now(Value::table(globals), Value::str(name), value)
     }
 
     /// Calls a function so that errors get a traceback and Ctrl-C becomes an error. The results are valid until the next safepoint.
@@ -190,20 +191,27 @@ fn open_libraries(vm: &mut Vm, ignore_environment: bool) -> Result<(), Throw> {
 fn message_handler(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     excerpt::forget();
     let error = vm.arg(args, 0);
-    let message: Gc<Str> = match vm.coerce_to_str(error)? {
-        Some(text) => text,
-        None => {
-            let converter = vm.metamethod(error, Event::ToString);
-            if !converter.is_nil() {
-                let text = vm.call1(converter, &[error])?;
-                if text.is_str() {
-                    return vm.ret1(text);
-                }
-            }
-            let kind = vm.arg(args, 0).type_name();
-            vm.intern(format!("(error object is a {kind} value)").as_bytes())?
-        }
-    };
+    if let Some(text) = vm.coerce_to_str(error)? {
+        return with_traceback(vm, text);
+    }
+    let converter = vm.metamethod(error, Event::ToString);
+    if !converter.is_nil() {
+        return vm.call_value_then(converter, &[error], 1, error_converted);
+    }
+    describe_error(vm, args)
+}
+
+fn error_converted(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    if vm.at(vm.mark() - 1).is_str() { Ok(1) } else { describe_error(vm, args) }
+}
+
+fn describe_error(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let kind = vm.arg(args, 0).type_name();
+    let message = vm.intern(format!("(error object is a {kind} value)").as_bytes())?;
+    with_traceback(vm, message)
+}
+
+fn with_traceback(vm: &mut Vm, message: Gc<Str>) -> Result<u32, Throw> {
     excerpt::note(vm, message.bytes());
     let thread = vm.current_thread();
     let text = vm.traceback(thread, Some(message.bytes()), 1);

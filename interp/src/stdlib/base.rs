@@ -2,8 +2,8 @@
 
 use super::support::{self, Functions, text};
 use super::{load, table};
-use crate::value::{LAST_CALL, Special, THREE_RESULTS, Tag, Value};
-use crate::vm::{Args, Event, Throw, Vm};
+use crate::value::{Outcome, Special, Tag, Value};
+use crate::vm::{self, Args, Event, Throw, Vm, ready};
 
 const FUNCTIONS: Functions = &[
     ("assert", assert),
@@ -13,6 +13,7 @@ const FUNCTIONS: Functions = &[
     ("getmetatable", getmetatable),
     ("load", load::load),
     ("loadfile", load::loadfile),
+    ("pcall", vm::protect::pcall),
     ("print", print),
     ("rawequal", rawequal),
     ("rawget", rawget),
@@ -24,6 +25,7 @@ const FUNCTIONS: Functions = &[
     ("tostring", tostring),
     ("type", type_),
     ("warn", warn),
+    ("xpcall", vm::protect::xpcall),
 ];
 
 /// The names of the types, made once.
@@ -45,10 +47,6 @@ pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     vm.set_field(globals, "_G", Value::table(globals))?;
     let version = vm.new_str(b"Lua 5.4")?;
     vm.set_field(globals, "_VERSION", version)?;
-    for (name, special) in [("pcall", Special::Pcall), ("xpcall", Special::Xpcall)] {
-        let function = vm.new_special(name, support::by_machine, special, &[])?;
-        vm.set_field(globals, name, function)?;
-    }
     // The functions that iterate are upvalues of those that return them.
     let next = vm.new_special("next", next, Special::Next, &[])?;
     vm.set_field(globals, "next", next)?;
@@ -111,7 +109,17 @@ fn ipairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn next_index(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let i = vm.check_int(args, 1)?.wrapping_add(1);
-    let value = table::get(vm, vm.arg(args, 0), i)?;
+    let value = ready!(table::get(vm, vm.arg(args, 0), i, next_index_got));
+    push_indexed(vm, i, value)
+}
+
+fn next_index_got(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    let i = vm.check_int(args, 1)?.wrapping_add(1);
+    let value = vm.at(vm.mark() - 1);
+    push_indexed(vm, i, value)
+}
+
+fn push_indexed(vm: &mut Vm, i: i64, value: Value) -> Result<u32, Throw> {
     if value.is_nil() {
         return vm.ret1(Value::NIL);
     }
@@ -146,21 +154,37 @@ fn pairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     vm.push(handler)?;
     vm.push(value)?;
-    Ok(LAST_CALL + THREE_RESULTS + 2)
+    vm.call_last(1, 3)
 }
 
 fn print(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let mut line = Vec::new();
-    for i in 0..args.count() {
-        if i > 0 {
-            line.push(b'\t');
-        }
+    print_from(vm, args, 0)
+}
+
+fn print_from(vm: &mut Vm, args: Args, first: usize) -> Result<u32, Throw> {
+    for i in first..args.count() {
         let value = vm.arg(args, i);
-        line.extend_from_slice(vm.tostring(value)?.bytes());
+        vm.set_place(i);
+        let text = ready!(vm.tostring(value, print_text));
+        write_text(vm, i, text);
     }
-    line.push(b'\n');
-    vm.lib.files.print(&line);
+    vm.lib.files.print(b"\n");
     Ok(0)
+}
+
+/// The text of an argument stands at the top.
+fn print_text(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    let (i, text) = (vm.place(), vm.at(vm.mark() - 1));
+    write_text(vm, i, text);
+    vm.pop_to(args.end());
+    print_from(vm, args, i + 1)
+}
+
+fn write_text(vm: &mut Vm, i: usize, text: Value) {
+    if i > 0 {
+        vm.lib.files.print_piece(b"\t");
+    }
+    vm.lib.files.print_piece(text.as_str().map_or(&b""[..], |text| text.bytes()));
 }
 
 fn rawequal(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -259,8 +283,12 @@ fn parse_integer(text: &[u8], base: u32) -> Option<i64> {
 
 fn tostring(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let value = vm.check_any(args, 0)?;
-    let string = vm.tostring(value)?;
-    vm.ret1(Value::str(string))
+    let text = ready!(vm.tostring(value, text_at_the_top));
+    vm.ret1(text)
+}
+
+fn text_at_the_top(_: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+    Ok(1)
 }
 
 fn type_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

@@ -1,7 +1,7 @@
 //! The debug library (§6.10). May import `support`, the machine.
 
 use super::support::{self, Functions};
-use crate::value::{Gc, Hook, Special, Tag, Thread, Value};
+use crate::value::{Gc, Hook, Tag, Thread, Value};
 use crate::vm::{Activation, Args, Throw, Vm};
 use std::io::{BufRead, Write};
 
@@ -14,6 +14,7 @@ const FUNCTIONS: Functions = &[
     ("getregistry", getregistry),
     ("getupvalue", getupvalue),
     ("getuservalue", getuservalue),
+    ("sethook", sethook),
     ("setlocal", setlocal),
     ("setmetatable", setmetatable),
     ("setupvalue", setupvalue),
@@ -24,9 +25,7 @@ const FUNCTIONS: Functions = &[
 ];
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
-    let library = support::library(vm, "debug", FUNCTIONS)?;
-    let sethook = vm.new_special("sethook", sethook, Special::SetHook, &[])?;
-    vm.set_field(library, "sethook", sethook)
+    support::library(vm, "debug", FUNCTIONS).map(drop)
 }
 
 /// The thread that a call is about, and where its further arguments begin: the first one may be a thread.
@@ -67,7 +66,7 @@ fn debug(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
         if result.is_err() {
             let error = vm.take_error();
             vm.push(error)?;
-            if let Ok(message) = vm.tostring(error) {
+            if let Ok(message) = vm.tostring_now(error) {
                 let _ = errors.write_all(&[message.bytes(), b"\n"].concat());
             }
         }

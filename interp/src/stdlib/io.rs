@@ -93,6 +93,13 @@ impl Files {
         }
     }
 
+    /// Writes to the standard output what is printed in pieces; `print` brings the last one.
+    pub fn print_piece(&self, bytes: &[u8]) {
+        if let Some(stream) = self.standard[1].borrow_mut().as_mut() {
+            let _ = stream.write(bytes);
+        }
+    }
+
     /// Begins a new line of the standard output, if a script has not ended its last one.
     #[cfg(feature = "cli")]
     pub fn end_line(&self) {

@@ -4,7 +4,7 @@ use super::file::{Stream, error_text};
 use super::os::path;
 use super::support::{opt_text, text, until_zero};
 use crate::bytecode::chunk::HEADER;
-use crate::value::{Closure, Gc, LAST_CALL, Text, Value};
+use crate::value::{Closure, Gc, Outcome, Text, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::io::ErrorKind;
 
@@ -53,31 +53,64 @@ pub fn load(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let result = load_chunk(vm, chunk, name, allowed, environment);
         return function_or_message(vm, result);
     }
-    let name = opt_text(vm, args, 1, b"=(load)")?;
+    opt_text(vm, args, 1, b"=(load)")?;
     vm.check_function(args, 0)?;
-    let result = vm.with_text(|vm, chunk| {
-        read_pieces(vm, source, chunk)?;
-        let chunk = chunk.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
-        load_chunk(vm, chunk, name, allowed, environment)
-    });
-    function_or_message(vm, result)
+    let state = vm.new_state(Text::new(Vec::new()), |data| data.downcast_ref::<Text>().and_then(Text::block))?;
+    vm.push(state)?;
+    read_piece(vm, args)
 }
 
-/// What a reader function gives, piece by piece.
-fn read_pieces(vm: &mut Vm, reader: Value, chunk: &mut Text) -> Result<(), Throw> {
-    loop {
-        let piece = vm.call1(reader, &[])?;
-        let length = chunk.len();
-        if piece.is_nil() {
-            return Ok(());
-        }
-        if !super::support::append(vm, chunk, piece)? {
-            return Err(vm.error("reader function must return a string"));
-        }
-        if chunk.len() == length {
-            return Ok(());
-        }
+/// Calls the reader function for the next piece. Its errors are as good as errors in the chunk.
+fn read_piece(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    vm.pop_to(args.end() + 1);
+    vm.push_call(vm.arg(args, 0), &[])?;
+    vm.catch_errors(args.end() + 1, 0);
+    vm.call_then(0, 1, piece_read)
+}
+
+fn piece_read(vm: &mut Vm, args: Args, outcome: Outcome) -> Result<u32, Throw> {
+    if let Outcome::Failed(error) = outcome {
+        let throw = vm.throw(error);
+        return function_or_message(vm, Err(throw));
     }
+    let piece = vm.at(vm.mark() - 1);
+    let state = vm.at(args.end()).as_userdata().expect("the text so far");
+    let mut data = state.data.borrow_mut();
+    let chunk = data.as_mut().and_then(|data| data.downcast_mut::<Text>()).expect("the text so far");
+    match add_piece(vm, chunk, piece) {
+        Ok(true) => {
+            drop(data);
+            read_piece(vm, args)
+        }
+        Ok(false) => {
+            let result = load_text(vm, args, chunk);
+            let chunk = std::mem::replace(chunk, Text::new(Vec::new()));
+            chunk.free(&mut vm.heap);
+            function_or_message(vm, result)
+        }
+        Err(throw) => function_or_message(vm, Err(throw)),
+    }
+}
+
+/// Appends what the reader has given; `false`: that was the end.
+fn add_piece(vm: &mut Vm, chunk: &mut Text, piece: Value) -> Result<bool, Throw> {
+    let length = chunk.len();
+    if piece.is_nil() {
+        return Ok(false);
+    }
+    if !super::support::append(vm, chunk, piece)? {
+        return Err(vm.error("reader function must return a string"));
+    }
+    chunk.rest(&mut vm.heap).map_err(|_| vm.memory_error())?;
+    Ok(chunk.len() > length)
+}
+
+fn load_text(vm: &mut Vm, args: Args, chunk: &mut Text) -> Result<Gc<Closure>, Throw> {
+    let allowed = opt_text(vm, args, 2, b"bt")?;
+    let name = opt_text(vm, args, 1, b"=(load)")?;
+    let environment = environment(vm, args, 3);
+    let chunk = chunk.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
+    load_chunk(vm, chunk, name, allowed, environment)
 }
 
 /// Loads the chunk in a file, or in the standard input.
@@ -168,5 +201,5 @@ pub fn dofile(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = file_argument(vm, args)?;
     let closure = load_file(vm, name, b"bt", None)?;
     vm.push(Value::closure(closure))?;
-    Ok(LAST_CALL + 1)
+    vm.call_last(0, -1)
 }

@@ -18,6 +18,7 @@ mod base;
 mod collector;
 mod coroutine;
 mod debug;
+mod elements;
 mod io;
 pub(crate) mod load;
 mod math;

@@ -4,8 +4,8 @@ use super::date::{Date, Field, Fields, check_field};
 use super::fault::Fault;
 use super::file::error_text;
 use super::support::{self, Functions, integer_of, raise, text, until_zero};
-use crate::value::{Gc, Table, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{Gc, Outcome, Table, Value};
+use crate::vm::{Args, Throw, Vm, ready};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -137,38 +137,48 @@ fn time(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if vm.arg(args, 0).is_nil() {
         return vm.ret1(Value::int(now()));
     }
-    let table = vm.check_table(args, 0)?;
+    vm.check_table(args, 0)?;
+    time_of_fields(vm, args)
+}
+
+const FIELDS: [&str; 7] = ["year", "month", "day", "hour", "min", "sec", "isdst"];
+
+/// Reads the fields, by metamethods too, to behind the arguments.
+fn time_of_fields(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    while let Some(name) = FIELDS.get(vm.mark() - args.end()) {
+        let key = vm.intern(name.as_bytes())?;
+        let access = vm.access(vm.arg(args, 0), Value::str(key))?;
+        let value = ready!(vm.ready(access, time_field_read));
+        vm.push(value)?;
+    }
     let fields = Fields {
-        year: field(vm, table, "year", None, 1900)?,
-        month: field(vm, table, "month", None, 1)?,
-        day: field(vm, table, "day", None, 0)?,
-        hour: field(vm, table, "hour", Some(12), 0)?,
-        minute: field(vm, table, "min", Some(0), 0)?,
-        second: field(vm, table, "sec", Some(0), 0)?,
-        dst: {
-            let value = get(vm, table, "isdst")?;
-            if value.is_nil() { None } else { Some(value.is_truthy()) }
-        },
+        year: field(vm, args, 0, None, 1900)?,
+        month: field(vm, args, 1, None, 1)?,
+        day: field(vm, args, 2, None, 0)?,
+        hour: field(vm, args, 3, Some(12), 0)?,
+        minute: field(vm, args, 4, Some(0), 0)?,
+        second: field(vm, args, 5, Some(0), 0)?,
+        dst: Some(vm.at(args.end() + 6)).filter(|value| !value.is_nil()).map(Value::is_truthy),
     };
     let (time, date) = fields.time().map_err(|fault| raise(vm, fault))?;
+    let table = vm.check_table(args, 0)?;
     set_fields(vm, table, &date)?;
     vm.ret1(Value::int(time))
 }
 
-/// A field, by metamethods too.
-fn get(vm: &mut Vm, table: Gc<Table>, name: &str) -> Result<Value, Throw> {
-    let key = vm.intern(name.as_bytes())?;
-    vm.index(Value::table(table), Value::str(key))
+/// The field that it has waited for is in its place.
+fn time_field_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    time_of_fields(vm, args)
 }
 
-fn field(vm: &mut Vm, table: Gc<Table>, name: &str, default: Option<i64>, delta: i64) -> Result<i64, Throw> {
-    let value = get(vm, table, name)?;
+fn field(vm: &mut Vm, args: Args, i: usize, default: Option<i64>, delta: i64) -> Result<i64, Throw> {
+    let value = vm.at(args.end() + i);
     let field = match crate::vm::coerce_number(value).and_then(integer_of) {
         _ if value.is_nil() => Field::Absent,
         Some(integer) => Field::Integer(integer),
         None => Field::Other,
     };
-    check_field(name, field, default, delta).map_err(|fault| raise(vm, fault))
+    check_field(FIELDS[i], field, default, delta).map_err(|fault| raise(vm, fault))
 }
 
 fn difftime(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

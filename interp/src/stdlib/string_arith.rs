@@ -39,6 +39,6 @@ fn arithmetic(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let name = &operator.event().name()[2..];
         return Err(vm.error(format!("attempt to {name} a '{}' with a '{}'", x.type_name(), y.type_name())));
     }
-    let result = vm.call1(handler, &[x, y])?;
-    vm.ret1(result)
+    vm.push_call(handler, &[x, y])?;
+    vm.call_last(2, 1)
 }

@@ -2,12 +2,52 @@
 
 use super::format::{Spec, quote_float, quote_integer, quote_piece};
 use super::support::{raise, text};
-use crate::value::{Text, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{Outcome, Text, Value};
+use crate::vm::{Args, Event, Throw, Vm, ready};
 
+/// Arguments with `__tostring` are made strings first, one after the other; then nothing has to be waited for.
 pub fn format(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    text(vm, args, 0)?;
+    format_from(vm, args, 1)
+}
+
+fn format_from(vm: &mut Vm, args: Args, first: usize) -> Result<u32, Throw> {
     let format = text(vm, args, 0)?;
+    for i in first..args.count() {
+        let value = vm.arg(args, i);
+        if value.is_number() || value.is_str() || vm.metamethod(value, Event::ToString).is_nil() || !is_shown(format, i) {
+            continue;
+        }
+        vm.set_place(i);
+        let shown = ready!(vm.tostring(value, argument_shown));
+        vm.set_arg(args, i, shown);
+    }
     vm.ret_text(|vm, out| write(vm, args, format, out))
+}
+
+fn argument_shown(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    let (i, shown) = (vm.place(), vm.at(vm.mark() - 1));
+    vm.pop_to(args.end());
+    vm.set_arg(args, i, shown);
+    format_from(vm, args, i + 1)
+}
+
+/// Whether a format shows its `i`-th argument as `tostring` does.
+fn is_shown(format: &[u8], i: usize) -> bool {
+    let (mut at, mut n) = (0, 0);
+    while let Some(place) = memchr::memchr(b'%', &format[at..]) {
+        at += place + 1;
+        if format.get(at) == Some(&b'%') {
+            at += 1;
+            continue;
+        }
+        n += 1;
+        let Ok(spec) = Spec::read(format, &mut at) else { return false };
+        if n == i {
+            return spec.conversion == b's';
+        }
+    }
+    false
 }
 
 fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Text) -> Result<(), Throw> {
@@ -54,7 +94,7 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result
         }
         b's' => {
             let value = vm.arg(args, i);
-            let string = vm.tostring(value)?;
+            let string = vm.plain_text(value)?;
             if spec.is_plain() {
                 return vm.append(out, string.bytes());
             }
@@ -85,7 +125,7 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result
             } else if let Some(float) = value.as_float() {
                 quote_float(&mut out.near, float);
             } else if value.is_nil() || value.type_name() == "boolean" {
-                let string = vm.tostring(value)?;
+                let string = vm.plain_text(value)?;
                 vm.append(out, string.bytes())?;
             } else {
                 return Err(vm.arg_error(i, "value has no literal form"));

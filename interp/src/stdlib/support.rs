@@ -126,11 +126,6 @@ pub fn end(position: i64, length: usize) -> usize {
     }
 }
 
-/// Stands in the functions that the machine carries out itself ([`Special`](crate::value::Special)); it is never called.
-pub fn by_machine(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
-    Err(vm.error("this function has no body"))
-}
-
 /// Makes a library of the functions: a global, and an entry of `package.loaded`.
 pub fn library(vm: &mut Vm, name: &str, functions: Functions) -> Result<Gc<Table>, Throw> {
     let library = vm.new_table(0, functions.len())?;

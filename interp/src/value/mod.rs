@@ -20,7 +20,7 @@ mod text;
 mod thread;
 mod userdata;
 
-pub use function::{Closure, LAST_CALL, Native, NativeFn, Special, THREE_RESULTS, UpBox};
+pub use function::{Closure, Continuation, Native, NativeFn, Outcome, Special, UpBox};
 pub use gc::Gc;
 pub use intern::StringTable;
 pub use kinds::{LuaRuntime, kind};
@@ -29,8 +29,8 @@ pub use proto::{Local, ProtoCell, Upvalue};
 pub use string::Str;
 pub use table::{Node, SetError, Table};
 pub use text::Text;
-pub use thread::{Frame, Hook, Status, Thread, frame_flags};
-pub use userdata::Userdata;
+pub use thread::{Frame, FrameKind, Hook, Status, Thread, frame_flags};
+pub use userdata::{Owned, Userdata};
 
 pub use crate::syntax::float_to_int;
 

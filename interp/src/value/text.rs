@@ -29,6 +29,9 @@ impl Text {
     /// What `near` may hold before it goes over into the block.
     pub const NEAR: usize = 4096;
 
+    /// What `near` may hold while the text waits.
+    const RESTING: usize = 256;
+
     /// An empty text; the vector is one to write to.
     pub fn new(mut near: Vec<u8>) -> Text {
         near.clear();
@@ -97,7 +100,7 @@ impl Text {
     fn reserve(&mut self, heap: &mut Heap<LuaRuntime>, more: usize) -> Result<NonNull<u8>, OutOfMemory> {
         let need = self.len.checked_add(more).filter(|&need| need <= Str::MAX_LEN).ok_or(OutOfMemory)?;
         if need > self.capacity || self.far.is_none() {
-            let wish = need.max(self.capacity * 2).max(2 * Text::NEAR);
+            let wish = need.max(self.capacity * 2).max(2 * Text::RESTING);
             let make = |size| match self.far {
                 // SAFETY: the text's own block, which it gives up for the new one.
                 Some(block) => unsafe { heap.realloc(block, size) },
@@ -118,6 +121,16 @@ impl Text {
     fn far(&self) -> &[u8] {
         // SAFETY: the first `len` bytes of the block are written.
         self.far.map_or(&[], |block| unsafe { slice::from_raw_parts(block.as_ptr(), self.len) })
+    }
+
+    /// The text's block, for who keeps it in a userdata.
+    pub fn block(&self) -> Option<NonNull<u8>> {
+        self.far
+    }
+
+    /// To be called before it has to wait: what is not short goes over into the block.
+    pub fn rest(&mut self, heap: &mut Heap<LuaRuntime>) -> Result<(), OutOfMemory> {
+        if self.near.len() > Text::RESTING { self.spill(heap) } else { Ok(()) }
     }
 
     /// All bytes in one piece.

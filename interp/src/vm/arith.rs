@@ -1,8 +1,9 @@
 //! Arithmetic and order of values: coercion from strings, the slow paths of the operators.
 
+use super::meta::Access;
 use super::{Event, Flow, Throw, Vm};
 use crate::syntax::{Arith, parse_number};
-use crate::value::{Special, Tag, Value, frame_flags};
+use crate::value::{Special, Tag, Value};
 use std::cmp::Ordering;
 
 impl Arith {
@@ -99,49 +100,25 @@ impl Vm {
         string_arith(op, x, y)?.ok()
     }
 
+    /// `x op y`
+    pub fn arith(&mut self, op: Arith, x: Value, y: Value) -> Result<Access, Throw> {
+        if let Some(result) = self.plain_arith(op, x, y) {
+            return result.map(Access::Value);
+        }
+        let handler = self.binary_handler(op.event(), x, y);
+        if handler.is_nil() {
+            return Err(self.arith_error(op, x, y));
+        }
+        Ok(match self.quick_arith(handler, op, x, y) {
+            Some(v) => Access::Value(v),
+            None => Access::Handler(handler, [x, y]),
+        })
+    }
+
     /// `R[dest] = x op y`, for the instruction in progress, where the fast path does not apply.
     #[inline(never)]
-    pub(crate) fn op_arith(&mut self, op: Arith, dest: usize, x: Value, y: Value) -> Result<Flow, Throw> {
-        if let Some(result) = self.plain_arith(op, x, y) {
-            self.set_slot(dest, result?);
-            return Ok(Flow::Next);
-        }
-        let handler = self.binary_handler(op.event(), x, y);
-        if handler.is_nil() {
-            return Err(self.arith_error(op, x, y));
-        }
-        if let Some(v) = self.quick_arith(handler, op, x, y) {
-            self.set_slot(dest, v);
-            return Ok(Flow::Next);
-        }
-        self.call_meta(handler, &[x, y])
-    }
-
-    /// `x op y`, for native functions.
-    pub fn arith(&mut self, op: Arith, x: Value, y: Value) -> Result<Value, Throw> {
-        if let Some(result) = self.plain_arith(op, x, y) {
-            return result;
-        }
-        let handler = self.binary_handler(op.event(), x, y);
-        if handler.is_nil() {
-            return Err(self.arith_error(op, x, y));
-        }
-        match self.quick_arith(handler, op, x, y) {
-            Some(v) => Ok(v),
-            None => self.call1(handler, &[x, y]),
-        }
-    }
-
-    /// A comparison by metamethod, for the instruction in progress.
-    #[inline(never)]
-    pub(crate) fn op_order(&mut self, event: Event, x: Value, y: Value) -> Result<Flow, Throw> {
-        let handler = self.binary_handler(event, x, y);
-        if !handler.is_nil() {
-            return self.call_meta(handler, &[x, y]);
-        }
-        let Some(less) = self.reverse_handler(event, x, y) else { return Err(self.order_error(x, y)) };
-        let frame = self.frame();
-        let func = frame.base as usize + frame.closure().proto.max_stack as usize;
-        self.call_meta_at(func, less, &[y, x], frame_flags::NEGATED)
+    pub(super) fn op_arith(&mut self, op: Arith, dest: usize, x: Value, y: Value) -> Result<Flow, Throw> {
+        let access = self.arith(op, x, y)?;
+        self.finish(dest, access)
     }
 }

@@ -19,10 +19,8 @@ impl Vm {
                     return Err(self.concat_error(a + n - 2));
                 }
                 // The rest is taken up when the handler has returned; how much that is stands in the last operand's slot.
-                let f = self.frame();
-                let func = f.base as usize + f.closure().proto.max_stack as usize;
                 self.set_slot(a + total - 1, Value::int(n as i64));
-                return self.call_meta_at(func, handler, &[x, y], 0);
+                return self.call_meta(handler, &[x, y]);
             }
             let mut first = n - 2;
             while first > 0 && is_text(self.slot(a + first - 1)) {

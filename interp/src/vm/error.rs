@@ -66,7 +66,7 @@ impl Vm {
     /// A stack is full. If that comes of handling an error, what was kept in reserve is used up too: no handler is called any more.
     #[cold]
     pub(crate) fn overflow_error(&mut self, message: &[u8]) -> Throw {
-        if !self.in_handler {
+        if self.handlers == 0 {
             return self.runtime_error(message);
         }
         let throw = self.plain_error(b"error in error handling");

@@ -12,6 +12,7 @@
 use super::arith::{compare_le, compare_lt};
 use super::fields::hinted_node;
 use super::loops::for_step;
+use super::meta::Access;
 use super::{Arith, Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
 use crate::syntax::arith::{float_floor_div, float_mod, float_pow, int_floor_div, int_mod, int_shl, int_shr};
@@ -22,33 +23,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Vm {
-    /// Runs the innermost frame until a `FRESH` one has returned.
-    pub(crate) fn execute(&mut self) -> Result<(), Throw> {
-        let outer = self.tracing;
-        let result = self.execute_here();
-        self.tracing = outer;
-        result
-    }
-
-    fn execute_here(&mut self) -> Result<(), Throw> {
+    /// Runs the innermost frame, a Lua function's, until what the host has called has returned.
+    pub(super) fn execute(&mut self) -> Result<(), Throw> {
         loop {
-            self.switching = false;
-            self.tracing = self.hooked;
-            let result = if self.tracing { self.run::<true>() } else { self.run::<false>() };
-            let flow = match result {
+            let flow = match if self.hooked { self.run::<true>() } else { self.run::<false>() } {
                 Err(_) if self.restart_instruction() => Flow::Reload,
                 Err(throw) => self.recover(throw)?,
-                Ok(()) => Flow::Exit,
+                Ok(flow) => flow,
             };
-            if flow == Flow::Exit && !self.switching {
+            if flow == Flow::Exit {
                 return Ok(());
             }
         }
     }
 
-    /// The loop itself. `TRACED`: with a look at the hook before each instruction.
+    /// The loop itself. `TRACED`: with a look at the hook before each instruction. It is left to switch to the other form, or with `Exit`.
     #[inline(never)]
-    fn run<const TRACED: bool>(&mut self) -> Result<(), Throw> {
+    fn run<const TRACED: bool>(&mut self) -> Result<Flow, Throw> {
         let poll = Arc::as_ptr(&self.poll);
         let mut frame: *mut Frame;
         let mut pc: *const Cell<u32>;
@@ -89,15 +80,29 @@ impl Vm {
 
         // ---- what leaves the fast path
 
+        // The innermost frame has changed, or must be brought up to date by its steps.
+        macro_rules! go_on {
+            ($flow:expr) => {{
+                let mut flow = $flow;
+                if matches!(flow, Flow::Step(_)) {
+                    flow = self.drive(flow)?;
+                }
+                if flow == Flow::Exit {
+                    return Ok(flow);
+                }
+                if self.hooked != TRACED {
+                    return Ok(Flow::Switch);
+                }
+                reload!();
+            }};
+        }
         // A slow path that yields a `Flow`; `$aux` words follow the instruction.
         macro_rules! slow {
             ($flow:expr, $aux:expr) => {{
                 save!();
-                match $flow {
-                    Ok(Flow::Next) => pc = pc.add($aux),
-                    Ok(Flow::Reload) => reload!(),
-                    Ok(Flow::Exit) => return Ok(()),
-                    Err(throw) => return Err(throw),
+                match $flow? {
+                    Flow::Next => pc = pc.add($aux),
+                    flow => go_on!(flow),
                 }
             }};
         }
@@ -106,10 +111,7 @@ impl Vm {
                 if (*poll).load(Ordering::Relaxed) != 0 {
                     save!();
                     self.poll($live)?;
-                    if self.must_switch(TRACED) {
-                        return Ok(());
-                    }
-                    reload!();
+                    go_on!(Flow::Reload);
                 }
             };
         }
@@ -303,7 +305,7 @@ impl Vm {
                 if TRACED {
                     save!();
                     if !self.trace()? {
-                        return Ok(());
+                        return Ok(Flow::Switch);
                     }
                     reload!();
                 }
@@ -487,10 +489,13 @@ impl Vm {
                         let (x, y) = (r!(i.a()), r!(i.b()));
                         if x.raw_equals(y) {
                             test!(true, i);
-                        } else if let Some(h) = self.eq_handler(x, y) {
-                            slow!(self.call_meta(h, &[x, y]), 0);
-                        } else {
+                        } else if x.tag() != y.tag() {
                             test!(false, i);
+                        } else {
+                            match self.equality(x, y) {
+                                Access::Value(_) => test!(false, i),
+                                handler => slow!(self.finish(0, handler), 0),
+                            }
                         }
                     }
                     Op::Lt => order!(i, r!(i.a()), r!(i.b()), <, compare_lt, Event::Lt),
@@ -529,10 +534,7 @@ impl Vm {
                                 reload!();
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
-                            None => match self.precall(func, nargs, wanted, 0)? {
-                                Flow::Exit => return Ok(()),
-                                _ => reload!(),
-                            },
+                            None => go_on!(self.call_other(func, nargs, wanted)?),
                         }
                     }
                     Op::TailCall => {
@@ -557,10 +559,7 @@ impl Vm {
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
                             // A native function is called as usual; the `Return` that follows passes its results on.
-                            None => match self.precall(func, nargs, -1, 0)? {
-                                Flow::Exit => return Ok(()),
-                                _ => reload!(),
-                            },
+                            None => go_on!(self.call_other(func, nargs, -1)?),
                         }
                     }
                     Op::Return => {
@@ -572,10 +571,7 @@ impl Vm {
                             continue;
                         }
                         save!();
-                        match self.deliver(first, n)? {
-                            Flow::Exit => return Ok(()),
-                            _ => reload!(),
-                        }
+                        go_on!(self.leave(first, n)?);
                     }
                     Op::Return0 => {
                         let f = *frame;
@@ -592,10 +588,7 @@ impl Vm {
                             reload!();
                         } else {
                             save!();
-                            match self.deliver(f.base as usize, 0)? {
-                                Flow::Exit => return Ok(()),
-                                _ => reload!(),
-                            }
+                            go_on!(self.leave(f.base as usize, 0)?);
                         }
                     }
                     Op::Return1 => {
@@ -618,10 +611,7 @@ impl Vm {
                             reload!();
                         } else {
                             save!();
-                            match self.deliver(slot_of!(i.a()), 1)? {
-                                Flow::Exit => return Ok(()),
-                                _ => reload!(),
-                            }
+                            go_on!(self.leave(slot_of!(i.a()), 1)?);
                         }
                     }
 
@@ -664,10 +654,7 @@ impl Vm {
                         *ra.add(6) = *ra.add(2);
                         save!();
                         let (func, wanted) = (slot_of!(i.a()) + 4, i.c() as i16);
-                        match self.precall(func, 2, wanted, 0)? {
-                            Flow::Exit => return Ok(()),
-                            _ => reload!(),
-                        }
+                        go_on!(self.call_other(func, 2, wanted)?);
                     }
                     Op::TForLoop => {
                         let control = r!(i.a() as usize + 4);

@@ -11,7 +11,7 @@
 use super::Vm;
 use crate::bytecode::{Instr, Op};
 use crate::syntax::chunk_id;
-use crate::value::{Frame, Gc, ProtoCell, Thread, Value, frame_flags};
+use crate::value::{Frame, FrameKind, Gc, ProtoCell, Thread, Value, frame_flags};
 use std::borrow::Cow;
 
 /// An active function: a frame of a thread, valid until that thread runs on.
@@ -58,18 +58,27 @@ impl Vm {
         if thread == self.thread { self.frame_count } else { thread.state().frame_count }
     }
 
-    /// The number of active functions of a thread. The host program counts as one where it calls a Lua function; a native function
-    /// that it calls stands for it.
-    pub fn activations(&self, thread: Gc<Thread>) -> usize {
-        let count = self.frame_count_of(thread);
-        let second = self.frame_of(Activation { thread, index: 1 });
-        count - (thread == self.roots.main && second.is_some_and(|f| !f.is_lua())) as usize
+    /// Whether a frame stands for an active function. The host program counts as one where it calls a Lua function; a native function that it calls stands
+    /// for it.
+    fn is_shown(&self, at: Activation) -> bool {
+        let Some(f) = self.frame_of(at) else { return false };
+        if at.index > 0 || f.kind != FrameKind::Host {
+            return !f.is_hidden();
+        }
+        let count = self.frame_count_of(at.thread);
+        let above = (1..count).filter_map(|index| self.frame_of(Activation { index, ..at })).find(|f| !f.is_hidden());
+        above.is_none_or(|f| f.is_lua())
     }
 
-    /// The active function at a level of a thread's stack; 0 is the innermost.
+    /// The number of active functions of a thread.
+    pub fn activations(&self, thread: Gc<Thread>) -> usize {
+        (0..self.frame_count_of(thread)).filter(|&index| self.is_shown(Activation { thread, index })).count()
+    }
+
+    /// The active function at a level of a thread's stack; 0 is the innermost. Takes time in proportion to the level.
     pub fn activation(&self, thread: Gc<Thread>, level: usize) -> Option<Activation> {
-        let index = self.frame_count_of(thread).checked_sub(level.checked_add(1)?)?;
-        (level < self.activations(thread)).then_some(Activation { thread, index })
+        let frames = (0..self.frame_count_of(thread)).rev().map(|index| Activation { thread, index });
+        frames.filter(|&at| self.is_shown(at)).nth(level)
     }
 
     fn frame_of(&self, at: Activation) -> Option<Frame> {
@@ -101,7 +110,7 @@ impl Vm {
         let f = self.frame_of(at).filter(Frame::is_lua)?;
         let proto = f.closure().proto;
         let next = proto.pc_index(f.pc);
-        let between = self.frame_above(at).is_some_and(|f| f.has(frame_flags::FINALIZER | frame_flags::HOOK));
+        let between = self.frame_above(at).is_some_and(|f| f.is_between());
         Some((proto, if between { next } else { next.saturating_sub(1) }))
     }
 
@@ -123,13 +132,12 @@ impl Vm {
         if f.has(frame_flags::TAIL) {
             return None;
         }
-        if f.has(frame_flags::HOOK) {
-            return named("hook", b"?");
-        }
-        if f.has(frame_flags::FINALIZER) {
-            return named("metamethod", b"__gc");
-        }
         let caller = Activation { index: at.index.checked_sub(1)?, ..at };
+        match self.frame_of(caller)?.kind {
+            FrameKind::Hook => return named("hook", b"?"),
+            FrameKind::Finalizer => return named("metamethod", b"__gc"),
+            _ => {}
+        }
         let (proto, pc) = self.instruction_at(caller)?;
         proto.called_name(pc).and_then(|n| named(n.what, n.name))
     }
@@ -187,7 +195,7 @@ impl Vm {
 
     /// The values that a function hands over when its hook is called: the first of them as one of its variables, and their number.
     pub fn transfer_at(&self, at: Activation) -> (usize, usize) {
-        let hooked = self.frame_above(at).is_some_and(|f| f.has(frame_flags::HOOK));
+        let hooked = self.frame_above(at).is_some_and(|f| f.kind == FrameKind::Hook);
         at.thread.state().hook.as_deref().filter(|_| hooked).map_or((0, 0), |hook| hook.transfer)
     }
 

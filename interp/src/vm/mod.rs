@@ -2,39 +2,45 @@
 //!
 //! * **M1** The running thread's stack and frames are cached in [`Vm`] (`stack`, `frames`, ...) and written back when another thread takes over.
 //! * **M2** A frame's saved `pc` points one word past the first word of the instruction in progress, whenever anything is called or raised.
-//! * **M3** At a safepoint every live value is in a root or in a stack slot below `top`. Safepoints: back edges and function entries in
-//!   `execute`, and calls of Lua from native functions.
-//! * **M4** Lua calls Lua, metamethods, `pcall`, `resume` and `yield` without recursion in the host. Native functions that call back recurse, to a bounded depth.
+//! * **M3** At a safepoint every live value is in a root or in a stack slot below `top`. Safepoints: back edges, function entries, instructions that allocate, and
+//!   where a native function returns or waits.
+//! * **M4** Whatever a program calls it calls without recursion in the host: native functions wait for what they call (`step`). Only the host program itself
+//!   enters the interpreter anew (`host`), to a bounded depth.
 
 mod arith;
 mod call;
 mod close;
 mod concat;
-mod coroutine;
+pub(crate) mod coroutine;
 mod debuginfo;
 mod end;
 mod error;
 mod execute;
 mod fields;
+mod finalize;
 mod hook;
+mod host;
 mod inspect;
 mod load;
 mod loops;
 mod meta;
 mod native;
-mod protect;
+pub(crate) mod protect;
 mod restart;
 mod safepoint;
 mod stack;
+mod step;
 mod traceback;
 mod type_error;
 
 pub(crate) use arith::{coerce_number, string_arith};
 pub use error::Throw;
 pub use inspect::{Activation, FunctionInfo, FunctionName};
-pub use meta::Event;
+pub use meta::{Access, Event};
 pub use native::Args;
 pub use safepoint::Roots;
+pub use step::Ready;
+pub(crate) use step::ready;
 
 pub use crate::syntax::Arith;
 
@@ -50,10 +56,14 @@ pub mod limits {
     pub const STACK_SLOTS: usize = 1_000_000;
     /// Slots granted beyond, while an error is handled.
     pub const STACK_RESERVE: usize = 4_096;
-    /// Nesting of host recursion, of running coroutines, of protected calls, and of metamethods.
+    /// Nesting of host recursion, and of running coroutines.
     pub const HOST_DEPTH: u32 = 190;
+    /// Nesting of calls by native functions and of metamethods.
+    pub const NESTING: u32 = 10_000;
     /// Nesting granted beyond, while an error is handled.
-    pub const HANDLER_DEPTH: u32 = 20;
+    pub const NESTING_RESERVE: u32 = 200;
+    /// Nesting of message handlers, which are called for each other's errors.
+    pub const HANDLERS: u32 = 20;
     /// Slots that a native function may push without asking.
     pub const NATIVE_SLOTS: usize = 24;
     /// Length of chains of `__index` and `__newindex`.
@@ -65,10 +75,14 @@ pub mod limits {
 pub(crate) enum Flow {
     /// The instruction is done.
     Next,
-    /// The top frame has changed: take up its state anew.
+    /// The innermost frame has changed: take up its state anew.
     Reload,
-    /// A `FRESH` frame has returned.
+    /// The innermost frame is none of a Lua function, and this is its step.
+    Step(u32),
+    /// What the host has called has returned.
     Exit,
+    /// The loop goes on in its other form, with the hook or without.
+    Switch,
 }
 
 /// An interpreter: heap, libraries, threads.
@@ -92,23 +106,17 @@ pub struct Vm {
     pub(crate) depth: u32,
     /// The message handler has seen the error in flight.
     pub(crate) handled: bool,
-    /// An error is being handled: the stack reserve is open.
-    pub(crate) in_handler: bool,
+    /// Message handlers that run: while there are any the stack reserve is open.
+    pub(crate) handlers: u32,
     pub(crate) in_finalizer: bool,
     /// The running thread has a hook, which does not run itself (K1).
     pub(crate) hooked: bool,
-    /// The innermost loop traces.
-    pub(crate) tracing: bool,
-    /// `run` has returned only to go on in its other form.
-    pub(crate) switching: bool,
     /// The heap has refused memory: what can be given up is collected where the error is caught.
     pub(crate) out_of_memory: bool,
     /// So it has for an instruction that can be done again.
     restartable: bool,
     /// The instruction done again last, and the epochs up to then.
     restarted: (*const std::cell::Cell<u32>, u64),
-    /// How often natives and hosts have called into the interpreter.
-    runs: u64,
     /// The interpreter is being closed: nothing gets a finalizer any more.
     pub(crate) closing: bool,
     /// Called when the program ends by [`Vm::exit`].
@@ -148,15 +156,12 @@ impl Vm {
             poll,
             depth: 0,
             handled: false,
-            in_handler: false,
+            handlers: 0,
             in_finalizer: false,
             hooked: false,
-            tracing: false,
-            switching: false,
             out_of_memory: false,
             restartable: false,
             restarted: (std::ptr::null(), 0),
-            runs: 0,
             closing: false,
             at_exit: None,
             warnings: Default::default(),

@@ -1,10 +1,10 @@
 //! What native functions see: arguments, results, checks with the reference's messages.
 //!
-//! Between two calls back into Lua there is no safepoint, so values and bytes taken from arguments stay valid (V1); across a call back they must be on
-//! the stack (arguments are) or be fetched again.
+//! Until a native function returns there is no safepoint, so values and bytes taken from arguments stay valid (V1); where it waits (`step`) they must be on
+//! the stack (arguments are), and are fetched again.
 
 use super::{Throw, Vm, limits};
-use crate::value::{Gc, Native, NativeFn, Special, Str, Table, Text, Userdata, Value, float_to_int};
+use crate::value::{Gc, Native, NativeFn, Owned, Special, Str, Table, Text, Userdata, Value, float_to_int};
 use std::any::Any;
 
 /// Where a native function's arguments are.
@@ -23,8 +23,8 @@ impl Args {
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
-    /// The slot behind the last one.
-    pub(super) fn end(&self) -> usize {
+    /// The slot behind the last one: the first of those that the function itself has pushed.
+    pub fn end(&self) -> usize {
         (self.base + self.count) as usize
     }
 }
@@ -277,14 +277,25 @@ impl Vm {
     }
 
     pub fn new_userdata<T: Any>(&mut self, data: T, meta: Option<Gc<Table>>) -> Result<Value, Throw> {
-        match Gc::<Userdata>::new(&mut self.heap, data, None) {
-            Ok(u) => {
-                let v = Value::userdata(u);
-                self.set_metatable(v, meta)?;
-                Ok(v)
-            }
+        let v = self.new_state(data, |_| None)?;
+        self.set_metatable(v, meta)?;
+        Ok(v)
+    }
+
+    /// A userdata for a native function that waits: what it must know later. `owned` tells which explicit block is freed with it.
+    pub fn new_state<T: Any>(&mut self, data: T, owned: Owned) -> Result<Value, Throw> {
+        match Gc::<Userdata>::new(&mut self.heap, data, owned) {
+            Ok(u) => Ok(Value::userdata(u)),
             Err(_) => Err(self.memory_error()),
         }
+    }
+
+    /// A number that the running native function finds again after it has waited; 0 at first.
+    pub fn place(&self) -> usize {
+        self.frame().place()
+    }
+    pub fn set_place(&mut self, place: usize) {
+        self.frame().set_place(place);
     }
 
     /// Sets a field by name, without metamethods.

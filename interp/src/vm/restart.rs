@@ -32,19 +32,13 @@ impl Vm {
         true
     }
 
-    /// Calls a native function whose frame is innermost, a second time if memory has been refused and it has not called back.
-    #[inline(always)]
-    pub(super) fn run_restartable(&mut self, native: Gc<Native>, args: Args) -> Result<u32, Throw> {
-        let runs = self.runs;
-        match (native.function)(self, args) {
-            Err(_) if self.runs == runs && self.is_memory_error() => self.run_again(native, args),
-            result => result,
-        }
-    }
-
+    /// A native function whose frame is innermost has failed, before its first step: it is called a second time if memory has been refused.
     #[cold]
     #[inline(never)]
-    fn run_again(&mut self, native: Gc<Native>, args: Args) -> Result<u32, Throw> {
+    pub(super) fn run_again(&mut self, native: Gc<Native>, args: Args, throw: Throw) -> Result<u32, Throw> {
+        if !self.is_memory_error() {
+            return Err(throw);
+        }
         self.top = args.end();
         self.collect_refused(self.top);
         (native.function)(self, args)

@@ -1,6 +1,6 @@
 //! Where the program stands still for the collector.
 
-use super::{Event, Vm};
+use super::{Flow, Throw, Vm, step};
 use crate::value::{Gc, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
 use neap_gc::{Ref, RootSource};
@@ -64,24 +64,12 @@ unsafe impl RootSource for Roots {
 }
 
 impl Vm {
-    /// The poll word is set. `live_top`: the end of the live slots of the running thread (M3). Errors: an interrupt, memory.
+    /// The poll word is set, and a Lua frame is innermost. `live_top`: the end of the live slots of the running thread (M3). Finalizers that are due may be
+    /// innermost afterwards. Errors: an interrupt, memory.
     #[cold]
     #[inline(never)]
-    pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), super::Throw> {
+    pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), Throw> {
         let word = self.poll.load(Ordering::Relaxed);
-        if word & poll::COLLECT != 0 {
-            self.collect_with(live_top, |heap, roots| {
-                // SAFETY: M3.
-                unsafe { heap.safepoint(roots) }
-            });
-            self.settle_strings(StringTable::PER_SAFEPOINT);
-            // A share of what waits, so that a program that makes more and more of them does not outrun them.
-            let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
-            self.run_finalizers(live_top, count);
-            if self.heap.take_exhausted() {
-                return Err(self.memory_error());
-            }
-        }
         if word & poll::INTERRUPT != 0 {
             self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
             let f = self.frame();
@@ -92,7 +80,25 @@ impl Vm {
             }
             return Err(self.runtime_error(b"interrupted!"));
         }
+        if word & poll::COLLECT != 0 {
+            self.collect_some(live_top)?;
+            // A share of what waits, so that a program that makes more and more of them does not outrun them.
+            let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
+            if self.begin_finalizers(live_top, count)? {
+                self.drive(Flow::Step(step::CONTINUE))?;
+            }
+        }
         Ok(())
+    }
+
+    /// The collector works, if it wants to. Errors: memory.
+    pub(super) fn collect_some(&mut self, live_top: usize) -> Result<(), Throw> {
+        self.collect_with(live_top, |heap, roots| {
+            // SAFETY: M3.
+            unsafe { heap.safepoint(roots) }
+        });
+        self.settle_strings(StringTable::PER_SAFEPOINT);
+        if self.heap.take_exhausted() { Err(self.memory_error()) } else { Ok(()) }
     }
 
     /// Runs collector work at a safepoint.
@@ -129,47 +135,6 @@ impl Vm {
         StringTable::settle(&mut self.heap, units).unwrap_or(false)
     }
 
-    /// Calls up to `count` finalizers that the collector has queued; and frees explicit blocks whose handles have died.
-    pub(crate) fn run_finalizers(&mut self, live_top: usize, count: usize) {
-        crate::stdlib::mem::settle(self);
-        if self.in_finalizer {
-            return;
-        }
-        self.in_finalizer = true;
-        let saved_top = self.top;
-        for _ in 0..count {
-            let Some(object) = self.heap.next_finalizer() else { break };
-            let value = crate::value::value_of_cell(object);
-            self.top = live_top.max(saved_top);
-            self.finalize(value);
-        }
-        self.top = saved_top;
-        self.in_finalizer = false;
-    }
-
-    /// Calls the finalizer of one object; an error becomes a warning.
-    pub(crate) fn finalize(&mut self, object: Value) {
-        let finalizer = self.metamethod(object, Event::Gc);
-        if !finalizer.is_function() {
-            return;
-        }
-        // K5.
-        let result = self.unhooked(|vm| vm.call_protected_as(frame_flags::FINALIZER, finalizer, &[object]));
-        if result.is_err() {
-            let error = self.take_error();
-            let text = match error.as_str() {
-                Some(s) => s.bytes().to_vec(),
-                None => b"error object is not a string".to_vec(),
-            };
-            let mut message = b"error in ".to_vec();
-            message.extend_from_slice(b"__gc");
-            message.extend_from_slice(b" (");
-            message.extend_from_slice(&text);
-            message.push(b')');
-            self.warn(&message);
-        }
-    }
-
     /// A whole collection and nothing else: finalizers wait for a calmer moment. Every live value of the running thread stands below `live_top`.
     pub(super) fn collect_heap(&mut self, live_top: usize) {
         self.collect_with(live_top, |heap, roots| {
@@ -185,7 +150,7 @@ impl Vm {
         while self.settle_strings(usize::MAX) {}
         // All that have fallen due by now.
         let count = self.heap.finalizers_waiting();
-        self.run_finalizers(top, count);
+        self.run_finalizers(count);
     }
 
     /// `collectgarbage("step", n)`: `true` if a cycle ended.
@@ -197,7 +162,7 @@ impl Vm {
         });
         self.settle_strings(StringTable::PER_SAFEPOINT);
         let count = self.heap.finalizers_waiting();
-        self.run_finalizers(top, count);
+        self.run_finalizers(count);
         done
     }
 }
