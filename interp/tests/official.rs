@@ -20,9 +20,10 @@ const LIMIT: Duration = Duration::from_secs(300);
 const NOT_ALONE: [&str; 2] = ["all", "heavy"];
 /// A line of a file that is replaced: the file, the line, and what stands there instead.
 type Change = (&'static str, &'static str, &'static str);
-/// What asserts that a comparison function can't yield.
-const NO_YIELD: [Change; 2] = [
+/// What asserts that functions called by the library can't yield.
+const NO_YIELD: [Change; 3] = [
     ("coroutine", "       assert(not pcall(table.sort,{1,2,3}, coroutine.yield))\n", "\n"),
+    ("coroutine", "          assert(not coroutine.isyieldable())\n", "\n"),
     ("errors", "checkerr(\"yield across\", f)\n", "f()\n"),
 ];
 /// What asserts, or waits for it, that garbage stays while the collector is stopped, which under stress it does not.
