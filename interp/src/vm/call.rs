@@ -19,13 +19,13 @@ impl Vm {
     pub(super) fn call_other(&mut self, func: usize, nargs: usize, wanted: i16) -> Result<Flow, Throw> {
         let f = self.slot(func);
         if f.tag() != Tag::NATIVE || self.hooked {
-            let flow = self.enter(func, nargs, wanted, 0)?;
-            return self.drive(flow);
+            return self.enter(func, nargs, wanted, 0);
         }
         self.push_native(func, nargs, wanted, 0)?;
         let step = self.run_native(f.as_native().expect("a native function"))?;
         if step >= CALL || self.hooked {
-            return self.drive(Flow::Step(step));
+            // The loop drives it.
+            return self.first_step(step);
         }
         // It just returns, to the Lua function below (C1).
         let (f, n) = (*self.frame(), step as usize);
@@ -35,6 +35,19 @@ impl Vm {
             self.poll_after_call()?;
         }
         Ok(Flow::Reload)
+    }
+
+    /// A native function called by the loop does not just return. What it calls is most often a Lua function.
+    #[inline]
+    fn first_step(&mut self, step: u32) -> Result<Flow, Throw> {
+        let (form, wanted, n) = step::parts(step);
+        if form == CALL
+            && let Some(closure) = self.slot(self.top - n - 1).as_closure()
+            && self.thread.state().nested < limits::NESTING
+        {
+            return self.enter_slowly(closure, self.top - n - 1, n, wanted, frame_flags::ASIDE);
+        }
+        Ok(Flow::Step(step))
     }
 
     /// Begins the call of the value in slot `func`. A Lua function gets its frame; a native one runs, up to its first step.
@@ -49,14 +62,7 @@ impl Vm {
             match f.tag() {
                 Tag::CLOSURE => {
                     let closure = f.as_closure().expect("a closure");
-                    self.enter_lua(closure, func, nargs, wanted, flags)?;
-                    self.note_frame(flags);
-                    if self.poll.load(Ordering::Relaxed) != 0 {
-                        // M3: the parameters are in place, and nothing else of the function.
-                        let live_top = self.frame().base as usize + closure.proto.num_params as usize;
-                        self.poll(live_top)?;
-                    }
-                    return Ok(Flow::Reload);
+                    return self.enter_slowly(closure, func, nargs, wanted, flags);
                 }
                 Tag::NATIVE => {
                     let native = f.as_native().expect("a native function");
@@ -82,6 +88,19 @@ impl Vm {
                 }
             }
         }
+    }
+
+    /// The frame of a Lua function that the loop has not entered by itself.
+    #[inline(always)]
+    fn enter_slowly(&mut self, closure: Gc<Closure>, func: usize, nargs: usize, wanted: i16, flags: u8) -> Result<Flow, Throw> {
+        self.enter_lua(closure, func, nargs, wanted, flags)?;
+        self.note_frame(flags);
+        if self.poll.load(Ordering::Relaxed) != 0 {
+            // M3: the parameters are in place, and nothing else of the function.
+            let live_top = self.frame().base as usize + closure.proto.num_params as usize;
+            self.poll(live_top)?;
+        }
+        Ok(Flow::Reload)
     }
 
     #[inline(always)]
@@ -234,7 +253,13 @@ impl Vm {
     pub(super) fn call_meta_at(&mut self, func: usize, f: Value, args: &[Value]) -> Result<Flow, Throw> {
         self.top = func;
         self.push_call(f, args)?;
-        Ok(Flow::Step(step::call(args.len(), 1)))
+        match f.as_closure() {
+            // At once, without a step.
+            Some(closure) if self.thread.state().nested < limits::NESTING => {
+                self.enter_slowly(closure, func, args.len(), 1, frame_flags::ASIDE)
+            }
+            _ => Ok(Flow::Step(step::call(args.len(), 1))),
+        }
     }
 
     /// The end of the innermost (Lua) frame's registers.

@@ -51,8 +51,10 @@ impl Vm {
         if innermost.has(frame_flags::WATERMARK) {
             self.lower_watermark();
         }
-        if innermost.is_hidden() || innermost.has(frame_flags::ASIDE) {
+        if innermost.is_hidden() {
             self.abandon(innermost);
+        } else if innermost.has(frame_flags::ASIDE) {
+            self.thread.state().nested -= 1;
         }
     }
 
