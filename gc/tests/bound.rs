@@ -433,3 +433,52 @@ fn a_loop_outside_of_the_budget_is_seen() {
     let (visits, _) = most(list, 400_000, Sabotage::Unbounded);
     assert!(visits > STOP_UNITS_MAX, "{visits}");
 }
+
+/// What is loaded through weak references has a price of its own: a program that has written what the log takes in its stride, and then only reads,
+/// does not come to an epoch end with as many loads as there were words of log.
+#[test]
+fn loads_end_an_epoch_however_cheap_the_log() {
+    const HELD: usize = 60_000;
+    const SLOTS: usize = 56;
+    /// Loads that end an epoch at most, those until the program comes to its safepoint, and what else an epoch end looks at.
+    const MOST: u64 = (4 << 10) + 256 + 64;
+    let (mut host, most) = Host::new(Sabotage::None);
+    let holder = host.new_cell(toy::WEAK, HELD);
+    host.roots.0[1] = Some(holder);
+    host.objects(HELD);
+    for i in 0..HELD {
+        // SAFETY: both are reached from roots.
+        unsafe {
+            let object = toy::slots(host.roots.0[0].expect("the objects"))[i].expect("an object");
+            host.heap.weak_hold(object);
+            toy::pairs(holder)[i] = (None, Some(object));
+        }
+        host.poll();
+    }
+    // Arrays that are written without a change: as many words of log as can be, for next to nothing.
+    let arrays = host.new_cell(toy::ARRAY, 1_000);
+    host.roots.0[2] = Some(arrays);
+    for i in 0..1_000 {
+        let array = host.new_cell(toy::ARRAY, SLOTS);
+        host.store(arrays, i, Some(array));
+        for slot in 0..SLOTS {
+            host.store(array, slot, Some(holder));
+        }
+        host.poll();
+    }
+    for i in 0..100_000 {
+        // SAFETY: reached from a root.
+        let array = unsafe { toy::slots(arrays)[i % 1_000] }.expect("an array");
+        host.store(array, 0, Some(holder));
+        host.poll();
+    }
+    host.churn(100_000);
+    most.set((0, 0));
+    for i in 0..4 * HELD {
+        // SAFETY: reached from a root.
+        assert!(unsafe { host.heap.weak_value(toy::pairs(holder)[i * 7_919 % HELD].1.expect("an object")) });
+        host.poll();
+    }
+    let (_, units) = most.get();
+    assert!(units <= MOST, "a stop of {units} units");
+}
