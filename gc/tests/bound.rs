@@ -5,7 +5,7 @@
 #[allow(dead_code, reason = "the other tests need more of it")]
 mod toy;
 
-use neap_gc::heap::{Config, Heap, RootSource, Sabotage};
+use neap_gc::heap::{Config, Heap, Phase, RootSource, Sabotage};
 use neap_gc::observe::{Event, Observer};
 use neap_gc::{Handle, Kind, Ref, Runtime, STOP_UNITS_MAX, Side, Stack, Verdict};
 use std::cell::Cell;
@@ -481,4 +481,53 @@ fn loads_end_an_epoch_however_cheap_the_log() {
     }
     let (_, units) = most.get();
     assert!(units <= MOST, "a stop of {units} units");
+}
+
+/// The most pages that a stop of marking has touched first.
+#[cfg(all(target_os = "linux", not(miri)))]
+struct Pages {
+    before: u64,
+    most: Rc<Cell<u64>>,
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+impl Observer for Pages {
+    fn event(&mut self, event: &Event) {
+        /// Faults of this thread so far that needed no disk.
+        fn faults() -> u64 {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("the state of the thread");
+            // The fields behind the name, which is in parentheses.
+            let fields = stat.rsplit(')').next().expect("fields");
+            fields.split_whitespace().nth(7).and_then(|n| n.parse().ok()).expect("a number")
+        }
+        match event {
+            Event::Begin => self.before = faults(),
+            Event::Stop(stop) if !stop.is_whole() && stop.phase == Phase::Mark => {
+                self.most.set(self.most.get().max(faults() - self.before));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The bits that only marking needs have been touched before it begins, in slices. The first epoch end of marking shades what the log names, which is
+/// everywhere: it used to find a fresh page for half a megabyte of the heap each.
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn marking_finds_its_bits_touched() {
+    let (mut host, _) = Host::new(Sabotage::None);
+    let n = 1_500_000;
+    let array = host.objects(n);
+    let most = Rc::new(Cell::new(0));
+    host.heap.set_observer(Some(Box::new(Pages { before: 0, most: most.clone() })));
+    let cycles = host.heap.counters().cycles;
+    while host.heap.counters().cycles == cycles {
+        let (from, to) = (host.below(n), host.below(n));
+        // SAFETY: the array is reached from a root.
+        let moved = unsafe { toy::slots(array)[from] };
+        host.store(array, to, moved);
+        host.new_cell(toy::PLAIN, 0);
+        host.poll();
+    }
+    assert!(most.get() < 48, "a stop has touched {} pages first", most.get());
 }
