@@ -140,7 +140,8 @@ impl<R: Runtime> Collector<R> {
         let cycle_waits = self.cx.phase() != Phase::Idle
             && !self.has_slices()
             && self.waits_for_epoch_end()
-            && young + self.explicit_growth() >= (self.cycle_slice_bytes() * EPOCH_SLICES).min(self.pacer.epoch_bytes);
+            && young + self.explicit_growth()
+                >= self.cycle_slice_bytes().saturating_mul(EPOCH_SLICES).min(self.pacer.epoch_bytes);
         young >= self.pacer.epoch_bytes
             || self.explicit_growth() >= self.pacer.explicit_bytes(self.cx.store.memory.used_bytes())
             || self.lists_are_full()
@@ -295,7 +296,7 @@ impl<R: Runtime> Collector<R> {
         if pacer.running && self.cx.phase() != Phase::Idle {
             // Waiting for an epoch end, the cycle needs one soon.
             let wanted = self.cycle_slice_bytes();
-            let wanted = if self.cycle_has_slices() { wanted } else { wanted * EPOCH_SLICES };
+            let wanted = if self.cycle_has_slices() { wanted } else { wanted.saturating_mul(EPOCH_SLICES) };
             step = step.min(wanted);
             explicit = explicit.min(wanted);
         } else if self.cycle_has_slices() {
