@@ -253,7 +253,10 @@ fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let count = last.wrapping_sub(first) as u64;
     let count = usize::try_from(count).ok().and_then(|count| count.checked_add(1)).unwrap_or(usize::MAX);
-    support::reserve(vm, count, "too many results to unpack")?;
+    if !support::has_room(vm, count) {
+        return Err(vm.error("too many results to unpack"));
+    }
+    vm.reserve(count)?;
     for i in first..=last {
         let value = get(vm, table, i)?;
         vm.push(value)?;
