@@ -156,7 +156,8 @@ fn in_path(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 /// The file of a module in a path of the package table, or the names that were tried.
 fn search_field(vm: &mut Vm, name: &[u8], field: &str) -> Result<Result<Vec<u8>, Vec<u8>>, Throw> {
-    match package_field(vm, field)?.as_str() {
+    let path_list = package_field(vm, field)?;
+    match vm.coerce_to_str(path_list)? {
         Some(path_list) => Ok(search(name, path_list.bytes(), b".", b"/")),
         None => Err(vm.error(format!("'package.{field}' must be a string"))),
     }
