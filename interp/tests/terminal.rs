@@ -213,6 +213,27 @@ fn output_without_a_newline_is_not_drawn_over() {
     t.expect("> ");
     t.ask("for i = 1, 3 do io.write(i) end", "123\n");
     t.ask("(function() io.write('a', 'b') return 1 end)()", "ab\n1\n");
+/// As C has it: who asks a question without a newline is heard before the answer is read.
+#[test]
+fn a_question_is_seen_before_its_answer_is_read() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new();
+    for read in ["io.read()", "io.read('n', 'l')", "io.stdin:read('L')", "io.lines()()", "io.open('/dev/tty'):read()"] {
+        let mut t = Terminal::run(&folder.0, &[], &["-e", &format!("io.write('na', 'me? ') {read} print('tha' .. 'nks')")]);
+        t.expect("name? ");
+        t.press("5\n");
+        t.expect("thanks\n");
+        t.ends();
+    }
+    let mut t = Terminal::run(&folder.0, &[], &["-e", "io.write('co', 'de? ') dofile()"]);
+    t.expect("code? ");
+    t.press("print('do' .. 'ne')\n\u{4}");
+    t.expect("done\n");
+    t.ends();
+}
+
     t.press("\u{4}");
     t.ends();
 }
