@@ -265,6 +265,12 @@ fn commands() {
     t.ask(".save", "usage: .save FILE\n");
     t.ask(".quit now", ".quit takes no argument\n");
     t.ask(".load nowhere.lua", "cannot open nowhere.lua: No such file or directory\n");
+    // What is timed is the program, not how long it takes to show what it comes to.
+    t.press(".time setmetatable({}, {__tostring = function() local t = os.clock() repeat until os.clock() - t > 1 return 'sl' .. 'ow' end})\r");
+    t.expect("slow\ntime: ");
+    let time = t.expect("s\n");
+    assert!(time.ends_with(['µ', 'm']), "{time}");
+    t.expect("> ");
     t.ask(".5 + 1", "1.5\n");
     t.press(".quit\r");
     t.ends();

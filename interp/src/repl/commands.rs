@@ -166,10 +166,10 @@ fn file_name(argument: &[u8]) -> Vec<u8> {
 }
 
 fn time(conversation: &mut Conversation, code: &[u8]) -> Next {
-    let start = Instant::now();
-    conversation.evaluate(code, &program(code));
-    let text = format!("time: {}\n", duration(start.elapsed()));
-    conversation.print(text.as_bytes());
+    // What is no program takes no time.
+    if let Some(time) = conversation.evaluate(code, &program(code)) {
+        conversation.print(format!("time: {}\n", duration(time)).as_bytes());
+    }
     Next::GoOn
 }
 

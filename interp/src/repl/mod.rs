@@ -32,6 +32,7 @@ use commands::Next;
 use inputs::Inputs;
 use std::cell::{RefCell, RefMut};
 use std::io::IsTerminal;
+use std::time::{Duration, Instant};
 
 /// What came instead of a prompt's answer, or the answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,7 +95,9 @@ fn converse(session: &Shared, lines: &mut dyn Lines) {
     }
     loop {
         match conversation.read() {
-            Chunk::Program { typed, code } => conversation.evaluate(&typed, &code),
+            Chunk::Program { typed, code } => {
+                conversation.evaluate(&typed, &code);
+            }
             Chunk::Command(text) => match commands::run(&mut conversation, &text) {
                 Next::GoOn => {}
                 Next::Quit => break,
@@ -226,8 +229,8 @@ impl Conversation<'_, '_> {
         })
     }
 
-    /// Runs a chunk and prints its results. An error is told.
-    fn evaluate(&mut self, typed: &[u8], code: &[u8]) {
+    /// Runs a chunk and prints its results. An error is told. Gives the time that the chunk took, if there was one.
+    fn evaluate(&mut self, typed: &[u8], code: &[u8]) -> Option<Duration> {
         let screen = self.lines.screen();
         let mut session = RefMut::map(self.session.borrow_mut(), |session| *session);
         let chunk = match session.vm.load(code, CHUNK_NAME) {
@@ -236,11 +239,14 @@ impl Conversation<'_, '_> {
                 // Reported it is.
                 let _ = session.report(Err(throw));
                 write_error(excerpt::for_errors(|colour| excerpt::of_program(code, colour)).as_bytes());
-                return;
+                return None;
             }
         };
         self.inputs.add(typed, excerpt::ChunkId::of(chunk));
-        let result = session.call(Value::closure(chunk), &[]).and_then(|results| {
+        let start = Instant::now();
+        let result = session.call(Value::closure(chunk), &[]);
+        let time = start.elapsed();
+        let result = result.and_then(|results| {
             // The results are held by the stack from here on.
             let mark = session.vm.mark();
             session.vm.reserve(results.len())?;
@@ -255,6 +261,7 @@ impl Conversation<'_, '_> {
         });
         // Reported it is.
         let _ = session.report_with(result, |place| self.inputs.text(place));
+        Some(time)
     }
 }
 

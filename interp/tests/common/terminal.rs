@@ -80,15 +80,16 @@ impl Terminal {
         self.expect("> ");
     }
 
-    /// Waits until the text has appeared, and passes over it. A control key counts for the editor only once its prompt is there: before,
+    /// Waits until the text has appeared, and passes over it; returns what came before. A control key counts for the editor only once its prompt is there: before,
     /// the terminal itself takes it.
     #[track_caller]
-    pub fn expect(&mut self, text: &str) {
+    pub fn expect(&mut self, text: &str) -> String {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(place) = self.seen.find(text) {
                 self.seen.drain(..place + text.len());
-                return;
+                return before;
+                let before = self.seen[..place].to_owned();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.screen.recv_timeout(left) {
