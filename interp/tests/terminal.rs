@@ -155,6 +155,16 @@ fn errors_show_their_place() {
     let mut t = Terminal::start(&folder.0);
     t.expect("> ");
     t.ask("x = = 1", "stdin:1: unexpected symbol near '='\n   1 | x = = 1\n     |     ^\n");
+    // Of its two readings, as an expression and as a statement, the one that gets further knows more.
+    t.ask("{a=1 b=2}", "stdin:1: '}' expected near 'b'\n   1 | {a=1 b=2}\n     |      ^\n");
+    t.ask("1 + * 2", "stdin:1: unexpected symbol near '*'\n   1 | 1 + * 2\n     |     ^\n");
+    t.ask(".time f(1 2)", "stdin:1: ')' expected near '2'\n   1 | f(1 2)\n     |     ^\n");
+    t.ask(
+        "{\r  1,\r  a = b c\r",
+        "stdin:3: '}' expected (to close '{' at line 1) near 'c'\n   3 |   a = b c\n     |         ^\n",
+    );
+    t.ask("1 +)", "stdin:1: unexpected symbol near ')'\n");
+    t.ask("goto nowhere", "stdin:1: no visible label 'nowhere' for <goto> at line 1\n");
     t.press("function f(t)\r  return t.x.y\rend\r");
     t.expect("end\n> ");
     // The line is that of the input in which the function stands, not of this one.

@@ -146,6 +146,18 @@ fn program(typed: &[u8]) -> Vec<u8> {
     if problem(&expression).is_none() { expression } else { typed.to_vec() }
 }
 
+/// What is wrong with an input that is no program, where it is read as an expression, if that goes well for longer than where it is read as a statement.
+fn problem_of_expression(typed: &[u8]) -> Option<SyntaxError> {
+    const RETURN: &[u8] = b"return ";
+    let statement = problem(typed)?;
+    let mut expression = problem(&[RETURN, typed].concat())?;
+    // What has no place is found at the end.
+    let place = expression.place.map(|place| place.saturating_sub(RETURN.len()));
+    let is_further = statement.place.is_some_and(|reached| place.is_none_or(|place| place > reached));
+    expression.place = place;
+    is_further.then_some(expression)
+}
+
 /// Whether an input in an editor is to go on: as an expression or as a statement it ends too early. Not for a string in quotes, which
 /// ends with its line, unless a backslash there takes it on.
 fn needs_more(typed: &[u8]) -> bool {
@@ -236,9 +248,19 @@ impl Conversation<'_, '_> {
         let chunk = match session.vm.load(code, CHUNK_NAME) {
             Ok(chunk) => chunk,
             Err(throw) => {
-                // Reported it is.
-                let _ = session.report(Err(throw));
-                write_error(excerpt::for_errors(|colour| excerpt::of_program(code, colour)).as_bytes());
+                match screen.and_then(|_| problem_of_expression(typed)) {
+                    Some(error) => {
+                        session.vm.take_error();
+                        complain(None, &error.message);
+                        let show = |colour| excerpt::of_syntax_error(typed, &error, colour);
+                        write_error(excerpt::for_errors(show).as_bytes());
+                    }
+                    None => {
+                        // Reported it is.
+                        let _ = session.report(Err(throw));
+                        write_error(excerpt::for_errors(|colour| excerpt::of_program(code, colour)).as_bytes());
+                    }
+                }
                 return None;
             }
         };
