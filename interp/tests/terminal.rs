@@ -286,7 +286,7 @@ fn commands() {
     t.ends();
     assert_eq!(
         std::fs::read_to_string(saved).expect("a file"),
-        "count = 0\nfunction up() count = count + 1 return count end\nup()\n"
+        "count = 0\nfunction up() count = count + 1 return count end\n_ = up()\n"
     );
 }
 

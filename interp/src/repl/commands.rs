@@ -29,7 +29,12 @@ const COMMANDS: &[Command] = &[
     Command { name: "help", argument: "", help: "this text", run: help },
     Command { name: "load", argument: "FILE", help: "run a file", run: load },
     Command { name: "quit", argument: "", help: "leave, as Ctrl-D does", run: quit },
-    Command { name: "save", argument: "FILE", help: "write the inputs of this session to a file, as a program", run: save },
+    Command {
+        name: "save",
+        argument: "FILE",
+        help: "write the inputs of this session to a file, as a program; those that failed as comments",
+        run: save,
+    },
     Command {
         name: "time",
         argument: "CODE",
@@ -134,7 +139,7 @@ fn save(conversation: &mut Conversation, file: &[u8]) -> Next {
     let inputs = &conversation.inputs;
     match std::fs::write(OsStr::from_bytes(file), inputs.program()) {
         Ok(()) => {
-            let count = inputs.len();
+            let count = inputs.done();
             let inputs = if count == 1 { "input" } else { "inputs" };
             conversation.print(&[format!("{count} {inputs} saved in ").as_bytes(), file, b"\n"].concat());
         }

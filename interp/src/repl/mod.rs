@@ -29,7 +29,7 @@ use crate::compile::compile;
 use crate::syntax::{Class, SyntaxError, spans};
 use crate::value::Value;
 use commands::Next;
-use inputs::Inputs;
+use inputs::{End, Inputs};
 use std::cell::{RefCell, RefMut};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -269,6 +269,7 @@ impl Conversation<'_, '_> {
         let result = session.call(Value::closure(chunk), &[]);
         let time = start.elapsed();
         let result = result.and_then(|results| {
+            self.inputs.end(if results.is_empty() { End::Silent } else { End::Values });
             // The results are held by the stack from here on.
             let mark = session.vm.mark();
             session.vm.reserve(results.len())?;
