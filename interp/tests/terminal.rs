@@ -337,6 +337,31 @@ fn a_history_that_cannot_be_had_is_no_error() {
     assert_eq!(std::fs::read(&file).expect("a file"), b"#V2\none\n\xFF\n");
 }
 
+/// A home that is not there is none to make.
+#[test]
+fn no_home_no_history() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new();
+    let home = folder.0.join("nowhere/home");
+    let home = home.to_str().expect("UTF-8");
+    let mut t = Terminal::start_with(&folder.0, &[("NO_COLOR", "1"), ("XDG_STATE_HOME", ""), ("HOME", home)]);
+    t.expect("help.\n> ");
+    t.ask("1 + 1", "2\n");
+    t.press("\u{4}");
+    t.ends();
+    assert!(!folder.0.join("nowhere").exists());
+    // In one that is, the folders for it are made.
+    let home = folder.0.to_str().expect("UTF-8");
+    let mut t = Terminal::start_with(&folder.0, &[("NO_COLOR", "1"), ("XDG_STATE_HOME", ""), ("HOME", home)]);
+    t.expect("> ");
+    t.ask("1 + 1", "2\n");
+    t.press("\u{4}");
+    t.ends();
+    assert!(folder.0.join(".local/state/neap/history").exists());
+}
+
 #[test]
 fn keys_may_be_no_text() {
     if !is_neap() {

@@ -19,7 +19,9 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{ColorMode, CompletionType, Config, Context, Editor, Helper};
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::fs::DirBuilder;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 /// How many inputs the history keeps.
@@ -50,8 +52,7 @@ impl<'r, 's> TerminalLines<'r, 's> {
         let mut editor = Editor::with_config(config)?;
         editor.set_max_history_size(HISTORY)?;
         editor.set_helper(Some(Assistant { session, colour, files: FilenameCompleter::new(), settled: Cell::new(false) }));
-        let folder_exists = |file: &PathBuf| file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok());
-        let history = history_file().filter(folder_exists).filter(|file| match editor.load_history(file) {
+        let history = history_file().filter(|file| match editor.load_history(file) {
             // It can't be added to either, and nobody would know why nothing is remembered.
             Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
                 complain(None, format!("no history: {} is not UTF-8", file.display()).as_bytes());
@@ -64,11 +65,13 @@ impl<'r, 's> TerminalLines<'r, 's> {
     }
 }
 
-/// `neap/history` in the folder for state that a user does not back up, by the rules of XDG.
+/// `neap/history` in the folder for state that a user does not back up, by the rules of XDG. By them too, the folders for it are made; but a home is not.
 fn history_file() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
-    Some(state.join("neap/history"))
+    let in_home = || absolute("HOME").filter(|home| home.is_dir()).map(|home| home.join(".local/state"));
+    let folder = absolute("XDG_STATE_HOME").or_else(in_home)?.join("neap");
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).ok()?;
+    Some(folder.join("history"))
 }
 
 impl Lines for TerminalLines<'_, '_> {
