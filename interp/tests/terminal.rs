@@ -213,16 +213,6 @@ fn scripts_show_the_line_of_an_error_on_a_terminal() {
     t.ends_with(1);
 }
 
-#[test]
-fn output_without_a_newline_is_not_drawn_over() {
-    if !is_neap() {
-        return;
-    }
-    let folder = Folder::new();
-    let mut t = Terminal::start(&folder.0);
-    t.expect("> ");
-    t.ask("for i = 1, 3 do io.write(i) end", "123\n");
-    t.ask("(function() io.write('a', 'b') return 1 end)()", "ab\n1\n");
 /// As C has it: who asks a question without a newline is heard before the answer is read.
 #[test]
 fn a_question_is_seen_before_its_answer_is_read() {
@@ -244,6 +234,16 @@ fn a_question_is_seen_before_its_answer_is_read() {
     t.ends();
 }
 
+#[test]
+fn output_without_a_newline_is_not_drawn_over() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new();
+    let mut t = Terminal::start(&folder.0);
+    t.expect("> ");
+    t.ask("for i = 1, 3 do io.write(i) end", "123\n");
+    t.ask("(function() io.write('a', 'b') return 1 end)()", "ab\n1\n");
     t.press("\u{4}");
     t.ends();
 }
@@ -265,6 +265,12 @@ fn commands() {
     t.ask(&format!(".load {}", saved.display()), "");
     t.ask("count", "1\n");
     t.ask(".time up()", "2\ntime: ");
+    // What is timed is the program, not how long it takes to show what it comes to.
+    t.press(".time setmetatable({}, {__tostring = function() local t = os.clock() repeat until os.clock() - t > 1 return 'sl' .. 'ow' end})\r");
+    t.expect("slow\ntime: ");
+    let time = t.expect("s\n");
+    assert!(time.ends_with(['µ', 'm']), "{time}");
+    t.expect("> ");
     t.ask(".time for i = 1, 2 do\r up() end", "time: ");
     t.ask("count", "4\n");
     t.ask(".gc", "heap ");
@@ -275,12 +281,6 @@ fn commands() {
     t.ask(".save", "usage: .save FILE\n");
     t.ask(".quit now", ".quit takes no argument\n");
     t.ask(".load nowhere.lua", "cannot open nowhere.lua: No such file or directory\n");
-    // What is timed is the program, not how long it takes to show what it comes to.
-    t.press(".time setmetatable({}, {__tostring = function() local t = os.clock() repeat until os.clock() - t > 1 return 'sl' .. 'ow' end})\r");
-    t.expect("slow\ntime: ");
-    let time = t.expect("s\n");
-    assert!(time.ends_with(['µ', 'm']), "{time}");
-    t.expect("> ");
     t.ask(".5 + 1", "1.5\n");
     t.press(".quit\r");
     t.ends();
@@ -481,6 +481,28 @@ fn colours_and_hints() {
     t.expect("\n> ");
     t.press("\u{4}");
     t.ends();
+}
+
+/// What is pasted, where the terminal does not say that it is, comes as keys; to paint all of the text at each of them would take longer and longer.
+#[test]
+fn keys_in_a_row_are_not_painted_one_by_one() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new();
+    let lines: String = (0..198).map(|i| format!("  local variable_{i} = some_function({i}, 'text')\r")).collect();
+    let many_lines = format!("if false then\r{lines}end\r");
+    let long_line = format!("x = {}1\r", "1 + ".repeat(1000));
+    for keys in [many_lines, long_line] {
+        let mut t = Terminal::start_with(&folder.0, &[]);
+        t.expect("> ");
+        t.press(&keys);
+        t.press("'do' .. 'ne'\r");
+        t.expect("\"done\"");
+        t.press("\u{4}");
+        assert!(t.drawn < 2000 * keys.len(), "{} bytes for {} keys", t.drawn, keys.len());
+        t.ends();
+    }
 }
 
 #[test]
