@@ -300,8 +300,15 @@ fn closed_streams_end_cleanly() {
     }
     for line in [
         "\"$0\" -e 'print(1) io.write(2) io.stdout:close()' >&-",
-        "\"$0\" -e 'assert(io.read() == nil) assert(io.read(\"a\") == \"\")' <&-",
-        "\"$0\" - <&-",
+        "\"$0\" -e 'io.write(2) local ok, e, n = io.stdout:flush() assert(not ok and e == \"Bad file descriptor\" and n == 9)' >&-",
+        "\"$0\" -e 'local ok, e, n = io.stderr:write(2) assert(not ok and e == \"Bad file descriptor\" and n == 9)' 2>&-",
+        "\"$0\" -e 'for _, what in ipairs {\"l\", \"n\", \"a\", 0, 1} do local line, e, n = io.read(what)
+            assert(line == nil and e == \"Bad file descriptor\" and n == 9) end' <&-",
+        "! \"$0\" -e 'io.lines()()' <&-",
+        "\"$0\" -e 'local ok, e, n = io.stdin:seek() assert(not ok and n == 9)' <&-",
+        "\"$0\" -e 'os.execute(\"exec 3<&0\")' <&- 2>&1 | grep -q -i 'bad file descriptor'",
+        "\"$0\" <&-",
+        "! \"$0\" - <&-",
         "\"$0\" -i <&- >&- 2>&-",
         "\"$0\" -v >&-",
         "\"$0\" --help >&-",

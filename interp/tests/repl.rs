@@ -76,6 +76,43 @@ fn commands_are_there_without_a_terminal() {
     assert_eq!((&*out, &*script.prompts.join("|")), ("1;5", "> |> |>> |> |> |> "));
 }
 
+/// What a session leaves behind, its inputs do when they are saved and loaded.
+#[test]
+fn a_saved_session_can_be_loaded() {
+    let folder = common::Folder::new();
+    let file = folder.0.join("saved.lua");
+    let save = format!(".save {}", file.display());
+    let state = "print(n, _, select('#', many()))";
+    let session = [
+        "n = 0",
+        "function up(by) n = n + by return n end",
+        "function many() return 1, 2, 3 end",
+        "function none() end",
+        "up(1)",
+        "up(_ + 1)",
+        "= up(2), 'second'",
+        "none()",
+        "(none())",
+        "up(1)",
+        "error('no ' .. up(0))",
+        "for i = 1, 3 do\nerror(i)\nend",
+        "... ",
+        "return up(1), 2",
+        "if n == 0 then return 5 end",
+        "local hidden = up(1)",
+    ];
+    let typed: Vec<&str> = session.into_iter().chain([&*save, state]).collect();
+    let (script, out) = talk(&typed);
+    assert_eq!(script.inputs.len(), 0);
+    let load = format!(".load {}", file.display());
+    assert_eq!(talk(&[&load, state]).1, out.rsplit(';').next().expect("a line"));
+    let saved = std::fs::read_to_string(&file).expect("a file");
+    assert!(
+        saved.contains("\n-- error('no ' .. up(0))\n") && saved.contains("\n-- for i = 1, 3 do\n-- error(i)\n-- end\n"),
+        "{saved}"
+    );
+}
+
 #[test]
 fn prompts_are_variables() {
     let tostring = "_PROMPT = setmetatable({}, {__tostring = function() return 'T' end})";

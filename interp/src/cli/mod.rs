@@ -4,7 +4,7 @@
 //! * [`session`]: chunks are loaded and run, errors reported
 //! * [`check`]: programs are looked at, not run
 //! * [`excerpt`]: the line that an error is about; [`colour`], [`text`]: what a terminal can show
-//! * [`signals`], [`stats`]
+//! * [`signals`], [`stats`]; [`standard`]: streams that are closed from the start
 //!
 //! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries and two system calls for signals.
 //! * **I2** Every way out leads through `Vm::exit`, which writes out files and statistics, and leaves memory to the system.
@@ -20,6 +20,8 @@ mod config;
 pub(crate) mod excerpt;
 mod session;
 pub(crate) mod signals;
+#[cfg(target_os = "linux")]
+mod standard;
 pub(crate) mod stats;
 pub(crate) mod text;
 
@@ -56,6 +58,8 @@ pub type Interact = fn(&mut Session);
 
 /// Runs the command `neap`. The loop that talks to a user is the caller's: who only runs scripts does not touch its code.
 pub fn main(words: impl IntoIterator<Item = OsString>, interact: Interact) -> ! {
+    #[cfg(target_os = "linux")]
+    standard::disown_closed();
     signals::default_pipe();
     let mut words = words.into_iter().peekable();
     let name = words.peek().filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| NAME.into()).into_vec();

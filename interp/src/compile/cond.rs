@@ -1,9 +1,8 @@
 //! Conditions: code that jumps instead of making a value, and the values that `and`, `or`, `not` and comparisons give.
 
-use super::emit::{Emitter, JumpList};
+use super::emit::{Emitter, Fallible, JumpList};
 use super::expr::{Dst, Operand};
 use crate::bytecode::Op;
-use crate::syntax::Fallible;
 use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, UnaryOp};
 
 pub fn is_logical(op: BinaryOp) -> bool {

@@ -1,12 +1,21 @@
 //! Emission: words of code with their lines, constants, registers, jumps.
 
 use crate::bytecode::{Const, Instr, LocalVar, Op, Proto};
+use crate::syntax::StrId;
 use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId};
-use crate::syntax::{Fallible, StrId, SyntaxError};
 use indexmap::IndexSet;
 
 /// At most so many registers can a function use.
 pub const MAX_REGISTERS: usize = 255;
+
+/// A source that asks for more than the bytecode has.
+pub struct Limit {
+    pub what: &'static str,
+    /// The expression at which it was seen.
+    pub at: ExprId,
+}
+
+pub type Fallible<T> = Result<T, Limit>;
 
 /// A constant as the key of its table: floats by their bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +48,8 @@ pub struct LabelState {
 pub struct Shared<'a> {
     pub ast: &'a Ast,
     pub source: std::rc::Rc<[u8]>,
+    /// The expression being compiled, or the last one that was: where the source is, for messages.
+    pub at: ExprId,
     /// Whether `for` loops are compiled in the form that has room for any body (see `stmt`). Set when one had not.
     pub long_loops: bool,
     /// Set with an error that only means: compile this function again.
@@ -102,8 +113,8 @@ impl<'a, 's> Emitter<'a, 's> {
         self.proto
     }
 
-    pub fn error(&self, what: &str) -> Box<SyntaxError> {
-        SyntaxError::new(&self.shared.source, self.line, what.as_bytes(), None)
+    pub fn limit(&self, what: &'static str) -> Limit {
+        Limit { what, at: self.shared.at }
     }
 
     // Words.
@@ -170,7 +181,7 @@ impl<'a, 's> Emitter<'a, 's> {
     pub fn check_registers(&mut self, count: usize) -> Fallible<()> {
         let top = self.free + count;
         if top > MAX_REGISTERS {
-            return Err(self.error("function or expression needs too many registers"));
+            return Err(self.limit("function or expression needs too many registers"));
         }
         self.proto.max_stack = self.proto.max_stack.max(top as u8);
         Ok(())
@@ -237,7 +248,7 @@ impl<'a, 's> Emitter<'a, 's> {
     fn set_jump(&mut self, op: Op, pc: usize, target: usize) -> Fallible<()> {
         let distance = target as i64 - (pc as i64 + 1);
         if distance.abs() > Instr::MAX_SJ as i64 {
-            return Err(self.error("control structure too long"));
+            return Err(self.limit("control structure too long"));
         }
         self.patch(pc, Instr::sj(op, distance as i32));
         Ok(())

@@ -1,12 +1,12 @@
 //! Functions: entry, body, exit.
 
-use super::emit::{Emitter, Shared};
+use super::emit::{Emitter, Fallible, Shared};
 use crate::bytecode::{Op, Proto, UpvalDesc};
-use crate::syntax::ast::{Ast, FuncId, LocalId};
-use crate::syntax::{Fallible, StrId};
+use crate::syntax::StrId;
+use crate::syntax::ast::{Ast, ExprId, FuncId, LocalId};
 
 pub fn compile_main(ast: &Ast, chunk_name: &[u8]) -> Fallible<Proto> {
-    let mut shared = Shared { ast, source: chunk_name.into(), long_loops: false, again: false };
+    let mut shared = Shared { ast, source: chunk_name.into(), at: ExprId(0), long_loops: false, again: false };
     compile_function(&mut shared, FuncId(0))
 }
 

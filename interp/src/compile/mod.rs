@@ -19,7 +19,7 @@ mod function;
 mod stmt;
 
 use crate::bytecode::{Proto, verify};
-use crate::syntax::{SyntaxError, parse};
+use crate::syntax::{SyntaxError, error_after, parse};
 
 /// Compiles a chunk: a vararg function whose only upvalue is `_ENV`. `chunk_name` is `@file`, `=name` or the source.
 pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Proto, SyntaxError> {
@@ -29,7 +29,9 @@ pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Proto, SyntaxError> {
 /// The same in `room` bytes of memory: half for the tree, and the code that is made from it needs less than that.
 pub fn compile_within(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Proto, SyntaxError> {
     let ast = parse(source, chunk_name, room / 2)?;
-    let proto = function::compile_main(&ast, chunk_name).map_err(|error| *error)?;
+    let result = function::compile_main(&ast, chunk_name);
+    drop(ast);
+    let proto = result.map_err(|limit| error_after(source, chunk_name, room / 2, limit.at, limit.what))?;
     debug_assert_eq!(verify(&proto), Ok(()));
     Ok(proto)
 }

@@ -5,10 +5,9 @@
 //! * **T2** A `for` loop whose body is too long for the 16 bits of its instructions is compiled in its long form: they
 //!   stand together before the body, and far jumps lead to the body, from its end, and out.
 
-use super::emit::{Emitter, JumpList};
+use super::emit::{Emitter, Fallible, JumpList};
 use super::expr::Results;
 use crate::bytecode::{Instr, Op};
-use crate::syntax::Fallible;
 use crate::syntax::ast::{ExprId, ExprKind, LabelId, List, LocalId, Stmt, StmtKind};
 
 /// Registers that a generic `for` needs to call its iterator.
@@ -378,7 +377,7 @@ impl Emitter<'_, '_> {
         }
         self.shared.long_loops = true;
         self.shared.again = true;
-        Err(self.error("control structure too long"))
+        Err(self.limit("control structure too long"))
     }
 }
 

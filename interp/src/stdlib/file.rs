@@ -97,6 +97,16 @@ impl Stream {
         if line && bytes.contains(&b'\n') { self.flush() } else { Ok(()) }
     }
 
+    /// Whether lines go out as they are written.
+    pub fn is_line_buffered(&self) -> bool {
+        self.buffering == Buffering::Line
+    }
+
+    /// Whether somebody may be at the other end who answers what has been written elsewhere.
+    pub fn is_interactive(&self) -> bool {
+        matches!(self.buffering, Buffering::No | Buffering::Line)
+    }
+
     /// Whether a line has been begun, and not ended, by what was written.
     pub fn is_within_line(&self) -> bool {
         self.within_line

@@ -109,6 +109,17 @@ impl Files {
         }
     }
 
+    /// As in C, before a terminal is read from, or what is buffered like one, a standard output that is a terminal has shown all that was written to it.
+    fn show_before_reading(&self, stream: &Shared) {
+        if stream.borrow().as_ref().is_some_and(Stream::is_interactive)
+            && let Some(output) = self.standard[1].borrow_mut().as_mut()
+            && output.is_line_buffered()
+        {
+            // Who reads is not told of an error in writing.
+            let _ = output.flush();
+        }
+    }
+
     /// Writes out what all open files hold back.
     pub fn flush_all(&self) {
         for stream in self.others.iter().filter_map(Weak::upgrade).chain(self.standard.iter().cloned()) {
@@ -121,6 +132,7 @@ impl Files {
 
     /// Reads all that is left of the standard input.
     pub fn read_input(&self, put: Put) -> io::Result<bool> {
+        self.show_before_reading(&self.standard[0]);
         with(&self.standard[0], |stream| stream.read_bytes(usize::MAX, put))
     }
 
@@ -416,6 +428,7 @@ fn format(vm: &mut Vm, args: Args, i: usize) -> Result<Format, Throw> {
 
 /// Pushes what a format reads; `false` and nil if there is nothing.
 fn read_one(vm: &mut Vm, stream: &Shared, format: Format) -> Result<io::Result<bool>, Throw> {
+    vm.lib.files.show_before_reading(stream);
     let result = vm.with_text(|vm, text| {
         let heap = &mut vm.heap;
         let mut put = |bytes: &[u8]| text.append(heap, bytes).map_err(|_| ErrorKind::OutOfMemory.into());

@@ -172,7 +172,7 @@ fn path_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
 /// The file of a module in the paths at the top, which were the field of the package table; or the names that were tried.
 fn search_paths(vm: &mut Vm, name: &[u8], field: &str) -> Result<Result<Vec<u8>, Vec<u8>>, Throw> {
     let paths = vm.at(vm.mark() - 1);
-    match paths.as_str() {
+    match vm.coerce_to_str(paths)? {
         Some(paths) => Ok(search(name, paths.bytes(), b".", b"/")),
         None => Err(vm.error(format!("'package.{field}' must be a string"))),
     }

@@ -82,10 +82,15 @@ pub fn integer_of(value: Value) -> Option<i64> {
     value.as_int().or_else(|| crate::value::float_to_int(value.as_float()?))
 }
 
-/// Makes room for `count` values on the stack, or raises the error.
-pub fn reserve(vm: &mut Vm, count: usize, message: &str) -> Result<(), Throw> {
-    if count >= limits::STACK_SLOTS.saturating_sub(vm.mark()) {
-        return Err(vm.error(message));
+/// Whether the stack may hold `count` values more.
+pub fn has_room(vm: &Vm, count: usize) -> bool {
+    count < limits::STACK_SLOTS.saturating_sub(vm.mark())
+}
+
+/// Makes room for `count` values on the stack; what is too much stands in the message of the error.
+pub fn reserve(vm: &mut Vm, count: usize, what: &str) -> Result<(), Throw> {
+    if !has_room(vm, count) {
+        return Err(vm.error(format!("stack overflow ({what})")));
     }
     vm.reserve(count)
 }

@@ -445,7 +445,10 @@ fn unpack_to(vm: &mut Vm, args: Args, last: Value) -> Result<u32, Throw> {
     }
     let count = last.wrapping_sub(first) as u64;
     let count = usize::try_from(count).ok().and_then(|count| count.checked_add(1)).unwrap_or(usize::MAX);
-    support::reserve(vm, count, "too many results to unpack")?;
+    if !support::has_room(vm, count) {
+        return Err(vm.error("too many results to unpack"));
+    }
+    vm.reserve(count)?;
     vm.set_place(count);
     unpack_on(vm, args)
 }

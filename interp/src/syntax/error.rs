@@ -53,7 +53,7 @@ impl std::fmt::Display for SyntaxError {
 impl std::error::Error for SyntaxError {}
 
 /// Boxed, because a result is passed through every level of the parser.
-pub(crate) type Fallible<T> = Result<T, Box<SyntaxError>>;
+pub(super) type Fallible<T> = Result<T, Box<SyntaxError>>;
 
 /// Room for a chunk's name in a message, with a byte to spare for the terminator that C wants.
 const ID_SIZE: usize = 60;

@@ -27,12 +27,10 @@ mod token;
 pub use arith::{Arith, float_to_int};
 pub use error::{SyntaxError, chunk_id};
 pub use number::{Number, parse_number};
-pub use parser::{MAX_LEVELS, parse};
+pub use parser::{MAX_LEVELS, error_after, parse};
 pub use spans::{Class, Span, spans};
 pub use string::encode_utf8;
 pub use strings::{StrId, Strings};
-
-pub(crate) use error::Fallible;
 
 /// The reserved words, sorted.
 pub fn keywords() -> impl Iterator<Item = &'static str> {

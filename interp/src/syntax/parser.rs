@@ -30,6 +30,9 @@ pub(super) struct Parser<'s> {
     pub last_line: u32,
     levels: u32,
     pub ast: Ast,
+    /// An expression that is waited for; the token behind it, and its line.
+    awaited: Option<ExprId>,
+    behind: Option<(Lexeme, u32)>,
     /// The most bytes that the tree may have.
     room: usize,
     unmeasured: u32,
@@ -49,6 +52,35 @@ pub(super) struct Parser<'s> {
 
 /// Parses a chunk: the body of a vararg function with the upvalue `_ENV`. A tree of more than `room` bytes is an error.
 pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, SyntaxError> {
+    let mut parser = parsed(source, chunk_name, room, None)?;
+    parser.ast.strings = parser.lexer.strings;
+    Ok(parser.ast)
+}
+
+/// The error that says so of a source which has been parsed, but can't be compiled from an expression on. The token to blame is the next one,
+/// or where that is a comma, the one behind it: there the compiler of the reference, which reads on as it goes, would find out. So that trees need not
+/// know where they came from, the source is parsed anew.
+pub fn error_after(source: &[u8], chunk_name: &[u8], room: usize, expr: ExprId, what: &str) -> SyntaxError {
+    let parser = match parsed(source, chunk_name, room, Some(expr)) {
+        Ok(parser) => parser,
+        Err(error) => return error,
+    };
+    let Some((mut token, mut line)) = parser.behind else { return *parser.lexer.error(what, None) };
+    let mut near = parser.lexer.show(&token);
+    let mut place = token.start;
+    if token.token == Token::Comma {
+        let mut rest = Lexer::new(&source[token.end..], chunk_name);
+        (token, line) = match rest.next() {
+            Ok(next) => (next, line + rest.line - 1),
+            Err(error) => return *error,
+        };
+        near = rest.show(&token);
+        place += 1 + token.start;
+    }
+    *SyntaxError::new(chunk_name, line, what.as_bytes(), Some(&near)).at(place)
+}
+
+fn parsed<'s>(source: &'s [u8], chunk_name: &'s [u8], room: usize, awaited: Option<ExprId>) -> Result<Parser<'s>, SyntaxError> {
     let mut lexer = Lexer::new(source, chunk_name);
     // Nodes are numbered by 32 bits, and no source has more nodes than a small multiple of its bytes.
     if source.len() > i32::MAX as usize / 4 {
@@ -67,6 +99,8 @@ pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, Synta
         last_line: 1,
         levels: 0,
         ast: Ast::default(),
+        awaited,
+        behind: None,
         room,
         unmeasured: 0,
         function_bytes: 0,
@@ -79,9 +113,7 @@ pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, Synta
         pending_clauses: Vec::new(),
     };
     parser.main_function().map_err(|error| *error)?;
-    let mut ast = parser.ast;
-    ast.strings = parser.lexer.strings;
-    Ok(ast)
+    Ok(parser)
 }
 
 impl Parser<'_> {
@@ -227,6 +259,9 @@ impl Parser<'_> {
     pub(super) fn add_expr(&mut self, kind: ExprKind, line: u32) -> ExprId {
         let id = ExprId(self.ast.exprs.len() as u32);
         self.ast.exprs.push(Expr { kind, line });
+        if self.awaited == Some(id) {
+            self.behind = Some((self.token, self.lexer.line));
+        }
         id
     }
 

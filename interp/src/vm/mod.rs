@@ -134,7 +134,11 @@ impl Vm {
         let main = Gc::<Thread>::new(&mut heap)?;
         main.status.set(Status::Running);
         let globals = Gc::<Table>::new(&mut heap, 0, 0)?;
-        let registry = Gc::<Table>::new(&mut heap, 0, 0)?;
+        let registry = Gc::<Table>::new(&mut heap, 2, 0)?;
+        // Where the C API of the reference has them: `LUA_RIDX_MAINTHREAD`, `LUA_RIDX_GLOBALS`.
+        for (i, value) in [(1, Value::thread(main)), (2, Value::table(globals))] {
+            registry.set_int(&mut heap, i, value).map_err(|_| OutOfMemory)?;
+        }
         let mut names = Vec::new();
         for &event in Event::ALL {
             names.push(Gc::<Str>::intern(&mut heap, event.name().as_bytes())?);
