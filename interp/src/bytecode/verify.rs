@@ -18,6 +18,11 @@ use super::proto::{Const, LocalVar, Proto};
 /// How deep functions may be nested.
 const MAX_DEPTH: usize = 250;
 
+/// Upvalues are named by 8 bits, and so is their number.
+const MAX_UPVALUES: usize = 255;
+/// Hash size hints are exponents.
+const MAX_HASH_HINT: usize = 33;
+
 /// Words for which active locals are looked up together.
 const STRETCH: usize = 64;
 /// Active locals are at most as many as registers.
@@ -127,6 +132,9 @@ impl<'p> Verifier<'p> {
         }
         if proto.max_stack < 2 || proto.num_params > proto.max_stack {
             return Err("too few registers".into());
+        }
+        if proto.upvals.len() > MAX_UPVALUES {
+            return Err("too many upvalues".into());
         }
         let first = Instr(code[0]);
         if proto.is_vararg != (first.op() == Op::VarArgPrep && first.a() == proto.num_params) {
@@ -296,6 +304,10 @@ impl<'p> Verifier<'p> {
             if !(if local.boxed { kind == Kind::Box } else { kind.is_value() }) {
                 return self.fail(format!("local in register {} is {kind:?}", local.register));
             }
+            // Names of that form are out of the program's reach.
+            if matches!(kind, Kind::Loop(_)) && local.name.first() != Some(&b'(') {
+                return self.fail("the state of a loop as a variable");
+            }
         }
         Ok(())
     }
@@ -430,13 +442,16 @@ impl<'p> Verifier<'p> {
                     return self.fail("too few operands");
                 }
                 self.read_range(a, b)?;
+                self.clobber(a)?;
             }
+            Op::NewTable if b > MAX_HASH_HINT => return self.fail("size hint out of range"),
             Op::Tbc => {
                 let kind = self.reg(a)?;
                 if !kind.is_value() && kind != Kind::Box {
                     return self.fail(format!("register {a} is {kind:?}"));
                 }
                 self.all_written(a)?;
+                self.given_up(a)?;
                 self.set_pending(a, true);
             }
             Op::Close => (a..256).for_each(|register| self.set_pending(register, false)),
@@ -456,6 +471,9 @@ impl<'p> Verifier<'p> {
             Op::Loop => {
                 self.all_written(a)?;
                 self.given_up(a)?;
+                // The poll empties them.
+                let from = a.min(self.state.regs.len());
+                self.state.regs[from..].fill(Kind::Unset);
                 if instr.bx() == 0 {
                     return Ok(Some(next));
                 }
@@ -540,6 +558,7 @@ impl<'p> Verifier<'p> {
             }
             Op::TForPrep => {
                 self.read_range(a, 4)?;
+                self.given_up(a + 3)?;
                 self.set_pending(a + 3, true);
                 self.flow_to(self.pc + 1 + instr.bx() as usize)?;
                 return Ok(None);
@@ -564,6 +583,7 @@ impl<'p> Verifier<'p> {
                 if !before.is_some_and(|call| call.op() == Op::TForCall && call.a() as usize == a) {
                     return self.fail("loop without its iterator call");
                 }
+                self.write(a + 2, Kind::Value)?;
                 self.back(instr.bx())?;
             }
             Op::SetList => {
