@@ -120,8 +120,8 @@ fn the_operands_of_a_concatenation_are_no_variables() {
         ..function(0, 4, &[abc(Op::LoadNil, 0, 2, 0), abc(Op::Concat, 1, 2, 0), abc(Op::Return0, 0, 0, 0)])
     };
     accepted(&of(0));
-    refused(&of(1), "a local variable");
-    refused(&of(2), "a local variable");
+    refused(&of(1), "variable");
+    refused(&of(2), "variable");
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn size_hints_are_exponents() {
     let of = |hint| function(0, 2, &[abc(Op::NewTable, 0, hint, 0), 0, abc(Op::Return0, 0, 0, 0)]);
     accepted(&of(0));
     accepted(&of(33));
-    refused(&of(65), "size hint");
-    refused(&of(255), "size hint");
+    refused(&of(65), "size");
+    refused(&of(255), "size");
 }
 
 #[test]

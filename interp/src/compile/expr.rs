@@ -10,6 +10,9 @@ use crate::syntax::{Arith, Fallible};
 /// Positional values of a table constructor are stored in batches of this size.
 const ITEMS_PER_FLUSH: usize = 50;
 
+/// Functions within one function, as in the reference implementation.
+const MAX_FUNCTIONS: usize = 131_071;
+
 /// Where a value is to be put.
 #[derive(Clone, Copy)]
 pub enum Dst {
@@ -182,13 +185,17 @@ impl Emitter<'_, '_> {
 
     fn closure(&mut self, id: FuncId, dst: Dst, line: u32) -> Fallible<u8> {
         let proto = compile_function(self.shared, id)?;
-        let Ok(index) = u16::try_from(self.proto.protos.len()) else {
-            return Err(self.error("too many functions (limit is 65536)"));
-        };
+        let index = self.proto.protos.len();
+        if index == MAX_FUNCTIONS {
+            return Err(self.error(&format!("too many functions (limit is {MAX_FUNCTIONS})")));
+        }
         self.proto.protos.push(proto);
         let register = self.place(dst)?;
         self.line = line;
-        self.abx(Op::Closure, register, index);
+        match u16::try_from(index) {
+            Ok(index) => self.abx(Op::Closure, register, index),
+            Err(_) => self.with_aux(Op::ClosureX, register, 0, 0, index as u32),
+        }
         Ok(register)
     }
 

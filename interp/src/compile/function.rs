@@ -6,7 +6,7 @@ use crate::syntax::ast::{Ast, FuncId, LocalId};
 use crate::syntax::{Fallible, StrId};
 
 pub fn compile_main(ast: &Ast, chunk_name: &[u8]) -> Fallible<Proto> {
-    let mut shared = Shared { ast, source: chunk_name.into(), long_loops: false, again: false };
+    let mut shared = Shared { ast, source: std::rc::Rc::new(chunk_name.into()), long_loops: false, again: false };
     compile_function(&mut shared, FuncId(0))
 }
 

@@ -25,6 +25,8 @@ mod native;
 mod protect;
 mod restart;
 mod safepoint;
+#[cfg(debug_assertions)]
+mod shadow;
 mod stack;
 mod traceback;
 mod type_error;
@@ -115,6 +117,8 @@ pub struct Vm {
     pub at_exit: Option<fn(&mut Vm)>,
     /// Where warnings go, and whether they are on.
     pub warnings: crate::vm::error::Warnings,
+    #[cfg(debug_assertions)]
+    shadow: shadow::Shadow,
     /// State of the libraries (random numbers, files).
     pub lib: crate::stdlib::LibState,
 }
@@ -160,6 +164,8 @@ impl Vm {
             closing: false,
             at_exit: None,
             warnings: Default::default(),
+            #[cfg(debug_assertions)]
+            shadow: Default::default(),
             lib: Default::default(),
         };
         vm.load_thread(main);
