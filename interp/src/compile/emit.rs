@@ -47,7 +47,7 @@ pub struct LabelState {
 /// What all functions of a chunk share.
 pub struct Shared<'a> {
     pub ast: &'a Ast,
-    pub source: std::rc::Rc<[u8]>,
+    pub source: std::rc::Rc<Box<[u8]>>,
     /// The expression being compiled, or the last one that was: where the source is, for messages.
     pub at: ExprId,
     /// Whether `for` loops are compiled in the form that has room for any body (see `stmt`). Set when one had not.
@@ -239,33 +239,30 @@ impl<'a, 's> Emitter<'a, 's> {
         let target = self.here();
         while let Some(index) = list.0 {
             let PendingJump { pc, next } = self.jumps[index as usize];
-            self.set_jump(Op::Jmp, pc as usize, target)?;
+            self.set_jump(pc as usize, target)?;
             list = next;
         }
         Ok(())
     }
 
-    fn set_jump(&mut self, op: Op, pc: usize, target: usize) -> Fallible<()> {
+    fn set_jump(&mut self, pc: usize, target: usize) -> Fallible<()> {
         let distance = target as i64 - (pc as i64 + 1);
-        if distance.abs() > Instr::MAX_SJ as i64 {
+        if distance > Instr::MAX_SJ as i64 {
             return Err(self.limit("control structure too long"));
         }
-        self.patch(pc, Instr::sj(op, distance as i32));
+        self.patch(pc, Instr::sj(Op::Jmp, distance as i32));
         Ok(())
     }
 
     /// A backward jump, with `live` registers live at its target.
-    pub fn jump_back(&mut self, target: usize, live: u8) -> Fallible<()> {
+    pub fn jump_back(&mut self, target: usize, live: u8) {
         match u16::try_from(self.pc() + 1 - target) {
             Ok(distance) => self.abx(Op::Loop, live, distance),
             Err(_) => {
-                self.abx(Op::Loop, live, 0);
-                let pc = self.pc();
-                self.instr(Instr::sj(Op::JmpBack, 0));
-                self.set_jump(Op::JmpBack, pc, target)?;
+                let distance = (self.pc() + 1 - target) as u32;
+                self.with_aux(Op::LoopX, live, 0, 0, distance);
             }
         }
-        Ok(())
     }
 
     /// Shortens jumps to jumps.

@@ -10,6 +10,9 @@ use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, FuncId, List, UnaryOp};
 /// Positional values of a table constructor are stored in batches of this size.
 const ITEMS_PER_FLUSH: usize = 50;
 
+/// Functions within one function, as in the reference implementation.
+const MAX_FUNCTIONS: usize = 131_071;
+
 /// Where a value is to be put.
 #[derive(Clone, Copy)]
 pub enum Dst {
@@ -192,13 +195,17 @@ impl Emitter<'_, '_> {
         let at = self.shared.at;
         let proto = compile_function(self.shared, id)?;
         self.shared.at = at;
-        let Ok(index) = u16::try_from(self.proto.protos.len()) else {
-            return Err(self.limit("too many functions (limit is 65536)"));
-        };
+        let index = self.proto.protos.len();
+        if index == MAX_FUNCTIONS {
+            return Err(self.limit("too many functions (limit is 131071)"));
+        }
         self.proto.protos.push(proto);
         let register = self.place(dst)?;
         self.line = line;
-        self.abx(Op::Closure, register, index);
+        match u16::try_from(index) {
+            Ok(index) => self.abx(Op::Closure, register, index),
+            Err(_) => self.with_aux(Op::ClosureX, register, 0, 0, index as u32),
+        }
         Ok(register)
     }
 

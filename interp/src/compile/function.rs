@@ -6,7 +6,8 @@ use crate::syntax::StrId;
 use crate::syntax::ast::{Ast, ExprId, FuncId, LocalId};
 
 pub fn compile_main(ast: &Ast, chunk_name: &[u8]) -> Fallible<Proto> {
-    let mut shared = Shared { ast, source: chunk_name.into(), at: ExprId(0), long_loops: false, again: false };
+    let mut shared =
+        Shared { ast, source: std::rc::Rc::new(chunk_name.into()), at: ExprId(0), long_loops: false, again: false };
     compile_function(&mut shared, FuncId(0))
 }
 

@@ -77,7 +77,7 @@ impl Emitter<'_, '_> {
                 self.jump_if(condition, false, stmt.line, &mut past)?;
                 self.block_at(body, end_line)?;
                 self.line = end_line;
-                self.jump_back(start, self.free as u8)?;
+                self.jump_back(start, self.free as u8);
                 self.land(past)?;
                 self.set_label(exit)?;
             }
@@ -153,7 +153,7 @@ impl Emitter<'_, '_> {
         if closes {
             self.abc(Op::Close, level, 0, 0);
         }
-        self.jump_back(start, level)?;
+        self.jump_back(start, level);
         self.land(done)?;
         self.close_scope(scope, false);
         self.set_label(exit)
@@ -206,7 +206,7 @@ impl Emitter<'_, '_> {
             self.abc(Op::Close, level, 0, 0);
         }
         match self.labels[label].pc {
-            Some(target) => self.jump_back(target, level)?,
+            Some(target) => self.jump_back(target, level),
             None => {
                 let mut list = self.labels[label].pending;
                 self.jump(&mut list);
@@ -308,7 +308,7 @@ impl Emitter<'_, '_> {
         self.loop_body(LocalId(first.0 + 3), 1, body)?;
         self.line = line;
         if long {
-            self.jump_back(jumps.step, base + 4)?;
+            self.jump_back(jumps.step, base + 4);
             self.land(jumps.exit)?;
         } else {
             let distance = self.distance(prepare + 1)?;
@@ -346,7 +346,7 @@ impl Emitter<'_, '_> {
         self.loop_body(LocalId(first.0 + 4), count, body)?;
         self.line = line;
         if long {
-            self.jump_back(jumps.step, base + 4)?;
+            self.jump_back(jumps.step, base + 4);
             self.land(jumps.exit)?;
         } else {
             let distance = self.distance(prepare + 1)?;

@@ -62,7 +62,7 @@ fn dump(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let function = vm.check_function(args, 0)?;
     let strip = vm.arg(args, 1).is_truthy();
     let Some(closure) = function.as_closure() else { return Err(vm.error("unable to dump given function")) };
-    let chunk = vm.dump(closure, strip);
+    let chunk = vm.dump(closure, strip)?;
     vm.ret_str(&chunk)
 }
 

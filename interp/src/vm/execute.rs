@@ -297,6 +297,25 @@ impl Vm {
             }};
         }
 
+        // ---- closures
+
+        macro_rules! close_over {
+            ($i:expr, $index:expr) => {{
+                let parent = closure(frame);
+                let proto = *parent.proto.protos().get_unchecked($index as usize);
+                let descriptions = proto.upvals();
+                let f = mem!(Gc::<Closure>::new(&mut self.heap, proto, |n| {
+                    let d = descriptions.get_unchecked(n);
+                    if d.from_register {
+                        (*base.add(d.index as usize)).as_box().unwrap_unchecked()
+                    } else {
+                        parent.upval(d.index as usize)
+                    }
+                }));
+                r!($i.a()) = Value::closure(f);
+            }};
+        }
+
         // SAFETY: (whole loop) X1 and X3: the caches are those of the innermost frame, which is a Lua function's, and trusted code names its
         // registers, constants and upvalues only; registers lie below the stack's limit, which `enter_lua` has checked.
         unsafe {
@@ -309,6 +328,8 @@ impl Vm {
                     }
                     reload!();
                 }
+                #[cfg(debug_assertions)]
+                self.shadow_check(pc);
                 let i = Instr((*pc).get());
                 pc = pc.add(1);
                 match std::mem::transmute::<u8, Op>(i.0 as u8) {
@@ -484,7 +505,10 @@ impl Vm {
                         pc = pc.sub(i.bx() as usize);
                         poll!(slot_of!(i.a()));
                     }
-                    Op::JmpBack => pc = pc.offset(i.get_sj() as isize),
+                    Op::LoopX => {
+                        pc = pc.sub((*pc).get() as usize);
+                        poll!(slot_of!(i.a()));
+                    }
                     Op::Eq => {
                         let (x, y) = (r!(i.a()), r!(i.b()));
                         if x.raw_equals(y) {
@@ -682,19 +706,10 @@ impl Vm {
                         }
                         pc = pc.add(1);
                     }
-                    Op::Closure => {
-                        let parent = closure(frame);
-                        let proto = *parent.proto.protos().get_unchecked(i.bx() as usize);
-                        let descriptions = proto.upvals();
-                        let f = mem!(Gc::<Closure>::new(&mut self.heap, proto, |n| {
-                            let d = descriptions.get_unchecked(n);
-                            if d.from_register {
-                                (*base.add(d.index as usize)).as_box().unwrap_unchecked()
-                            } else {
-                                parent.upval(d.index as usize)
-                            }
-                        }));
-                        r!(i.a()) = Value::closure(f);
+                    Op::Closure => close_over!(i, i.bx()),
+                    Op::ClosureX => {
+                        close_over!(i, (*pc).get());
+                        pc = pc.add(1);
                     }
                     Op::VarArg => {
                         let n = (*frame).varargs as usize;

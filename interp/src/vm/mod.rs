@@ -28,6 +28,8 @@ mod native;
 pub(crate) mod protect;
 mod restart;
 mod safepoint;
+#[cfg(debug_assertions)]
+mod shadow;
 mod stack;
 mod step;
 mod traceback;
@@ -123,6 +125,8 @@ pub struct Vm {
     pub at_exit: Option<fn(&mut Vm)>,
     /// Where warnings go, and whether they are on.
     pub warnings: crate::vm::error::Warnings,
+    #[cfg(debug_assertions)]
+    shadow: shadow::Shadow,
     /// State of the libraries (random numbers, files).
     pub lib: crate::stdlib::LibState,
 }
@@ -169,6 +173,8 @@ impl Vm {
             closing: false,
             at_exit: None,
             warnings: Default::default(),
+            #[cfg(debug_assertions)]
+            shadow: Default::default(),
             lib: Default::default(),
         };
         vm.load_thread(main);
