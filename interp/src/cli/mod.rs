@@ -28,6 +28,7 @@ pub(crate) mod text;
 pub use args::{Options, Step};
 pub use session::{Session, Status};
 
+use crate::vm::Limits;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
@@ -50,6 +51,8 @@ Available options are:
   --disasm file ... list the bytecode of the files, sources or binary chunks
   --gc-stats        at exit, tell what the collector did
   --heap-limit size limit the heap to 'size' bytes (with K, M or G)
+  --fuel steps      stop after so many loops and calls (with K, M or G)
+  --time time       stop after a time (2s, 500ms, 1m)
   --help            show this text
 ";
 
@@ -100,7 +103,11 @@ pub fn main(words: impl IntoIterator<Item = OsString>, interact: Interact) -> ! 
     if options.gc_stats {
         session.vm.at_exit = Some(|vm| write_error(stats::text(vm).as_bytes()));
     }
-    let status = run(&mut session, &options, interact);
+    let limits = Limits { fuel: options.fuel, time: options.time, memory: None };
+    let status = match session.vm.limit_all(limits) {
+        Ok(()) => run(&mut session, &options, interact),
+        Err(throw) => session.report(Err(throw)),
+    };
     session.vm.close();
     session.vm.exit(status.is_err().into())
 }

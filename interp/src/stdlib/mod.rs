@@ -20,6 +20,7 @@ mod coroutine;
 mod debug;
 mod elements;
 mod io;
+mod limits;
 pub(crate) mod load;
 mod math;
 mod math_compat;
@@ -82,5 +83,6 @@ pub fn open_all(vm: &mut Vm) -> Result<(), Throw> {
     math::open(vm)?;
     utf8::open(vm)?;
     debug::open(vm)?;
+    limits::open(vm)?;
     mem::open(vm)
 }

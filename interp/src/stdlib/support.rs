@@ -8,8 +8,8 @@
 use super::fault::Fault;
 use super::format;
 use crate::value::{Gc, NativeFn, Table, Text, Value};
+use crate::vm::stop::STOPS;
 use crate::vm::{Args, Throw, Vm, limits};
-use neap_gc::heap::poll;
 use std::sync::atomic::Ordering;
 
 /// A library's functions, in the order of the manual.
@@ -21,23 +21,24 @@ pub fn raise(vm: &mut Vm, fault: Fault) -> Throw {
     match fault {
         Fault::Error(text) => vm.error(&text),
         Fault::Argument(index, text) => vm.arg_error(index - 1, &text),
-        Fault::Interrupted => {
-            vm.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
-            vm.error("interrupted!")
-        }
+        Fault::Interrupted => match vm.check_stops() {
+            Err(throw) => throw,
+            // It has been taken back: the work has been given up all the same.
+            Ok(()) => vm.error("interrupted!"),
+        },
         Fault::Memory => vm.memory_error(),
     }
 }
 
 /// Whether somebody has asked for an interrupt.
 pub fn interrupted(vm: &Vm) -> bool {
-    vm.poll.load(Ordering::Relaxed) & poll::INTERRUPT != 0
+    vm.poll.load(Ordering::Relaxed) & STOPS != 0
 }
 
 /// The hook of long loops: whether nobody has asked for an interrupt.
 pub fn go_on(vm: &Vm) -> impl FnMut() -> bool + 'static {
     let word = vm.poll.clone();
-    move || word.load(Ordering::Relaxed) & poll::INTERRUPT == 0
+    move || word.load(Ordering::Relaxed) & STOPS == 0
 }
 
 /// Counts the rounds of a loop whose length a program decides, and lets an interrupt end it.

@@ -44,6 +44,7 @@ impl Vm {
         if form == CALL
             && let Some(closure) = self.slot(self.top - n - 1).as_closure()
             && self.thread.state().nested < limits::NESTING
+            && !self.is_metered()
         {
             return self.enter_slowly(closure, self.top - n - 1, n, wanted, frame_flags::ASIDE);
         }
@@ -55,6 +56,9 @@ impl Vm {
         let mut nargs = nargs;
         if flags & frame_flags::ASIDE != 0 && self.thread.state().nested >= self.nesting_limit() {
             return Err(self.overflow_error(b"C stack overflow"));
+        }
+        if self.is_metered() && flags & frame_flags::ASIDE != 0 {
+            self.burn()?;
         }
         // `__call` may be a chain; each link adds an argument, so a cycle meets the stack's limit.
         loop {
@@ -188,6 +192,11 @@ impl Vm {
             // A frame catches the errors of one call.
             f.flags &= !(frame_flags::CATCHES | frame_flags::HEARS);
         }
+        if let (Outcome::Failed(error), Some(_)) = (outcome, self.stopping) {
+            // It came through a coroutine, and is for a frame further down.
+            self.roots.error = error;
+            return Err(self.rethrow());
+        }
         match (f.then(), outcome) {
             (Some(then), _) => then(self, self.args(), outcome).map(Flow::Step),
             (None, Outcome::Returned(_)) if f.kind == FrameKind::Host => Ok(Flow::Exit),
@@ -255,7 +264,7 @@ impl Vm {
         self.push_call(f, args)?;
         match f.as_closure() {
             // At once, without a step.
-            Some(closure) if self.thread.state().nested < limits::NESTING => {
+            Some(closure) if self.thread.state().nested < limits::NESTING && !self.is_metered() => {
                 self.enter_slowly(closure, func, args.len(), 1, frame_flags::ASIDE)
             }
             _ => Ok(Flow::Step(step::call(args.len(), 1))),

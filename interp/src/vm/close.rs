@@ -25,6 +25,11 @@ impl Vm {
         self.thread.state().tbc.last().is_some_and(|s| s as usize >= from)
     }
 
+    /// Forgets the pending variables at or above a slot.
+    pub(super) fn drop_pending(&mut self, from: usize) {
+        while take_pending(self.thread, from).is_some() {}
+    }
+
     /// Marks a variable as to be closed.
     pub(super) fn mark_tbc(&mut self, slot: usize) -> Result<(), Throw> {
         let value = self.slot(slot).unboxed();
@@ -61,7 +66,7 @@ impl Vm {
     /// Closes the pending variables of the main thread, whatever runs there, for the end of the interpreter. Each method is called at the present top:
     /// the frames below stay as they are, since nothing returns into them. An error is the error of the variables closed later.
     pub(super) fn close_main(&mut self) {
-        let result = self.as_host(|vm| {
+        let result = self.as_host(0, |vm| {
             vm.push_helper(FrameKind::Helper, 0, close_next_of_main)?;
             vm.push(Value::NIL)?;
             Ok(Flow::Step(step::CONTINUE))

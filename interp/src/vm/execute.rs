@@ -26,7 +26,7 @@ impl Vm {
     /// Runs the innermost frame, a Lua function's, until what the host has called has returned.
     pub(super) fn execute(&mut self) -> Result<(), Throw> {
         loop {
-            let flow = match if self.hooked { self.run::<true>() } else { self.run::<false>() } {
+            let flow = match if self.traced { self.run::<true>() } else { self.run::<false>() } {
                 Err(_) if self.restart_instruction() => Flow::Reload,
                 Err(throw) => self.recover(throw)?,
                 Ok(flow) => flow,
@@ -37,7 +37,7 @@ impl Vm {
         }
     }
 
-    /// The loop itself. `TRACED`: with a look at the hook before each instruction. It is left to switch to the other form, or with `Exit`.
+    /// The loop itself. `TRACED`: with a look at hooks and fuel before each instruction. It is left to switch to the other form, or with `Exit`.
     #[inline(never)]
     fn run<const TRACED: bool>(&mut self) -> Result<Flow, Throw> {
         let poll = Arc::as_ptr(&self.poll);
@@ -90,7 +90,7 @@ impl Vm {
                 if flow == Flow::Exit {
                     return Ok(flow);
                 }
-                if self.hooked != TRACED {
+                if self.traced != TRACED {
                     return Ok(Flow::Switch);
                 }
                 reload!();
@@ -111,6 +111,16 @@ impl Vm {
                 if (*poll).load(Ordering::Relaxed) != 0 {
                     save!();
                     self.poll($live)?;
+                    go_on!(Flow::Reload);
+                }
+            };
+        }
+        // The instruction has allocated: a safepoint. Stale registers are values all the same, and as good as garbage (M3).
+        macro_rules! allocated {
+            () => {
+                if (*poll).load(Ordering::Relaxed) != 0 {
+                    save!();
+                    self.poll_after_allocation()?;
                     go_on!(Flow::Reload);
                 }
             };
@@ -358,6 +368,7 @@ impl Vm {
                     Op::NewBox => {
                         let b = mem!(Gc::<UpBox>::new(&mut self.heap, r!(i.a())));
                         r!(i.a()) = Value::upbox(b);
+                        allocated!();
                     }
                     Op::GetBox => r!(i.a()) = r!(i.b()).unboxed(),
                     Op::SetBox => {
@@ -423,6 +434,7 @@ impl Vm {
                         let t = mem!(Gc::<Table>::new(&mut self.heap, array, hash));
                         pc = pc.add(1);
                         r!(i.a()) = Value::table(t);
+                        allocated!();
                     }
 
                     // ---- operators
@@ -486,7 +498,10 @@ impl Vm {
                             _ => slow!(self.op_len(slot_of!(i.a()), x), 0),
                         }
                     }
-                    Op::Concat => slow!(self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize), 0),
+                    Op::Concat => {
+                        slow!(self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize), 0);
+                        allocated!();
+                    }
 
                     // ---- to-be-closed variables
                     Op::Close => {

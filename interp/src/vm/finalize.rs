@@ -41,7 +41,7 @@ impl Vm {
 
     /// Calls up to `count` finalizers that wait. For hosts, and natives that call them with their frame innermost.
     pub(crate) fn run_finalizers(&mut self, count: usize) {
-        let result = self.as_host(|vm| {
+        let result = self.as_host(0, |vm| {
             let begun = vm.begin_finalizers(vm.top, count)?;
             Ok(if begun { Flow::Step(step::CONTINUE) } else { Flow::Exit })
         });

@@ -69,6 +69,7 @@ impl Vm {
     #[inline(always)]
     pub(super) fn note_hook(&mut self) {
         self.hooked = self.thread.state().hook.as_ref().is_some_and(|hook| !hook.busy);
+        self.traced = self.hooked || self.is_metered();
     }
 
     fn hook_wants(&self, event: impl Fn(&Hook) -> bool) -> bool {
@@ -101,7 +102,8 @@ impl Vm {
         self.call_hook("return", None, self.top, (first - func, n))
     }
 
-    /// Before an instruction of the innermost frame, whose `pc` is at it. `false`: the loop that traces is to be left.
+    /// Before an instruction of the innermost frame, whose `pc` is at it: counts fuel, calls hooks. Another frame may be innermost afterwards. `false`: the
+    /// loop that traces is to be left.
     #[cold]
     #[inline(never)]
     pub(super) fn trace(&mut self) -> Result<bool, Throw> {
@@ -109,6 +111,9 @@ impl Vm {
         let proto = frame.closure().proto;
         let (pc, code) = (proto.pc_index(frame.pc), proto.words());
         let i = Instr(code[pc].get());
+        if self.is_metered() && self.thread.state().hook.as_deref().is_none_or(|hook| hook.stage == 0) {
+            self.burn_for(i.op())?;
+        }
         let depth = self.frame_count;
         // Values in flight are above the registers only for instructions that take them.
         let takes_all = matches!(i.op(), Op::Call | Op::TailCall | Op::Return | Op::SetList) && i.b() == 0;
@@ -166,7 +171,7 @@ impl Vm {
                 self.drive(flow)?;
             }
         }
-        Ok(false)
+        Ok(self.traced)
     }
 
     fn note_traced(&mut self, depth: usize, pc: usize, left: bool) {

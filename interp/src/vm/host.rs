@@ -4,13 +4,15 @@
 
 use super::{Flow, Throw, Vm, limits};
 use crate::value::{Frame, FrameKind, Gc, NativeFn, Str, Value, frame_flags};
+use neap_gc::heap::poll;
+use std::sync::atomic::Ordering;
 
 impl Vm {
     /// Calls a value with arguments. The results stand at the top of the stack; their number is returned. A safepoint (V1). Errors come with
     /// pending variables closed.
     pub fn call_values(&mut self, f: Value, args: &[Value], wanted: i16) -> Result<u32, Throw> {
         let start = self.top;
-        self.as_host(|vm| {
+        self.as_host(0, |vm| {
             vm.push_call(f, args)?;
             Ok(Flow::Step(super::step::call(args.len(), wanted)))
         })?;
@@ -54,36 +56,38 @@ impl Vm {
         result.map(drop)
     }
 
-    /// Calls a function as `xpcall` does: a message handler sees an error first, with the stack as it is. The results are valid until the next
+    /// Calls a function so that a message handler sees an error first, a stop too, with the stack as it is. The results are valid until the next
     /// safepoint (V1).
     pub fn call_with_handler(&mut self, f: Value, args: &[Value], handler: NativeFn) -> Result<Vec<Value>, Throw> {
         let start = self.top;
-        // Without a name, and known to no table: in a traceback it is the host itself.
-        let caller = self.new_native("?", super::protect::xpcall, &[])?;
         let handler = self.new_native("?", handler, &[])?;
-        let mut all = Vec::with_capacity(args.len() + 2);
-        all.extend_from_slice(&[f, handler]);
-        all.extend_from_slice(args);
-        self.call_values(caller, &all, -1)?;
-        let results: Vec<Value> = (start + 1..self.top).map(|i| self.slot(i)).collect();
+        self.push(handler)?;
+        let result = self.as_host(frame_flags::HEARS, |vm| {
+            vm.push_call(f, args)?;
+            Ok(Flow::Step(super::step::call(args.len(), -1)))
+        });
+        let results = result.map(|()| (start + 1..self.top).map(|i| self.slot(i)).collect());
         self.top = start;
-        if self.slot(start).is_truthy() { Ok(results) } else { Err(self.throw(results.first().copied().unwrap_or(Value::NIL))) }
+        results
     }
 
-    /// Runs what `begin` begins above a frame of the host. What it leaves above the top is at the top in the end.
-    pub(super) fn as_host(&mut self, begin: impl FnOnce(&mut Vm) -> Result<Flow, Throw>) -> Result<(), Throw> {
+    /// Runs what `begin` begins above a frame of the host. What it leaves above the top is at the top in the end. With the flag `HEARS` the value at the top is
+    /// a message handler.
+    pub(super) fn as_host(&mut self, flags: u8, begin: impl FnOnce(&mut Vm) -> Result<Flow, Throw>) -> Result<(), Throw> {
         if self.depth >= limits::HOST_DEPTH {
             return Err(self.overflow_error(b"C stack overflow"));
         }
         let place = self.top;
         self.check_stack(place + 1 + limits::NATIVE_SLOTS)?;
-        let flags = frame_flags::CATCHES | frame_flags::NO_YIELD | frame_flags::ASIDE;
+        let flags = flags | frame_flags::CATCHES | frame_flags::NO_YIELD | frame_flags::ASIDE;
         // Its function slot is one of the caller's: results need not be moved.
         let mut frame = Frame::native(FrameKind::Host, place - 1, 0, -1, flags);
+        frame.base = place as u32 - u32::from(flags & frame_flags::HEARS != 0);
         frame.set_place(place);
         self.push_frame(frame)?;
         self.note_frame(flags);
         self.depth += 1;
+        let runs = self.runs.len();
         let flow = begin(self).and_then(|flow| self.drive(flow));
         let result = match flow.or_else(|throw| self.recover(throw)) {
             Ok(Flow::Exit) => Ok(()),
@@ -91,6 +95,11 @@ impl Vm {
             Err(throw) => Err(throw),
         };
         self.depth -= 1;
+        self.end_runs(runs);
+        if self.stopping.take().is_some() {
+            // For the host further out: what has called this one is stopped at its next safepoint.
+            self.poll.fetch_or(poll::INTERRUPT, Ordering::Relaxed);
+        }
         let frame = *self.frame();
         debug_assert!(frame.kind == FrameKind::Host && self.top >= place);
         self.pop_frame(&frame);

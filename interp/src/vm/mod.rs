@@ -32,6 +32,7 @@ mod safepoint;
 mod shadow;
 mod stack;
 mod step;
+pub(crate) mod stop;
 mod traceback;
 mod type_error;
 
@@ -42,6 +43,7 @@ pub use meta::{Access, Event};
 pub use native::Args;
 pub use safepoint::Roots;
 pub use step::Ready;
+pub use stop::{Limits, Stop};
 pub(crate) use step::ready;
 
 pub use crate::syntax::Arith;
@@ -113,6 +115,17 @@ pub struct Vm {
     pub(crate) in_finalizer: bool,
     /// The running thread has a hook, which does not run itself (K1).
     pub(crate) hooked: bool,
+    /// The loop is to run in its tracing form: for the hook, or to count fuel.
+    pub(super) traced: bool,
+    /// The runs with limits (S1).
+    runs: Vec<stop::Run>,
+    /// Fuel used so far, and the count at which the first of the runs has used up its own.
+    fuel_spent: u64,
+    fuel_end: u64,
+    /// The stop in flight, and the run that it is for; the host, if that is none.
+    stopping: Option<(Stop, Option<usize>)>,
+    /// Why the last run was stopped.
+    stopped: Option<Stop>,
     /// The heap has refused memory: what can be given up is collected where the error is caught.
     pub(crate) out_of_memory: bool,
     /// So it has for an instruction that can be done again.
@@ -167,6 +180,12 @@ impl Vm {
             handlers: 0,
             in_finalizer: false,
             hooked: false,
+            traced: false,
+            runs: Vec::new(),
+            fuel_spent: 0,
+            fuel_end: u64::MAX,
+            stopping: None,
+            stopped: None,
             out_of_memory: false,
             restartable: false,
             restarted: (std::ptr::null(), 0),

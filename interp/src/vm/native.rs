@@ -23,6 +23,10 @@ impl Args {
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
+    /// The slot of the first one.
+    pub fn base(&self) -> usize {
+        self.base as usize
+    }
     /// The slot behind the last one: the first of those that the function itself has pushed.
     pub fn end(&self) -> usize {
         (self.base + self.count) as usize

@@ -4,7 +4,8 @@
 //!   variables that it leaves pending are closed, one by one, from that frame; then its continuation gets the error. An error of a closing method takes the
 //!   place of the one before.
 //! * **E2** If that frame has a message handler, the handler sees the error first, with the stack as it is.
-//! * **E3** Whatever takes a frame away without running it goes through [`Vm::abandon`].
+//! * **E3** A stop (`stop`) ends at the frame of its run or at the host's, and closes nothing.
+//! * **E4** Whatever takes a frame away without running it goes through [`Vm::abandon`].
 
 use super::{Args, Flow, Throw, Vm, limits, step};
 use crate::value::{Frame, FrameKind, Outcome, Value, frame_flags};
@@ -53,6 +54,7 @@ impl Vm {
     pub(super) fn recover(&mut self, throw: Throw) -> Result<Flow, Throw> {
         let mut throw = throw;
         loop {
+            self.note_memory_stop();
             let flow = match self.begin_handler() {
                 Ok(Some(flow)) => Ok(flow),
                 Ok(None) => Ok(self.unwind(throw)?),
@@ -65,8 +67,11 @@ impl Vm {
         }
     }
 
-    /// The frame that the error in flight ends at (E1); `None`: it ends the coroutine.
+    /// The frame that the error in flight ends at (E1, E3); `None`: it ends the coroutine.
     fn catcher(&self) -> Option<usize> {
+        if let Some((_, run)) = self.stopping {
+            return self.stopped_frame(run);
+        }
         (0..self.frame_count).rev().find(|&i| self.frame_at(i).has(frame_flags::CATCHES))
     }
 
@@ -125,8 +130,18 @@ impl Vm {
             self.abandon(&f);
         }
         self.lower_watermark();
+        let place = self.frame().place();
+        if let Some((stop, run)) = self.stopping {
+            self.drop_pending(place + 1);
+            if run.is_some() || self.depth <= 1 {
+                self.stopping = None;
+                self.stopped = Some(stop);
+            }
+            if let Some(run) = run {
+                self.end_runs(run);
+            }
+        }
         let f = self.frame();
-        let place = f.place();
         if f.kind == FrameKind::Host && !self.has_pending(place + 1) {
             return Err(throw);
         }
@@ -167,7 +182,7 @@ impl Vm {
         self.go_on(Outcome::Failed(error))
     }
 
-    /// A frame goes, and what it stood for (E3). It has been, or will be, taken off the frames.
+    /// A frame goes, and what it stood for (E4). It has been, or will be, taken off the frames.
     #[inline]
     pub(super) fn abandon(&mut self, f: &Frame) {
         if f.has(frame_flags::NO_YIELD) {

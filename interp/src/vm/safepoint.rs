@@ -1,5 +1,6 @@
 //! Where the program stands still for the collector.
 
+use super::stop::STOPS;
 use super::{Flow, Throw, Vm, step};
 use crate::value::{Gc, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
@@ -70,15 +71,10 @@ impl Vm {
     #[inline(never)]
     pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), Throw> {
         let word = self.poll.load(Ordering::Relaxed);
-        if word & poll::INTERRUPT != 0 {
-            self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
-            let f = self.frame();
-            if f.is_lua() {
-                // M2: in progress is the instruction that comes next.
-                // SAFETY: no safepoint comes after the last instruction of a function.
-                f.pc = unsafe { f.pc.add(1) };
-            }
-            return Err(self.runtime_error(b"interrupted!"));
+        if word & STOPS != 0
+            && let Err(throw) = self.check_stops_at_next()
+        {
+            return Err(throw);
         }
         if word & poll::COLLECT != 0 {
             self.collect_some(live_top)?;
@@ -89,6 +85,28 @@ impl Vm {
             }
         }
         Ok(())
+    }
+
+    /// An instruction has allocated, and the poll word is set. All registers may be in use.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn poll_after_allocation(&mut self) -> Result<(), Throw> {
+        let live_top = self.registers_end();
+        self.poll(live_top)
+    }
+
+    /// `check_stops`, where the instruction that comes next counts as the one in progress (M2).
+    fn check_stops_at_next(&mut self) -> Result<(), Throw> {
+        let f = self.frame();
+        // SAFETY: no safepoint comes after the last instruction of a function; the frame is taken away, or `pc` goes back.
+        f.pc = unsafe { f.pc.add(1) };
+        let result = self.check_stops();
+        if result.is_ok() {
+            let f = self.frame();
+            // SAFETY: as above.
+            f.pc = unsafe { f.pc.sub(1) };
+        }
+        result
     }
 
     /// The collector works, if it wants to. Errors: memory.

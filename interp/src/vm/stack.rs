@@ -51,7 +51,7 @@ impl Vm {
         if innermost.has(frame_flags::WATERMARK) {
             self.lower_watermark();
         }
-        if innermost.is_hidden() {
+        if innermost.is_hidden() || innermost.has(frame_flags::NO_YIELD) {
             self.abandon(innermost);
         } else if innermost.has(frame_flags::ASIDE) {
             self.thread.state().nested -= 1;

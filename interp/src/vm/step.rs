@@ -94,6 +94,12 @@ impl Vm {
         frame.set_place(place);
     }
 
+    /// The same for a run with limits, out of which nothing may yield.
+    pub(crate) fn catch_in_run(&mut self, place: usize) {
+        self.catch_errors(place, frame_flags::NO_YIELD);
+        self.note_frame(frame_flags::NO_YIELD);
+    }
+
     /// Adds a frame of the interpreter's own on top of the values in flight.
     pub(super) fn push_helper(&mut self, kind: FrameKind, flags: u8, then: Continuation) -> Result<(), Throw> {
         let func = self.top;
