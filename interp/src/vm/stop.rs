@@ -162,7 +162,8 @@ impl Vm {
     #[inline]
     pub(super) fn burn(&mut self) -> Result<(), Throw> {
         self.fuel_spent += 1;
-        if self.fuel_spent <= self.fuel_end {
+        // A host's message handler may look at what was stopped.
+        if self.fuel_spent <= self.fuel_end || self.stopping.is_some() {
             return Ok(());
         }
         let spent = self.fuel_spent;
@@ -174,7 +175,7 @@ impl Vm {
     #[cold]
     pub(crate) fn check_stops(&mut self) -> Result<(), Throw> {
         let word = self.poll.load(Ordering::Acquire);
-        if word & ALARM != 0 {
+        if word & ALARM != 0 && self.stopping.is_none() {
             let expired = |run: &Run| run.alarm.as_ref().is_some_and(|alarm| alarm.expired.load(Ordering::Relaxed));
             if let Some(run) = self.runs.iter().position(expired) {
                 // The bit stays: others may have expired as well.
