@@ -32,7 +32,8 @@ impl Vm {
         let slot = &mut thread.state().hook;
         let busy = slot.as_ref().is_some_and(|hook| hook.busy);
         *slot = hook.map(|(hook, _)| Box::new(Hook { busy, depth, count_left: hook.count, ..hook }));
-        if slot.is_some() {
+        // K3: no thread that is gone is counted.
+        if table.entry_from(&mut self.heap, 0).is_some() {
             self.poll.fetch_or(HOOK, Ordering::Relaxed);
         } else {
             self.poll.fetch_and(!HOOK, Ordering::Relaxed);
