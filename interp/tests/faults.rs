@@ -6,9 +6,10 @@
 
 use neap::stdlib;
 use neap::value::Value;
-use neap::vm::Vm;
+use neap::vm::{Args, Throw, Vm};
 use neap_gc::Config;
-use neap_gc::heap::Faults;
+use neap_gc::heap::{Faults, poll};
+use std::sync::atomic::Ordering;
 
 /// Before each program: `assert` would add a position to the message.
 const CHECK: &str =
@@ -283,6 +284,37 @@ fn each_limit_is_too_low_or_enough() {
             break;
         }
     }
+}
+
+/// What has been done again and has gone well is over: an interrupt that comes later is no reason to do something again.
+#[test]
+fn an_interrupt_after_a_refusal_is_not_lost() {
+    fn interrupt(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
+        vm.heap.poll_word().fetch_or(poll::INTERRUPT, Ordering::Relaxed);
+        Ok(0)
+    }
+    let program = "local n = ... local t = {}
+        for i = 1, n do rawset(t, i, i) rawset(t, i + 0.5, i) table.insert(t, i) setmetatable(t, {}) end
+        interrupt()
+        for i = 1, 10 do end
+        return 'lost'";
+    let mut n = 0;
+    loop {
+        let mut vm = interpreter(Config::default()).expect("memory for the libraries");
+        let globals = vm.globals();
+        let function = vm.new_native("interrupt", interrupt, &[]).expect("memory");
+        vm.set_field(globals, "interrupt", function).expect("memory");
+        vm.heap.inject(Faults::At(n));
+        let outcome = run(&mut vm, program, 20_000);
+        let late = matches!(vm.heap.inject(Faults::None), Faults::At(_));
+        let is_told = outcome.as_ref().is_err_and(|message| message == MESSAGE || message.ends_with(b"interrupted!"));
+        assert!(is_told, "request {n}: {}", shown(&outcome));
+        if late {
+            break;
+        }
+        n += 1;
+    }
+    assert!(n > 2);
 }
 
 /// The scripts of `tests/lua` with refusals here and there. What becomes of their assertions nobody can say; the heap is sound.

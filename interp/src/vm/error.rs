@@ -20,12 +20,14 @@ impl Vm {
     pub fn throw(&mut self, value: Value) -> Throw {
         self.roots.error = value;
         self.handled = false;
+        self.restartable = false;
         Throw(())
     }
 
     /// Takes the value of an error out of flight.
     pub fn take_error(&mut self) -> Value {
         self.handled = false;
+        self.restartable = false;
         std::mem::replace(&mut self.roots.error, Value::NIL)
     }
 

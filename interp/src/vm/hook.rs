@@ -36,7 +36,8 @@ impl Vm {
             _ => Hook { depth, count_left: hook.count, ..hook },
         };
         *slot = hook.map(|(hook, _)| Box::new(new(hook)));
-        if slot.is_some() {
+        // K3: no thread that is gone is counted.
+        if table.entry_from(&mut self.heap, 0).is_some() {
             self.poll.fetch_or(HOOK, Ordering::Relaxed);
         } else {
             self.poll.fetch_and(!HOOK, Ordering::Relaxed);

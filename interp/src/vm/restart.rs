@@ -4,7 +4,7 @@
 //! function without effects, can be begun anew: then all that it needs is in the stack.
 //!
 //! * **A1** `restartable` is set only where the innermost frame's instruction, the one before its `pc`, has just been refused memory
-//!   (`refused`); every other memory error clears it.
+//!   (`refused`), and that error is in flight; every other error clears it, and so does whoever takes one.
 //! * **A2** The same instruction is done again twice only if epochs have ended in between.
 
 use super::{Args, Throw, Vm};
