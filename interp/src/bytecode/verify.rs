@@ -12,6 +12,7 @@
 //! * **V4** A to-be-closed variable is closed before its register is given up: by a call's frame, a loop, a return.
 
 use super::layout::{Aux, Layout, Role, Wide};
+use super::meter::{Meter, Refusal};
 use super::op::{Instr, Op};
 use super::proto::{Const, LocalVar, Proto};
 
@@ -24,6 +25,9 @@ const STRETCH: usize = 64;
 const MAX_ACTIVE: usize = 256;
 /// How often, on average, an instruction may be looked at.
 const ROUNDS: usize = 64;
+
+/// What the state at a target needs beside its registers: the head of their block, and its place in the list of work.
+const STATE_BYTES: usize = 32;
 
 /// What a register holds, as far as all paths agree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,32 +74,42 @@ impl State {
     }
 }
 
-type Check<T = ()> = Result<T, String>;
+type Check<T = ()> = Result<T, Refusal>;
 
 /// Verifies a function and all functions in it. An error says what is wrong and where.
 pub fn verify(proto: &Proto) -> Result<(), String> {
-    verify_nested(proto, 0)
+    verify_within(proto, &mut Meter::new(usize::MAX, &mut || true)).map_err(|refusal| match refusal {
+        Refusal::Invalid(problem) => problem,
+        Refusal::OutOfMemory | Refusal::Stopped => "not enough memory".into(),
+    })
 }
 
-fn verify_nested(proto: &Proto, depth: usize) -> Check {
+/// The same within the bounds of a meter.
+pub fn verify_within(proto: &Proto, meter: &mut Meter) -> Check {
+    verify_nested(proto, 0, meter)
+}
+
+fn verify_nested(proto: &Proto, depth: usize, meter: &mut Meter) -> Check {
     if depth > MAX_DEPTH {
         return Err("functions nested too deep".into());
     }
-    let mut verifier = Verifier::new(proto)?;
+    let mut verifier = Verifier::new(proto, meter)?;
     verifier.run()?;
+    drop(verifier);
     for inner in &proto.protos {
         for upval in &inner.upvals {
             if !upval.from_register && upval.index as usize >= proto.upvals.len() {
-                return Err(format!("upvalue {} of an inner function out of range", upval.index));
+                return Err(format!("upvalue {} of an inner function out of range", upval.index).into());
             }
         }
-        verify_nested(inner, depth + 1)?;
+        verify_nested(inner, depth + 1, meter)?;
     }
     Ok(())
 }
 
-struct Verifier<'p> {
+struct Verifier<'p, 'm, 'h> {
     proto: &'p Proto,
+    meter: &'m mut Meter<'h>,
     /// Which words start an instruction.
     starts: Vec<bool>,
     /// For each word that a jump leads to, what holds on all the paths there found so far.
@@ -109,12 +123,14 @@ struct Verifier<'p> {
     budget: usize,
 }
 
-impl<'p> Verifier<'p> {
-    fn new(proto: &'p Proto) -> Check<Verifier<'p>> {
+impl<'p, 'm, 'h> Verifier<'p, 'm, 'h> {
+    fn new(proto: &'p Proto, meter: &'m mut Meter<'h>) -> Check<Verifier<'p, 'm, 'h>> {
         let code = &proto.code;
-        let mut starts = vec![false; code.len()];
+        let mut starts = meter.list(code.len())?;
+        starts.resize(code.len(), false);
         let mut pc = 0;
         while pc < code.len() {
+            meter.step()?;
             let op = Op::decode(code[pc]).ok_or_else(|| format!("unknown opcode at {pc}"))?;
             starts[pc] = true;
             pc += 1 + (op.aux() != Aux::None) as usize;
@@ -132,7 +148,8 @@ impl<'p> Verifier<'p> {
         if proto.is_vararg != (first.op() == Op::VarArgPrep && first.a() == proto.num_params) {
             return Err("vararg function without preparation".into());
         }
-        let mut active = vec![Vec::new(); code.len() / STRETCH + 1];
+        let mut active = meter.list::<Vec<u32>>(code.len() / STRETCH + 1)?;
+        active.resize(code.len() / STRETCH + 1, Vec::new());
         for (index, local) in proto.locals.iter().enumerate() {
             let (start, end) = (local.start_pc as usize, local.end_pc as usize);
             if local.register >= proto.max_stack || start > end || end > code.len() {
@@ -143,18 +160,24 @@ impl<'p> Verifier<'p> {
                 if stretch.len() > MAX_ACTIVE + STRETCH * MAX_ACTIVE {
                     return Err("too many locals".into());
                 }
+                meter.step()?;
+                if stretch.len() == stretch.capacity() {
+                    meter.take((stretch.len() + 4) * size_of::<u32>())?;
+                    stretch.try_reserve(1)?;
+                }
                 stretch.push(index as u32);
             }
         }
         let state = State { regs: vec![Kind::Unset; proto.max_stack as usize].into(), pending: [0; 4] };
-        let targets = std::iter::repeat_with(|| None).take(code.len()).collect();
+        let mut targets = meter.list(code.len())?;
+        targets.resize_with(code.len(), || None);
         let budget = code.len().saturating_mul(ROUNDS).saturating_add(1000);
-        Ok(Verifier { proto, starts, targets, work: Vec::new(), state, pc: 0, active, budget })
+        Ok(Verifier { proto, meter, starts, targets, work: Vec::new(), state, pc: 0, active, budget })
     }
 
     fn fail<T>(&self, what: impl std::fmt::Display) -> Check<T> {
         let op = Op::decode(self.proto.code[self.pc]).map_or("?", Op::name);
-        Err(format!("{what} ({op} at {})", self.pc))
+        Err(format!("{what} ({op} at {})", self.pc).into())
     }
 
     fn run(&mut self) -> Check {
@@ -167,6 +190,7 @@ impl<'p> Verifier<'p> {
             self.state = state.clone();
             self.pc = start;
             while let Some(next) = self.step()? {
+                self.meter.step()?;
                 if next >= self.proto.code.len() {
                     return self.fail("code runs off its end");
                 }
@@ -190,7 +214,10 @@ impl<'p> Verifier<'p> {
             return self.fail("jump between the parts of a loop");
         }
         let state = match &self.targets[target] {
-            None => self.state.clone(),
+            None => {
+                self.meter.take(self.state.regs.len() + STATE_BYTES)?;
+                self.state.clone()
+            }
             Some(known) => known.meet(&self.state),
         };
         let changed = self.targets[target].as_ref() != Some(&state);

@@ -3,7 +3,7 @@
 //! May import `compile`, `bytecode`, the reader of files in `stdlib`, `excerpt`.
 
 use super::{complain, excerpt, print, write_error};
-use crate::bytecode::{Proto, chunk, disassemble};
+use crate::bytecode::{Meter, Proto, Refusal, chunk, disassemble};
 use crate::stdlib::load::{chunk_of, is_binary};
 
 /// What is to be done with each file.
@@ -37,7 +37,10 @@ fn compile(file: &[u8]) -> Result<Proto, (Vec<u8>, String)> {
     let path = (file != b"-").then_some(file);
     let (name, text) = chunk_of(path).map_err(|message| (message, String::new()))?;
     if is_binary(&text) {
-        return chunk::undump_named(&text, &name).map_err(|message| (message, String::new()));
+        return chunk::undump(&text, &mut Meter::new(usize::MAX, &mut || true)).map_err(|refusal| match refusal {
+            Refusal::Invalid(problem) => (chunk::message(&name, &problem), String::new()),
+            Refusal::OutOfMemory | Refusal::Stopped => (b"not enough memory".to_vec(), String::new()),
+        });
     }
     crate::compile::compile(&text, &name).map_err(|error| {
         let excerpt = excerpt::for_errors(|colour| excerpt::of_syntax_error(&text, &error, colour));

@@ -5,8 +5,8 @@ use crate::bytecode::{Op, Proto, UpvalDesc};
 use crate::syntax::ast::{Ast, FuncId, LocalId};
 use crate::syntax::{Fallible, StrId};
 
-pub fn compile_main(ast: &Ast, chunk_name: &[u8]) -> Fallible<Proto> {
-    let mut shared = Shared { ast, source: chunk_name.into(), long_loops: false, again: false };
+pub fn compile_main(ast: &Ast, chunk_name: &[u8], go_on: &mut dyn FnMut() -> bool) -> Fallible<Proto> {
+    let mut shared = Shared { ast, source: chunk_name.into(), long_loops: false, again: false, steps: 0, go_on };
     compile_function(&mut shared, FuncId(0))
 }
 
@@ -57,5 +57,5 @@ fn compile_once(shared: &mut Shared, id: FuncId) -> Fallible<Proto> {
     emitter.line = function.return_line;
     emitter.return_nothing();
     emitter.deactivate(0);
-    Ok(emitter.finish())
+    emitter.finish()
 }

@@ -2,8 +2,8 @@
 
 use super::support::{self, Functions, text};
 use super::{load, table};
-use crate::value::{LAST_CALL, Special, THREE_RESULTS, Tag, Value};
-use crate::vm::{Args, Event, Throw, Vm};
+use crate::value::{Entry, LAST_CALL, Special, THREE_RESULTS, Tag, Value};
+use crate::vm::{Args, Event, PIECE, Throw, Vm};
 
 const FUNCTIONS: Functions = &[
     ("assert", assert),
@@ -88,7 +88,7 @@ fn error(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         && let Ok(level @ 1..) = usize::try_from(level)
     {
         let position = vm.position(level);
-        return Err(vm.plain_error(&[&position, message.bytes()].concat()));
+        return Err(vm.joined_error(&[&position, message.bytes()]));
     }
     Err(vm.throw(value))
 }
@@ -123,14 +123,21 @@ fn next_index(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn next(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let table = vm.check_table(args, 0)?;
     let key = vm.arg(args, 1);
-    let Some(position) = table.position_after(&mut vm.heap, key) else { return Err(vm.runtime_error(b"invalid key to 'next'")) };
-    match table.entry_from(&mut vm.heap, position) {
-        Some((_, key, value)) => {
-            vm.push(key)?;
-            vm.push(value)?;
-            Ok(2)
+    let key = vm.known_key(key)?;
+    let Some(mut position) = table.position_after(&mut vm.heap, key) else { return Err(vm.runtime_error(b"invalid key to 'next'")) };
+    loop {
+        match table.entry_from(&mut vm.heap, position) {
+            Entry::Found(_, key, value) => {
+                vm.push(key)?;
+                vm.push(value)?;
+                return Ok(2);
+            }
+            Entry::Further(at) => {
+                vm.work(at - position)?;
+                position = at;
+            }
+            Entry::End => return vm.ret1(Value::NIL),
         }
-        None => vm.ret1(Value::NIL),
     }
 }
 
@@ -150,27 +157,31 @@ fn pairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 }
 
 fn print(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let mut line = Vec::new();
     for i in 0..args.count() {
-        if i > 0 {
-            line.push(b'\t');
-        }
         let value = vm.arg(args, i);
-        line.extend_from_slice(vm.tostring(value)?.bytes());
+        let string = vm.tostring(value)?;
+        if i > 0 {
+            vm.lib.files.write_out(b"\t");
+        }
+        for piece in string.bytes().chunks(PIECE) {
+            vm.bulk(piece.len())?;
+            vm.lib.files.write_out(piece);
+        }
     }
-    line.push(b'\n');
-    vm.lib.files.print(&line);
+    vm.lib.files.print(b"\n");
     Ok(0)
 }
 
 fn rawequal(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let (x, y) = (vm.check_any(args, 0)?, vm.check_any(args, 1)?);
-    vm.ret1(Value::bool(x.raw_equals(y)))
+    let equal = vm.raw_equals(x, y)?;
+    vm.ret1(Value::bool(equal))
 }
 
 fn rawget(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let table = vm.check_table(args, 0)?;
     let key = vm.check_any(args, 1)?;
+    let key = vm.known_key(key)?;
     let value = vm.raw_get(table, key);
     vm.ret1(value)
 }
@@ -234,27 +245,37 @@ fn tonumber(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let Some(base) = u32::try_from(base).ok().filter(|base| (2..=36).contains(base)) else {
         return Err(vm.arg_error(1, "base out of range"));
     };
-    let number = parse_integer(numeral.bytes(), base);
+    let number = parse_integer(vm, numeral.bytes(), base)?;
     vm.ret1(number.map_or(Value::NIL, Value::int))
 }
 
 /// An integer of another base, which wraps around.
-fn parse_integer(text: &[u8], base: u32) -> Option<i64> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let first = text.iter().position(|byte| !is_space(byte))?;
-    let last = text.iter().rposition(|byte| !is_space(byte))?;
-    let text = &text[first..=last];
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    let mut number = if digits.is_empty() { None } else { Some(0u64) };
-    for &digit in digits {
-        let digit = char::from(digit).to_digit(base)?;
-        number = number.map(|number| number.wrapping_mul(base.into()).wrapping_add(digit.into()));
+fn parse_integer(vm: &mut Vm, text: &[u8], base: u32) -> Result<Option<i64>, Throw> {
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let mut rest = text;
+    let mut negative = false;
+    // 0: before the sign, 1: before the digits, 2: in them, 3: behind them.
+    let mut part = 0;
+    let mut number = 0u64;
+    while let [byte, tail @ ..] = rest {
+        vm.work(1)?;
+        rest = tail;
+        match (part, char::from(*byte).to_digit(base)) {
+            (0..=2, Some(digit)) => {
+                part = 2;
+                number = number.wrapping_mul(base.into()).wrapping_add(digit.into());
+            }
+            (0, None) if matches!(byte, b'-' | b'+') => {
+                part = 1;
+                negative = *byte == b'-';
+            }
+            (0, None) if is_space(*byte) => {}
+            (2 | 3, None) if is_space(*byte) => part = 3,
+            _ => return Ok(None),
+        }
     }
-    number.map(|number| if negative { number.wrapping_neg() as i64 } else { number as i64 })
+    let number = if negative { number.wrapping_neg() } else { number };
+    Ok((part >= 2).then_some(number as i64))
 }
 
 fn tostring(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -271,18 +292,25 @@ fn type_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn warn(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     text(vm, args, 0)?;
-    let mut message = Vec::new();
-    for i in 0..args.count() {
-        message.extend_from_slice(text(vm, args, i)?);
+    for i in 1..args.count() {
+        text(vm, args, i)?;
     }
-    match (args.count(), &message[..]) {
+    match (args.count(), text(vm, args, 0)?) {
         (1, b"@on") => vm.warnings.on = true,
         (1, b"@off") => vm.warnings.on = false,
         // Other control messages are for other systems.
         (1, [b'@', ..]) => {}
         _ => {
             vm.lib.files.flush_all();
-            vm.warn(&message);
+            vm.write_warning(|vm, put| {
+                for i in 0..args.count() {
+                    for piece in text(vm, args, i)?.chunks(PIECE) {
+                        vm.bulk(piece.len())?;
+                        put(piece);
+                    }
+                }
+                Ok(())
+            })?;
         }
     }
     Ok(0)

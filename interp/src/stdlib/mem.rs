@@ -308,7 +308,7 @@ fn write(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             }
             super::string::pack_item(vm, args, &item, &mut next, out)?;
         }
-        let bytes = out.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
+        let bytes = vm.whole(out)?;
         with(vm, |blocks| blocks.write(id, offset, bytes))?;
         Ok(offset + bytes.len() as i64)
     })?;

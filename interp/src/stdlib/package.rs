@@ -2,8 +2,8 @@
 
 use super::load::load_file;
 use super::os::path;
-use super::support::{self, Functions, opt_text, text};
-use crate::value::{NativeFn, Value};
+use super::support::{self, Functions, append, opt_text, text};
+use crate::value::{NativeFn, Text, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::os::unix::ffi::OsStringExt;
 
@@ -56,44 +56,82 @@ fn path_setting(variable: &str, default: &str, ignore: bool) -> Vec<u8> {
     parts.collect::<Vec<_>>().join(&b';')
 }
 
-fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
+/// Hands over a text, in which a part stands for another, piece by piece.
+fn replace(
+    vm: &mut Vm,
+    text: &[u8],
+    from: &[u8],
+    put: &mut dyn FnMut(&mut Vm, &[u8], bool) -> Result<(), Throw>,
+) -> Result<(), Throw> {
     let mut copied = 0;
-    for place in memchr::memmem::find_iter(text, from) {
-        out.extend_from_slice(&text[copied..place]);
-        out.extend_from_slice(to);
-        copied = place + from.len();
+    if !from.is_empty() {
+        for place in memchr::memmem::find_iter(text, from) {
+            vm.work(8)?;
+            put(vm, &text[copied..place], false)?;
+            put(vm, from, true)?;
+            copied = place + from.len();
+        }
     }
-    out.extend_from_slice(&text[copied..]);
-    out
+    put(vm, &text[copied..], false)
 }
 
-/// The file of a module in a path, or the names that were tried.
-fn search(name: &[u8], path_list: &[u8], separator: &[u8], replacement: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
-    let name = if separator.is_empty() { name.to_vec() } else { replace(name, separator, replacement) };
-    let mut tried = Vec::new();
-    for template in path_list.split(|&byte| byte == b';') {
-        let file = replace(template, b"?", &name);
-        if std::fs::File::open(path(&file)).is_ok() {
-            return Ok(file);
-        }
-        if !tried.is_empty() {
-            tried.extend_from_slice(b"\n\t");
-        }
-        tried.extend_from_slice(&[b"no file '", &file[..], b"'"].concat());
+/// What is looked for in a path.
+struct Wanted<'n> {
+    name: &'n [u8],
+    separator: &'n [u8],
+    replacement: &'n [u8],
+}
+
+impl Wanted<'_> {
+    /// The name of a file by a template, piece by piece: it may be long.
+    fn file(
+        &self,
+        vm: &mut Vm,
+        template: &[u8],
+        put: &mut dyn FnMut(&mut Vm, &[u8]) -> Result<(), Throw>,
+    ) -> Result<(), Throw> {
+        replace(vm, template, b"?", &mut |vm, piece, is_mark| match is_mark {
+            false => put(vm, piece),
+            true => replace(vm, self.name, self.separator, &mut |vm, piece, is_mark| {
+                put(vm, if is_mark { self.replacement } else { piece })
+            }),
+        })
     }
-    Err(tried)
+
+    /// The file in a path; if there is none, `tried` gets the names that were tried.
+    fn search(&self, vm: &mut Vm, path_list: &[u8], tried: &mut Text) -> Result<Option<Vec<u8>>, Throw> {
+        /// A name of more bytes is that of no file.
+        const LONGEST: usize = 4096;
+        for template in path_list.split(|&byte| byte == b';') {
+            let mut file = Vec::new();
+            self.file(vm, template, &mut |_, piece| {
+                file.extend_from_slice(&piece[..piece.len().min(LONGEST + 1 - file.len())]);
+                Ok(())
+            })?;
+            if file.len() <= LONGEST && std::fs::File::open(path(&file)).is_ok() {
+                return Ok(Some(file));
+            }
+            vm.append(tried, if tried.is_empty() { b"no file '" } else { b"\n\tno file '" })?;
+            self.file(vm, template, &mut |vm, piece| vm.append(tried, piece))?;
+            vm.append(tried, b"'")?;
+        }
+        Ok(None)
+    }
 }
 
 fn searchpath(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let (name, path_list) = (text(vm, args, 0)?, text(vm, args, 1)?);
     let separator = opt_text(vm, args, 2, b".")?;
     let replacement = opt_text(vm, args, 3, b"/")?;
-    match search(name, path_list, separator, replacement) {
-        Ok(file) => vm.ret_str(&file),
-        Err(tried) => {
+    let wanted = Wanted { name, separator, replacement };
+    let (file, tried) = vm.with_text(|vm, tried| {
+        let file = wanted.search(vm, path_list, tried)?;
+        Ok((file, vm.text_value(tried)?))
+    })?;
+    match file {
+        Some(file) => vm.ret_str(&file),
+        None => {
             vm.push(Value::NIL)?;
-            let tried = vm.new_str(&tried)?;
             vm.push(tried)?;
             Ok(2)
         }
@@ -124,7 +162,7 @@ fn preload(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let loaders = Value::table(support::registry_table(vm, "_PRELOAD")?);
     let loader = vm.index(loaders, vm.arg(args, 0))?;
     if loader.is_nil() {
-        return vm.ret_str(&[b"no field package.preload['", name, b"']"].concat());
+        return vm.ret_text(|vm, text| [b"no field package.preload['", name, b"']"].iter().try_for_each(|piece| vm.append(text, piece)));
     }
     vm.push(loader)?;
     let origin = vm.new_str(b":preload:")?;
@@ -137,7 +175,7 @@ fn in_path(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = text(vm, args, 0)?;
     let file = match search_field(vm, name, "path")? {
         Ok(file) => file,
-        Err(tried) => return vm.ret_str(&tried),
+        Err(tried) => return vm.ret1(tried),
     };
     match load_file(vm, Some(&file), b"bt", None) {
         Ok(closure) => {
@@ -155,15 +193,20 @@ fn in_path(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 }
 
 /// The file of a module in a path of the package table, or the names that were tried.
-fn search_field(vm: &mut Vm, name: &[u8], field: &str) -> Result<Result<Vec<u8>, Vec<u8>>, Throw> {
-    match package_field(vm, field)?.as_str() {
-        Some(path_list) => Ok(search(name, path_list.bytes(), b".", b"/")),
-        None => Err(vm.error(format!("'package.{field}' must be a string"))),
-    }
+fn search_field(vm: &mut Vm, name: &[u8], field: &str) -> Result<Result<Vec<u8>, Value>, Throw> {
+    let Some(path_list) = package_field(vm, field)?.as_str() else {
+        return Err(vm.error(format!("'package.{field}' must be a string")));
+    };
+    let wanted = Wanted { name, separator: b".", replacement: b"/" };
+    vm.with_text(|vm, tried| match wanted.search(vm, path_list.bytes(), tried)? {
+        Some(file) => Ok(Ok(file)),
+        None => vm.text_value(tried).map(Err),
+    })
 }
 
 fn loading_error(vm: &mut Vm, name: &[u8], file: &[u8], message: &[u8]) -> Throw {
-    vm.error([b"error loading module '", name, b"' from file '", file, b"':\n\t", message].concat())
+    let position = vm.position(1);
+    vm.joined_error(&[&position, b"error loading module '", name, b"' from file '", file, b"':\n\t", message])
 }
 
 /// The searcher for `package.cpath`: what it finds can't be loaded.
@@ -171,7 +214,7 @@ fn in_cpath(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = text(vm, args, 0)?;
     match search_field(vm, name, "cpath")? {
         Ok(file) => Err(loading_error(vm, name, &file, NO_LIBRARIES.as_bytes())),
-        Err(tried) => vm.ret_str(&tried),
+        Err(tried) => vm.ret1(tried),
     }
 }
 
@@ -181,7 +224,7 @@ fn in_croot(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let Some(dot) = memchr::memchr(b'.', name) else { return Ok(0) };
     match search_field(vm, &name[..dot], "cpath")? {
         Ok(file) => Err(loading_error(vm, name, &file, NO_LIBRARIES.as_bytes())),
-        Err(tried) => vm.ret_str(&tried),
+        Err(tried) => vm.ret1(tried),
     }
 }
 
@@ -216,23 +259,26 @@ fn find_loader(vm: &mut Vm, name: &[u8], key: Value) -> Result<(), Throw> {
         return Err(vm.error("'package.searchers' must be a table"));
     };
     vm.push(Value::table(searchers))?;
-    let mut tried = Vec::new();
-    for i in 1.. {
-        let searcher = searchers.get_int(&mut vm.heap, i);
-        if searcher.is_nil() {
-            break;
+    vm.with_text(|vm, tried| {
+        for i in 1.. {
+            let searcher = searchers.get_int(&mut vm.heap, i);
+            if searcher.is_nil() {
+                break;
+            }
+            let mark = vm.mark();
+            vm.call_values(searcher, &[key], 2)?;
+            let found = vm.at(mark);
+            if found.is_function() {
+                return Ok(());
+            }
+            if found.is_str() || found.is_number() {
+                vm.append(tried, b"\n\t")?;
+                append(vm, tried, found)?;
+            }
+            vm.pop_to(mark);
         }
-        let mark = vm.mark();
-        vm.call_values(searcher, &[key], 2)?;
-        let found = vm.at(mark);
-        if found.is_function() {
-            return Ok(());
-        }
-        if found.is_str() || found.is_number() {
-            tried.extend_from_slice(b"\n\t");
-            tried.extend_from_slice(vm.tostring(found)?.bytes());
-        }
-        vm.pop_to(mark);
-    }
-    Err(vm.error([b"module '", name, b"' not found:", &tried[..]].concat()))
+        let position = vm.position(1);
+        let tried = vm.whole(tried)?;
+        Err(vm.joined_error(&[&position, b"module '", name, b"' not found:", tried]))
+    })
 }

@@ -1,9 +1,9 @@
 //! `string.format`: the arguments for the engine in `format`.
 
 use super::format::{Spec, quote_float, quote_integer, quote_piece};
-use super::support::{raise, text};
+use super::support::{find_zero, raise, text};
 use crate::value::{Text, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::vm::{Args, PIECE, Throw, Vm};
 
 pub fn format(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let format = text(vm, args, 0)?;
@@ -13,8 +13,15 @@ pub fn format(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Text) -> Result<(), Throw> {
     let mut at = 0;
     let mut next = 0;
-    while let Some(place) = memchr::memchr(b'%', &format[at..]) {
-        vm.append(out, &format[at..at + place])?;
+    while at < format.len() {
+        vm.work(8)?;
+        let piece = &format[at..format.len().min(at + PIECE)];
+        let Some(place) = memchr::memchr(b'%', piece) else {
+            vm.append(out, piece)?;
+            at += piece.len();
+            continue;
+        };
+        vm.append(out, &piece[..place])?;
         at += place + 1;
         if format.get(at) == Some(&b'%') {
             vm.append(out, b"%")?;
@@ -29,7 +36,7 @@ fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Text) -> Result<(), T
         item(vm, args, next, spec, out)?;
         vm.settle(out)?;
     }
-    vm.append(out, &format[at..])
+    Ok(())
 }
 
 fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result<(), Throw> {
@@ -58,7 +65,7 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result
             if spec.is_plain() {
                 return vm.append(out, string.bytes());
             }
-            if string.bytes().contains(&0) {
+            if find_zero(vm, string.bytes())?.is_some() {
                 return Err(vm.arg_error(i, "string contains zeros"));
             }
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
@@ -100,6 +107,7 @@ fn quote_string(vm: &mut Vm, out: &mut Text, mut text: &[u8]) -> Result<(), Thro
     out.near.push(b'"');
     while !text.is_empty() {
         let (piece, rest) = text.split_at(text.len().min(Text::NEAR));
+        vm.work(4 * piece.len())?;
         quote_piece(&mut out.near, piece, rest.first().copied());
         vm.settle(out)?;
         text = rest;

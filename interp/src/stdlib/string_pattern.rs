@@ -4,8 +4,8 @@
 
 use super::fault::Fault;
 use super::matcher::{Capture, Matcher};
-use super::pattern::{Pattern, find_plain, has_specials};
-use super::support::{self, append, go_on, raise, start, text};
+use super::pattern::{ITEM_BYTES, Pattern, SHORT, find_plain, has_specials};
+use super::support::{self, append, raise, start, text};
 use crate::value::{Text, Value};
 use crate::vm::{Args, Throw, Vm};
 use smallvec::SmallVec;
@@ -26,13 +26,18 @@ fn search(vm: &mut Vm, args: Args, find: bool) -> Result<u32, Throw> {
     if from > subject.len() {
         return vm.ret1(Value::NIL);
     }
-    if find && (vm.arg(args, 3).is_truthy() || !has_specials(source)) {
-        let Some(place) = find_plain(subject, source, from) else { return vm.ret1(Value::NIL) };
+    let plain = find && {
+        let asked = vm.arg(args, 3).is_truthy();
+        asked || !has_specials(source, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))?
+    };
+    if plain {
+        let place = find_plain(subject, source, from, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))?;
+        let Some(place) = place else { return vm.ret1(Value::NIL) };
         push_range(vm, &(place..place + source.len()))?;
         return Ok(2);
     }
-    let pattern = Pattern::new(source);
-    let mut go_on = go_on(vm);
+    let pattern = compile(vm, Pattern::new, source)?;
+    let mut go_on = vm.go_on();
     let mut matcher = Matcher::new(subject, &pattern, &mut go_on);
     let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { return vm.ret1(Value::NIL) };
     if find {
@@ -42,6 +47,19 @@ fn search(vm: &mut Vm, args: Args, find: bool) -> Result<u32, Throw> {
         return Ok(2 + count as u32);
     }
     push_captures(vm, &matcher, subject, &whole, matcher.values())
+}
+
+/// Compiles a pattern. What a long one takes is not on the heap, but counts against its limit.
+fn compile(
+    vm: &mut Vm,
+    read: fn(&[u8], &mut dyn FnMut() -> bool) -> Result<Pattern, Fault>,
+    source: &[u8],
+) -> Result<Pattern, Throw> {
+    let bytes = source.len().saturating_mul(ITEM_BYTES);
+    if source.len() > SHORT && vm.heap.room_bytes(bytes) < bytes {
+        return Err(vm.memory_error());
+    }
+    read(source, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))
 }
 
 fn push_range(vm: &mut Vm, range: &Range<usize>) -> Result<(), Throw> {
@@ -67,7 +85,8 @@ fn push_captures(vm: &mut Vm, matcher: &Matcher, subject: &[u8], whole: &Range<u
 
 /// What an iteration of `gmatch` knows beside its strings.
 struct Iteration {
-    pattern: Pattern,
+    /// Unless it takes memory of the host: then it is compiled for each step.
+    pattern: Option<Pattern>,
     at: usize,
     /// The end of the last match, which the next one may not be empty at.
     last: Option<usize>,
@@ -75,9 +94,17 @@ struct Iteration {
 
 impl Iteration {
     /// The next match.
-    fn next(&mut self, vm: &mut Vm, subject: &[u8]) -> Result<u32, Throw> {
-        let mut go_on = go_on(vm);
-        let mut matcher = Matcher::new(subject, &self.pattern, &mut go_on);
+    fn next(&mut self, vm: &mut Vm, subject: &[u8], source: &[u8]) -> Result<u32, Throw> {
+        let long;
+        let pattern = match &self.pattern {
+            Some(pattern) => pattern,
+            None => {
+                long = compile(vm, Pattern::unanchored, source)?;
+                &long
+            }
+        };
+        let mut go_on = vm.go_on();
+        let mut matcher = Matcher::new(subject, pattern, &mut go_on);
         while self.at <= subject.len() {
             let Some(whole) = matcher.search(self.at).map_err(|fault| raise(vm, fault))? else { break };
             if Some(whole.end) == self.last {
@@ -97,19 +124,20 @@ pub fn gmatch(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let subject = text(vm, args, 0)?;
     let source = text(vm, args, 1)?;
     let from = start(vm.opt_int(args, 2, 1)?, subject.len());
-    let iteration = Iteration { pattern: Pattern::unanchored(source), at: from.min(subject.len() + 1), last: None };
-    let upvalues = [vm.new_userdata(iteration, None)?, vm.arg(args, 0)];
+    let pattern = Some(compile(vm, Pattern::unanchored, source)?).filter(Pattern::is_inline);
+    let iteration = Iteration { pattern, at: from.min(subject.len() + 1), last: None };
+    let upvalues = [vm.new_userdata(iteration, None)?, vm.arg(args, 0), vm.arg(args, 1)];
     let function = vm.new_native("for iterator", gmatch_next, &upvalues)?;
     vm.ret1(function)
 }
 
 fn gmatch_next(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let function = vm.running_native();
-    let (state, subject) = (function.upval(0).as_userdata(), function.upval(1).as_str());
-    let (Some(state), Some(subject)) = (state, subject) else { return Ok(0) };
+    let (state, subject, source) = (function.upval(0).as_userdata(), function.upval(1).as_str(), function.upval(2).as_str());
+    let (Some(state), Some(subject), Some(source)) = (state, subject, source) else { return Ok(0) };
     let mut state = state.data.borrow_mut();
     match state.as_mut().and_then(|state| state.downcast_mut::<Iteration>()) {
-        Some(iteration) => iteration.next(vm, subject.bytes()),
+        Some(iteration) => iteration.next(vm, subject.bytes(), source.bytes()),
         None => Ok(0),
     }
 }
@@ -125,8 +153,8 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         "function" => Replacement::Function,
         _ => return Err(vm.arg_type_error(args, 2, "string/function/table")),
     };
-    let pattern = Pattern::new(source);
-    let mut go_on = go_on(vm);
+    let pattern = compile(vm, Pattern::new, source)?;
+    let mut go_on = vm.go_on();
     let mut matcher = Matcher::new(subject, &pattern, &mut go_on);
     let mut count = 0;
     let result = vm.with_text(|vm, out| {
@@ -135,6 +163,7 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let mut changed = false;
         while count < limit && from <= subject.len() {
             let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { break };
+            vm.work(8)?;
             if Some(whole.end) != last {
                 count += 1;
                 vm.append(out, &subject[copied..whole.start])?;
@@ -179,8 +208,7 @@ fn replace(
 ) -> Result<bool, Throw> {
     let value = match kind {
         Replacement::Text(text) => {
-            let heap = &mut vm.heap;
-            let result = matcher.expand(text, whole, |bytes| out.append(heap, bytes).map_err(|_| Fault::Memory));
+            let result = matcher.expand(text, whole, |bytes| vm.append(out, bytes).map_err(|_| Fault::Raised));
             return result.map(|()| true).map_err(|fault| raise(vm, fault));
         }
         Replacement::Table => {

@@ -1,12 +1,12 @@
-//! The table library (§6.6). May import `sort`, `support`, the machine.
+//! The table library (§6.6). May import `sort`, `sort_plain`, `support`, the machine.
 //!
 //! * **I1** A value that is held while metamethods may run stands on the stack.
 
 use super::sort::{Sortable, sort};
-use super::support::{self, Functions, Rounds, append};
-use crate::value::{Gc, Table, Tag, Value};
+use super::sort_plain::sort_plain;
+use super::support::{self, Functions, append};
+use crate::value::{Gc, Table, Value};
 use crate::vm::{Args, Throw, Vm, coerce_number};
-use std::cmp::Ordering;
 
 const FUNCTIONS: Functions = &[
     ("concat", concat),
@@ -80,7 +80,6 @@ fn concat(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let first = vm.opt_int(args, 2, 1)?;
     let last = vm.opt_int(args, 3, length)?;
     vm.ret_text(|vm, out| {
-        let mut rounds = Rounds::default();
         let mut i = first;
         while i <= last {
             let value = get(vm, table, i)?;
@@ -92,7 +91,7 @@ fn concat(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             }
             vm.append(out, separator)?;
             i += 1;
-            rounds.next(vm)?;
+            vm.work(8)?;
         }
         Ok(())
     })
@@ -173,12 +172,11 @@ struct Transfer {
 }
 
 /// So many elements at most are moved between two looks at the interrupt.
-const BLOCK: i64 = 1 << 16;
+const BLOCK: i64 = 1 << 14;
 
 impl Transfer {
     /// From the first element to the last.
     fn upwards(&self, vm: &mut Vm) -> Result<(), Throw> {
-        let mut rounds = Rounds::default();
         let mut done = 0;
         while done < self.count {
             let (from, to) = (self.first + done, self.target + done);
@@ -192,14 +190,13 @@ impl Transfer {
                 None => self.one(vm, from, to)?,
             };
             done += moved;
-            rounds.advance(vm, moved as u32)?;
+            vm.work(moved as usize)?;
         }
         Ok(())
     }
 
     /// From the last element to the first.
     fn downwards(&self, vm: &mut Vm) -> Result<(), Throw> {
-        let mut rounds = Rounds::default();
         let mut left = self.count;
         while left > 0 {
             let (from, to) = (self.first + (left - 1), self.target + (left - 1));
@@ -212,7 +209,7 @@ impl Transfer {
                 None => self.one(vm, from, to)?,
             };
             left -= moved;
-            rounds.advance(vm, moved as u32)?;
+            vm.work(moved as usize)?;
         }
         Ok(())
     }
@@ -239,6 +236,7 @@ fn pack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     for i in 0..args.count() {
         let value = vm.arg(args, i);
         table.set_int(&mut vm.heap, i as i64 + 1, value).map_err(|error| vm.set_error(error))?;
+        vm.work(4)?;
     }
     vm.set_field(table, "n", Value::int(args.count() as i64))?;
     vm.ret1(Value::table(table))
@@ -257,6 +255,7 @@ fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     for i in first..=last {
         let value = get(vm, table, i)?;
         vm.push(value)?;
+        vm.work(4)?;
     }
     Ok(count as u32)
 }
@@ -270,52 +269,11 @@ fn sort_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         }
         let order = if vm.arg(args, 1).is_nil() { Value::NIL } else { vm.check_function(args, 1)? };
         if !order.is_nil() || !sort_plain(vm, table, length as usize)? {
-            let mut range = Range { vm, table, order, rounds: Rounds::default() };
+            let mut range = Range { vm, table, order };
             sort(&mut range, 1, length as usize)?;
         }
     }
     Ok(0)
-}
-
-/// Sorts what needs no metamethods: an array of numbers, or of strings. `false` if it is something else.
-fn sort_plain(vm: &mut Vm, table: Value, length: usize) -> Result<bool, Throw> {
-    let Some(plain) = table.as_table().filter(|plain| plain.meta().is_none() && plain.array_len() >= length) else {
-        return Ok(false);
-    };
-    // Without room for a copy, the elements are sorted where they are.
-    let Ok(block) = vm.heap.malloc(length * size_of::<Value>()) else { return Ok(false) };
-    // SAFETY: a new block with room for the values, which are written before the slice is made.
-    let values = unsafe {
-        let values = block.cast::<Value>();
-        for i in 0..length {
-            values.add(i).write(plain.get_int(&mut vm.heap, i as i64 + 1));
-        }
-        std::slice::from_raw_parts_mut(values.as_ptr(), length)
-    };
-    let sorted = sort_values(values);
-    if sorted {
-        for (at, value) in values.iter().enumerate() {
-            plain.set_slot(&mut vm.heap, at, *value);
-        }
-    }
-    // SAFETY: the block is not used any more.
-    unsafe { vm.heap.free(block) };
-    Ok(sorted)
-}
-
-/// Sorts numbers of one kind, or strings. `false` if the values are something else.
-fn sort_values(values: &mut [Value]) -> bool {
-    let is = |tag: Tag| values.iter().all(|value| value.tag() == tag);
-    if is(Tag::INT) {
-        values.sort_unstable_by_key(|value| value.raw_int());
-    } else if is(Tag::FLOAT) && !values.iter().any(|value| value.raw_float().is_nan()) {
-        values.sort_unstable_by(|a, b| a.raw_float().partial_cmp(&b.raw_float()).unwrap_or(Ordering::Equal));
-    } else if is(Tag::STR) {
-        values.sort_unstable_by_key(|value| value.as_str().map(|string| string.bytes()));
-    } else {
-        return false;
-    }
-    true
 }
 
 /// The elements of a table, in the order of a function or of `<`.
@@ -323,7 +281,6 @@ struct Range<'v> {
     vm: &'v mut Vm,
     table: Value,
     order: Value,
-    rounds: Rounds,
 }
 
 impl Range<'_> {
@@ -342,7 +299,7 @@ impl Sortable for Range<'_> {
     type Error = Throw;
 
     fn less(&mut self, a: usize, b: usize) -> Result<bool, Throw> {
-        self.rounds.next(self.vm)?;
+        self.vm.work(8)?;
         let (first, second) = self.pair(a, b)?;
         if self.order.is_nil() {
             self.vm.less_than(first, second)

@@ -15,6 +15,20 @@ pub const MAX_LEVELS: u32 = 197;
 /// The tree is measured every so many tokens.
 const TOKENS_PER_MEASURE: u32 = 512;
 
+/// What a list may grow by until then, except by a list that is finished: a few entries for each token.
+const MORE_ENTRIES: usize = 4 * TOKENS_PER_MEASURE as usize;
+
+/// Moves what has been under construction since `mark` to the end of its arena.
+pub(super) fn finished<T>(pending: &mut Vec<T>, mark: usize, arena: &mut Vec<T>) -> Fallible<List> {
+    let count = pending.len() - mark;
+    if count > TOKENS_PER_MEASURE as usize {
+        arena.try_reserve(count + MORE_ENTRIES).map_err(|_| SyntaxError::out_of_memory())?;
+    }
+    let list = List { start: arena.len() as u32, len: count as u32 };
+    arena.extend(pending.drain(mark..));
+    Ok(list)
+}
+
 /// Names that the compiler itself uses.
 pub(super) struct WellKnown {
     pub env: StrId,
@@ -47,20 +61,38 @@ pub(super) struct Parser<'s> {
     pending_clauses: Vec<Clause>,
 }
 
-/// Parses a chunk: the body of a vararg function with the upvalue `_ENV`. A tree of more than `room` bytes is an error.
-pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, SyntaxError> {
-    let mut lexer = Lexer::new(source, chunk_name);
-    // Nodes are numbered by 32 bits, and no source has more nodes than a small multiple of its bytes.
-    if source.len() > i32::MAX as usize / 4 {
-        return Err(*lexer.error("chunk too large", None));
+/// Parses a chunk: the body of a vararg function with the upvalue `_ENV`. A tree of more than `room` bytes is an error. `go_on` is asked now and
+/// then; `false` is an error, too.
+pub fn parse(source: &[u8], chunk_name: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> Result<Ast, SyntaxError> {
+    let mut parser = Parser::new(source, chunk_name, room, go_on).map_err(|error| *error)?;
+    parser.main_function().map_err(|error| *error)?;
+    let mut ast = parser.ast;
+    ast.strings = parser.lexer.strings;
+    Ok(ast)
+}
+
+/// Whether a text is no chunk, and none can begin with it: something is wrong before the last token, which might go on.
+pub fn is_hopeless(source: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> bool {
+    let Ok(mut parser) = Parser::new(source, b"=", room, go_on) else { return true };
+    let result = parser.main_function();
+    // A token that has been looked at may end the text without being to blame.
+    result.is_err_and(|error| !error.stopped) && !parser.lexer.is_at_end()
+}
+
+impl<'s> Parser<'s> {
+    fn new(source: &'s [u8], chunk_name: &'s [u8], room: usize, go_on: &'s mut dyn FnMut() -> bool) -> Fallible<Parser<'s>> {
+        let mut lexer = Lexer::new(source, chunk_name, room, go_on);
+        // Nodes are numbered by 32 bits, and no source has more nodes than a small multiple of its bytes.
+        if source.len() > i32::MAX as usize / 4 {
+            return Err(lexer.error("chunk too large", None));
     }
     // The first name has a meaning from the start, as the upvalue of the main function.
     let names = WellKnown {
-        env: lexer.strings.intern(b"_ENV"),
-        self_name: lexer.strings.intern(b"self"),
-        for_state: lexer.strings.intern(b"(for state)"),
+        env: lexer.strings.intern(b"_ENV")?,
+        self_name: lexer.strings.intern(b"self")?,
+        for_state: lexer.strings.intern(b"(for state)")?,
     };
-    let mut parser = Parser {
+    let parser = Parser {
         lexer,
         token: Lexeme { token: Token::Eof, value: Value::None, start: 0, end: 0 },
         ahead: None,
@@ -78,10 +110,8 @@ pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, Synta
         pending_stmts: Vec::new(),
         pending_clauses: Vec::new(),
     };
-    parser.main_function().map_err(|error| *error)?;
-    let mut ast = parser.ast;
-    ast.strings = parser.lexer.strings;
-    Ok(ast)
+    Ok(parser)
+    }
 }
 
 impl Parser<'_> {
@@ -110,7 +140,26 @@ impl Parser<'_> {
             + size_of_val(&self.pending_clauses[..])
             + self.scopes.iter().map(FunctionScope::bytes).sum::<usize>();
         let bytes = self.ast.bytes() + self.lexer.strings.bytes() + self.function_bytes + pending;
-        if bytes > self.room { Err(SyntaxError::out_of_memory()) } else { Ok(()) }
+        if bytes > self.room {
+            return Err(SyntaxError::out_of_memory());
+        }
+        self.lexer.ask(self.lexer.place())?;
+        self.reserve()
+    }
+
+    /// What the next tokens add to the lists that a program can make long is room for: they grow here, where a refusal is an error.
+    fn reserve(&mut self) -> Fallible<()> {
+        let more = MORE_ENTRIES;
+        let names = self.lexer.strings.count() + more;
+        let result = (self.ast.exprs.try_reserve(more))
+            .and_then(|()| self.ast.lists.try_reserve(more))
+            .and_then(|()| self.ast.functions.try_reserve(TOKENS_PER_MEASURE as usize))
+            .and_then(|()| self.pending_exprs.try_reserve(more))
+            .and_then(|()| self.pending_fields.try_reserve(more))
+            .and_then(|()| self.pending_stmts.try_reserve(more))
+            .and_then(|()| self.pending_clauses.try_reserve(more))
+            .and_then(|()| self.meanings.try_reserve(names.saturating_sub(self.meanings.len())));
+        result.map_err(|_| SyntaxError::out_of_memory())
     }
 
     /// The class of the token after the current one.
@@ -236,10 +285,8 @@ impl Parser<'_> {
     }
 
     /// Makes a list of the pending expressions from `mark` on.
-    pub(super) fn finish_list(&mut self, mark: usize) -> List {
-        let list = List { start: self.ast.lists.len() as u32, len: (self.pending_exprs.len() - mark) as u32 };
-        self.ast.lists.extend(self.pending_exprs.drain(mark..));
-        list
+    pub(super) fn finish_list(&mut self, mark: usize) -> Fallible<List> {
+        finished(&mut self.pending_exprs, mark, &mut self.ast.lists)
     }
 
     fn add_stmt(&mut self, kind: StmtKind) {
@@ -366,9 +413,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        let list = List { start: self.ast.stmts.len() as u32, len: (self.pending_stmts.len() - mark) as u32 };
-        self.ast.stmts.extend(self.pending_stmts.drain(mark..));
-        Ok(list)
+        finished(&mut self.pending_stmts, mark, &mut self.ast.stmts)
     }
 
     // Statements.
@@ -435,8 +480,7 @@ impl Parser<'_> {
         if self.accept(Token::Else)? {
             otherwise = Some(self.block()?);
         }
-        let clauses = List { start: self.ast.clauses.len() as u32, len: (self.pending_clauses.len() - mark) as u32 };
-        self.ast.clauses.extend(self.pending_clauses.drain(mark..));
+        let clauses = finished(&mut self.pending_clauses, mark, &mut self.ast.clauses)?;
         self.add_stmt(StmtKind::If { clauses, otherwise });
         self.expect_match(Token::End, Token::If, line)
     }
@@ -496,7 +540,7 @@ impl Parser<'_> {
             let step = self.expr()?;
             self.pending_exprs.push(step);
         }
-        let values = self.finish_list(mark);
+        let values = self.finish_list(mark)?;
         let first = self.scope().activate(3);
         let (body, do_line) = self.for_body(1, for_line)?;
         Ok(StmtKind::NumericFor { first, values, body, exit, do_line })
@@ -680,7 +724,7 @@ impl Parser<'_> {
             // The reference recurses here; the same programs shall be too deep.
             self.enter_level()?;
         }
-        let targets = self.finish_list(mark);
+        let targets = self.finish_list(mark)?;
         self.expect(Token::Assign)?;
         let values = self.expr_list()?;
         self.levels = levels;

@@ -1,8 +1,9 @@
 //! Arithmetic and order of values: coercion from strings, the slow paths of the operators.
 
-use super::{Event, Flow, Throw, Vm};
+use super::{Event, Flow, PIECE, Throw, Vm};
+use crate::bytecode::Instr;
 use crate::syntax::{Arith, parse_number};
-use crate::value::{Special, Tag, Value, frame_flags};
+use crate::value::{Gc, Special, Str, Tag, Value, frame_flags};
 use std::cmp::Ordering;
 
 impl Arith {
@@ -32,7 +33,7 @@ pub(crate) fn string_arith(op: Arith, x: Value, y: Value) -> Option<Result<Value
     Some(op.apply(number(x)?, number(y)?).map(Value::from))
 }
 
-/// `x < y` of numbers or strings; `None`: neither.
+/// `x < y` of numbers or strings; `None`: neither, or two long strings.
 #[inline]
 pub(crate) fn compare_lt(x: Value, y: Value) -> Option<bool> {
     match (x.tag(), y.tag()) {
@@ -40,12 +41,12 @@ pub(crate) fn compare_lt(x: Value, y: Value) -> Option<bool> {
         (Tag::FLOAT, Tag::FLOAT) => Some(x.raw_float() < y.raw_float()),
         (Tag::INT, Tag::FLOAT) => Some(int_float_order(x.raw_int(), y.raw_float()) == Some(Ordering::Less)),
         (Tag::FLOAT, Tag::INT) => Some(int_float_order(y.raw_int(), x.raw_float()) == Some(Ordering::Greater)),
-        (Tag::STR, Tag::STR) => Some(x.as_str()?.bytes() < y.as_str()?.bytes()),
+        (Tag::STR, Tag::STR) => Some(short_order(x.as_str()?, y.as_str()?)? == Ordering::Less),
         _ => None,
     }
 }
 
-/// `x <= y` of numbers or strings; `None`: neither.
+/// `x <= y` of numbers or strings; `None`: neither, or two long strings.
 #[inline]
 pub(crate) fn compare_le(x: Value, y: Value) -> Option<bool> {
     match (x.tag(), y.tag()) {
@@ -57,9 +58,15 @@ pub(crate) fn compare_le(x: Value, y: Value) -> Option<bool> {
         (Tag::FLOAT, Tag::INT) => {
             Some(matches!(int_float_order(y.raw_int(), x.raw_float()), Some(Ordering::Greater | Ordering::Equal)))
         }
-        (Tag::STR, Tag::STR) => Some(x.as_str()?.bytes() <= y.as_str()?.bytes()),
+        (Tag::STR, Tag::STR) => Some(short_order(x.as_str()?, y.as_str()?)? != Ordering::Greater),
         _ => None,
     }
+}
+
+/// The order of two strings; `None`: both are long.
+#[inline]
+fn short_order(x: Gc<Str>, y: Gc<Str>) -> Option<Ordering> {
+    if x.len().min(y.len()) > Str::LONG { None } else { Some(x.bytes().cmp(y.bytes())) }
 }
 
 /// The exact order of an integer and a float; `None` for NaN.
@@ -135,6 +142,10 @@ impl Vm {
     /// A comparison by metamethod, for the instruction in progress.
     #[inline(never)]
     pub(crate) fn op_order(&mut self, event: Event, x: Value, y: Value) -> Result<Flow, Throw> {
+        if let (Some(x), Some(y)) = (x.as_str(), y.as_str()) {
+            let order = self.long_order(x, y)?;
+            return Ok(self.finish_test(order == Ordering::Less || (order == Ordering::Equal && event == Event::Le)));
+        }
         let handler = self.binary_handler(event, x, y);
         if !handler.is_nil() {
             return self.call_meta(handler, &[x, y]);
@@ -143,5 +154,49 @@ impl Vm {
         let frame = self.frame();
         let func = frame.base as usize + frame.closure().proto.max_stack as usize;
         self.call_meta_at(func, less, &[y, x], frame_flags::NEGATED)
+    }
+
+    /// Equality of two long strings, for the instruction in progress.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn op_equals(&mut self, x: Value, y: Value) -> Result<Flow, Throw> {
+        let equal = self.raw_equals(x, y)?;
+        Ok(self.finish_test(equal))
+    }
+
+    /// Primitive equality, however long the values are (W2).
+    #[inline]
+    pub fn raw_equals(&mut self, x: Value, y: Value) -> Result<bool, Throw> {
+        match (x.quick_equals(y), x.as_str(), y.as_str()) {
+            (None, Some(x), Some(y)) => Ok(self.long_order(x, y)? == Ordering::Equal),
+            (equal, ..) => Ok(equal.unwrap_or(false)),
+        }
+    }
+
+    /// The order of two strings, however long they are (W2).
+    pub(super) fn long_order(&mut self, x: Gc<Str>, y: Gc<Str>) -> Result<Ordering, Throw> {
+        let (x, y) = (x.bytes(), y.bytes());
+        for (a, b) in x.chunks(PIECE).zip(y.chunks(PIECE)) {
+            self.bulk(a.len())?;
+            // The last pieces may differ in length; what is equal up to there is decided by the lengths.
+            let common = a.len().min(b.len());
+            match a[..common].cmp(&b[..common]) {
+                Ordering::Equal => {}
+                different => return Ok(different),
+            }
+        }
+        Ok(x.len().cmp(&y.len()))
+    }
+
+    /// The truth of the comparison in progress is known: the frame goes on accordingly.
+    fn finish_test(&mut self, truth: bool) -> Flow {
+        let f = self.frame();
+        // SAFETY: M2: `pc` is one past a comparison, which is followed by a jump.
+        unsafe {
+            if truth != (Instr((*f.pc.sub(1)).get()).c() != 0) {
+                f.pc = f.pc.add(1);
+            }
+        }
+        Flow::Reload
     }
 }

@@ -485,17 +485,24 @@ impl Vm {
                     Op::JmpBack => pc = pc.offset(i.get_sj() as isize),
                     Op::Eq => {
                         let (x, y) = (r!(i.a()), r!(i.b()));
-                        if x.raw_equals(y) {
-                            test!(true, i);
-                        } else if let Some(h) = self.eq_handler(x, y) {
-                            slow!(self.call_meta(h, &[x, y]), 0);
-                        } else {
-                            test!(false, i);
+                        match x.quick_equals(y) {
+                            Some(true) => test!(true, i),
+                            Some(false) => match self.eq_handler(x, y) {
+                                Some(h) => slow!(self.call_meta(h, &[x, y]), 0),
+                                None => test!(false, i),
+                            },
+                            None => slow!(self.op_equals(x, y), 0),
                         }
                     }
                     Op::Lt => order!(i, r!(i.a()), r!(i.b()), <, compare_lt, Event::Lt),
                     Op::Le => order!(i, r!(i.a()), r!(i.b()), <=, compare_le, Event::Le),
-                    Op::EqK => test!(r!(i.a()).raw_equals(k!(i.b())), i),
+                    Op::EqK => {
+                        let (x, y) = (r!(i.a()), k!(i.b()));
+                        match x.quick_equals(y) {
+                            Some(equal) => test!(equal, i),
+                            None => slow!(self.op_equals(x, y), 0),
+                        }
+                    }
                     Op::EqI => {
                         let (x, n) = (r!(i.a()), i.sb());
                         let equal = if x.is_int() { x.raw_int() == n as i64 } else { x.as_float() == Some(n as f64) };

@@ -9,7 +9,7 @@
 
 use super::arith::coerce_number;
 use super::{Throw, Vm};
-use crate::value::{Gc, Native, Special, Value, float_to_int};
+use crate::value::{Entry, Gc, Native, Special, Value, float_to_int};
 
 /// A step of a numeric loop; `false`: it has come to its end.
 ///
@@ -127,11 +127,13 @@ impl Vm {
                         }
                     };
                     match t.entry_from(&mut self.heap, position) {
-                        Some((next, key, value)) => {
+                        Entry::Found(next, key, value) => {
                             (*ra.add(3)).set_bits(next as u64);
                             (key, value)
                         }
-                        None => (Value::NIL, Value::NIL),
+                        Entry::End => (Value::NIL, Value::NIL),
+                        // Far away: the function looks for it, and can be interrupted.
+                        Entry::Further(_) => return false,
                     }
                 }
                 Special::IpairsStep => {

@@ -1,7 +1,8 @@
 //! Metatables: indexing, assignment, comparison, length, conversion to a string.
 
-use super::{Flow, Throw, Vm, limits};
+use super::{Flow, Throw, Vm, limits, shown};
 use crate::value::{Gc, SetError, Str, Table, Tag, Value};
+use std::cmp::Ordering;
 
 macro_rules! events {
     ($($event:ident $name:literal,)*) => {
@@ -102,6 +103,7 @@ impl Vm {
     /// Reads `object[key]`, following `__index` as far as it leads through tables.
     pub(crate) fn access(&mut self, object: Value, key: Value) -> Result<Access, Throw> {
         let mut object = object;
+        let key = self.known_key(key)?;
         for _ in 0..limits::META_CHAIN {
             let handler = match object.as_table() {
                 Some(t) => {
@@ -135,6 +137,7 @@ impl Vm {
     /// Writes `object[key] = value`; `Some`: the handler to call with the receiver.
     pub(crate) fn assign(&mut self, object: Value, key: Value, value: Value) -> Result<Option<(Value, Value)>, Throw> {
         let mut object = object;
+        let key = self.known_key(key)?;
         for _ in 0..limits::META_CHAIN {
             let handler = match object.as_table() {
                 Some(t) => {
@@ -169,9 +172,32 @@ impl Vm {
         Err(self.runtime_error(b"'__newindex' chain too long; possible loop"))
     }
 
+    /// A key as tables may know it: of a long string the interned one, if there is one. Then nothing that takes it goes over its bytes (W2).
+    #[inline]
+    pub fn known_key(&mut self, key: Value) -> Result<Value, Throw> {
+        match key.as_str() {
+            Some(s) if s.len() > Str::LONG && !s.is_interned() => self.known_long_key(s),
+            _ => Ok(key),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn known_long_key(&mut self, key: Gc<Str>) -> Result<Value, Throw> {
+        key.hash_in_pieces(|bytes| self.bulk(bytes))?;
+        let mut place = 0;
+        while let Some(candidate) = key.candidate(&self.heap, &mut place) {
+            if self.long_order(key, candidate)? == Ordering::Equal {
+                return Ok(Value::str(candidate.if_counted(&mut self.heap).unwrap_or(key)));
+            }
+        }
+        Ok(Value::str(key))
+    }
+
     /// `rawset`.
     #[inline]
     pub fn raw_set(&mut self, t: Gc<Table>, key: Value, value: Value) -> Result<(), Throw> {
+        let key = self.known_key(key)?;
         t.set(&mut self.heap, key, value).map_err(|e| self.set_error(e))
     }
 
@@ -286,7 +312,7 @@ impl Vm {
 
     /// `x == y`.
     pub fn equals(&mut self, x: Value, y: Value) -> Result<bool, Throw> {
-        if x.raw_equals(y) {
+        if self.raw_equals(x, y)? {
             return Ok(true);
         }
         match self.eq_handler(x, y) {
@@ -312,6 +338,10 @@ impl Vm {
     }
 
     fn order_by_handler(&mut self, event: Event, x: Value, y: Value) -> Result<bool, Throw> {
+        if let (Some(x), Some(y)) = (x.as_str(), y.as_str()) {
+            let order = self.long_order(x, y)?;
+            return Ok(order == Ordering::Less || (order == Ordering::Equal && event == Event::Le));
+        }
         let handler = self.binary_handler(event, x, y);
         if !handler.is_nil() {
             return Ok(self.call1(handler, &[x, y])?.is_truthy());
@@ -366,21 +396,19 @@ impl Vm {
         if let Some(s) = self.coerce_to_str(v)? {
             return Ok(s);
         }
-        let text: Vec<u8> = match v.tag() {
-            Tag::NIL => b"nil".to_vec(),
-            Tag::FALSE => b"false".to_vec(),
-            Tag::TRUE => b"true".to_vec(),
-            _ => {
-                let name = self.metamethod(v, Event::Name);
-                let mut text = match name.as_str() {
-                    Some(s) => s.bytes().to_vec(),
-                    None => v.type_name().as_bytes().to_vec(),
-                };
-                text.extend_from_slice(format!(": {:#x}", v.bits()).as_bytes());
-                text
-            }
+        let name = match v.tag() {
+            Tag::NIL | Tag::FALSE | Tag::TRUE => Value::NIL,
+            _ => self.metamethod(v, Event::Name),
         };
-        Gc::<Str>::new(&mut self.heap, &text).map_err(|_| self.memory_error())
+        let address = format!(": {:#x}", v.bits());
+        let pieces: [&[u8]; 2] = match (v.tag(), name.as_str()) {
+            (Tag::NIL, _) => [b"nil", b""],
+            (Tag::FALSE, _) => [b"false", b""],
+            (Tag::TRUE, _) => [b"true", b""],
+            (_, Some(name)) => [name.bytes(), address.as_bytes()],
+            (_, None) => [v.type_name().as_bytes(), address.as_bytes()],
+        };
+        self.join_str(pieces[0].len() + pieces[1].len(), pieces)?.map_err(|_| self.memory_error())
     }
 
     /// The name of a value's type for messages: `__name` if it has one.
@@ -390,7 +418,7 @@ impl Vm {
             _ => Value::NIL,
         };
         match name.as_str() {
-            Some(s) => s.bytes().to_vec(),
+            Some(s) => shown(s.bytes()).to_vec(),
             None if v.tag() == Tag::LIGHT => b"light userdata".to_vec(),
             None => v.type_name().as_bytes().to_vec(),
         }

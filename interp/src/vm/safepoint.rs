@@ -82,15 +82,14 @@ impl Vm {
                 return Err(self.memory_error());
             }
         }
-        if word & poll::INTERRUPT != 0 {
-            self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
+        if self.is_stopped() {
             let f = self.frame();
             if f.is_lua() {
                 // M2: in progress is the instruction that comes next.
                 // SAFETY: no safepoint comes after the last instruction of a function.
                 f.pc = unsafe { f.pc.add(1) };
             }
-            return Err(self.runtime_error(b"interrupted!"));
+            return Err(self.stop_error());
         }
         Ok(())
     }
@@ -157,16 +156,8 @@ impl Vm {
         let result = self.unhooked(|vm| vm.call_protected_as(frame_flags::FINALIZER, finalizer, &[object]));
         if result.is_err() {
             let error = self.take_error();
-            let text = match error.as_str() {
-                Some(s) => s.bytes().to_vec(),
-                None => b"error object is not a string".to_vec(),
-            };
-            let mut message = b"error in ".to_vec();
-            message.extend_from_slice(b"__gc");
-            message.extend_from_slice(b" (");
-            message.extend_from_slice(&text);
-            message.push(b')');
-            self.warn(&message);
+            let text = error.as_str().map_or(&b"error object is not a string"[..], |s| s.bytes());
+            self.warn(&[b"error in __gc (", text, b")"]);
         }
     }
 

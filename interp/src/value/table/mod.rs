@@ -14,6 +14,7 @@ mod walk;
 mod weak;
 
 pub use parts::Node;
+pub use walk::Entry;
 pub(super) use parts::{ArrayPart, Hold, NodePart};
 
 use super::gc::Gc;
