@@ -100,6 +100,14 @@ fn strings() {
             "return next({}, big)",
             "return tonumber(digits, 36)",
             "return tonumber((' '):rep(1 << 22) .. '1', 10)",
+            "return tonumber(digits)",
+            "return digits + 1",
+            "return -digits",
+            "return 1 | digits",
+            "return math.abs(digits)",
+            "return math.tointeger(digits)",
+            "for i = digits, 1 do end",
+            "for i = 1, digits do end",
         ],
     );
     let many = "local format = (' '):rep(1 << 20) local percent = ('%%'):rep(1 << 19) local b = ('b'):rep(1 << 18) .. ' '";

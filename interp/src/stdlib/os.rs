@@ -173,7 +173,7 @@ fn get(vm: &mut Vm, table: Gc<Table>, name: &str) -> Result<Value, Throw> {
 
 fn field(vm: &mut Vm, table: Gc<Table>, name: &str, default: Option<i64>, delta: i64) -> Result<i64, Throw> {
     let value = get(vm, table, name)?;
-    let field = match crate::vm::coerce_number(value).and_then(integer_of) {
+    let field = match vm.to_number(value)?.and_then(integer_of) {
         _ if value.is_nil() => Field::Absent,
         Some(integer) => Field::Integer(integer),
         None => Field::Other,

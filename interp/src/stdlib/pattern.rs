@@ -362,8 +362,10 @@ pub fn has_specials(pattern: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<b
     Ok(false)
 }
 
-/// Bytes that a plain search looks at between two calls of the hook.
+/// Bytes that a plain search looks at between two calls of the hook, and as many as the needle has, up to the longest head.
 const SEARCH_BYTES: usize = 1 << 20;
+/// A longer needle is found by so much of it; the rest is compared then.
+const HEAD_BYTES: usize = 1 << 22;
 
 /// Where `needle` first stands in `subject` at or after `from` (which is at most the length).
 pub fn find_plain(
@@ -372,8 +374,7 @@ pub fn find_plain(
     from: usize,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Option<usize>, Fault> {
-    // A longer one is found by its beginning.
-    let head = &needle[..needle.len().min(SEARCH_BYTES)];
+    let head = &needle[..needle.len().min(HEAD_BYTES)];
     if subject.len() - from < needle.len() {
         return Ok(None);
     }
@@ -390,8 +391,9 @@ pub fn find_plain(
         if !go_on() {
             return Err(Fault::Stopped);
         }
-        // Each piece has the beginning of every place where the head may begin within `SEARCH_BYTES`.
-        let piece = &subject[..subject.len().min(from + SEARCH_BYTES + head.len() - 1)];
+        // Each piece has all of the head wherever that begins within `step`.
+        let step = SEARCH_BYTES.max(head.len());
+        let piece = &subject[..subject.len().min(from + step + head.len() - 1)];
         match finder.find(&piece[from..]) {
             Some(place) => {
                 if matches_at(&subject[from + place..], needle, head.len(), go_on)? {
@@ -399,7 +401,7 @@ pub fn find_plain(
                 }
                 from += place + 1;
             }
-            None => from = (from + SEARCH_BYTES).min(subject.len()),
+            None => from = (from + step).min(subject.len()),
         }
         if from == subject.len() {
             break;
@@ -459,6 +461,10 @@ mod tests {
         subject[2 * SEARCH_BYTES] = b'z';
         assert_eq!(find(&subject, &long, 3), Some(SEARCH_BYTES - 10));
         assert_eq!(find(&long, &subject, 0), None);
+        // One that is longer than its head.
+        let text: Vec<u8> = (0..HEAD_BYTES + 1000).map(|i| (i % 251) as u8).collect();
+        let subject = [&text[..HEAD_BYTES + 500], &text].concat();
+        assert_eq!(find(&subject, &text, 0), Some(HEAD_BYTES + 500));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod error;
 mod expr;
 mod fold;
 mod lexer;
+mod long_number;
 mod number;
 mod parser;
 mod scope;
@@ -27,6 +28,7 @@ mod token;
 
 pub use arith::{Arith, float_to_int};
 pub use error::{SyntaxError, chunk_id};
+pub use long_number::parse_long;
 pub use number::{Number, parse_number};
 pub use parser::{MAX_LEVELS, is_hopeless, parse};
 pub use spans::{Class, Span, spans};

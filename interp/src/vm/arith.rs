@@ -2,7 +2,7 @@
 
 use super::{Event, Flow, PIECE, Throw, Vm};
 use crate::bytecode::Instr;
-use crate::syntax::{Arith, parse_number};
+use crate::syntax::{Arith, parse_long, parse_number};
 use crate::value::{Gc, Special, Str, Tag, Value, frame_flags};
 use std::cmp::Ordering;
 
@@ -18,7 +18,10 @@ impl Arith {
     }
 }
 
-/// The number that a value is or that a string reads as.
+/// A longer string is read in steps.
+const LONG_NUMERAL: usize = 1 << 16;
+
+/// The number that a value is or that a string reads as. A string should not be long: see [`Vm::to_number`].
 pub(crate) fn coerce_number(v: Value) -> Option<Value> {
     match v.tag() {
         Tag::INT | Tag::FLOAT => Some(v),
@@ -85,6 +88,34 @@ fn int_float_order(i: i64, f: f64) -> Option<Ordering> {
 }
 
 impl Vm {
+    /// The number that a value is or that a string reads as, however long that is (W2).
+    #[inline]
+    pub fn to_number(&mut self, v: Value) -> Result<Option<Value>, Throw> {
+        match v.as_str() {
+            Some(s) if s.len() > LONG_NUMERAL => self.long_number(s),
+            _ => Ok(coerce_number(v)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn long_number(&mut self, s: Gc<Str>) -> Result<Option<Value>, Throw> {
+        Ok(parse_long(s.bytes(), &mut |bytes| self.work(2 * bytes))?.map(Value::from))
+    }
+
+    /// Two operands; the numbers that they read as, if one is a long string.
+    #[inline]
+    pub(crate) fn short_operands(&mut self, x: Value, y: Value) -> Result<(Value, Value), Throw> {
+        let is_long = |v: Value| v.as_str().is_some_and(|s| s.len() > LONG_NUMERAL);
+        if !is_long(x) && !is_long(y) {
+            return Ok((x, y));
+        }
+        Ok(match (self.to_number(x)?, self.to_number(y)?) {
+            (Some(x), Some(y)) => (x, y),
+            _ => (x, y),
+        })
+    }
+
     /// The operation on two values that are numbers; `None`: one of them is none.
     fn plain_arith(&mut self, op: Arith, x: Value, y: Value) -> Option<Result<Value, Throw>> {
         let (a, b) = (x.as_number()?, y.as_number()?);
@@ -98,12 +129,13 @@ impl Vm {
     /// What the handler of an operation would give, if that is the string library's own for this operator, no hook wants to hear of its call, and
     /// nothing goes wrong.
     #[inline]
-    fn quick_arith(&self, handler: Value, op: Arith, x: Value, y: Value) -> Option<Value> {
-        let native = handler.as_native().filter(|f| f.special == Special::StringArith && !self.hooked)?;
-        if native.upval(0).as_int() != Some(op as i64) {
-            return None;
+    fn quick_arith(&mut self, handler: Value, op: Arith, x: Value, y: Value) -> Result<Option<Value>, Throw> {
+        let native = handler.as_native().filter(|f| f.special == Special::StringArith && !self.hooked);
+        if native.is_none_or(|native| native.upval(0).as_int() != Some(op as i64)) {
+            return Ok(None);
         }
-        string_arith(op, x, y)?.ok()
+        let (x, y) = self.short_operands(x, y)?;
+        Ok(string_arith(op, x, y).and_then(Result::ok))
     }
 
     /// `R[dest] = x op y`, for the instruction in progress, where the fast path does not apply.
@@ -117,7 +149,7 @@ impl Vm {
         if handler.is_nil() {
             return Err(self.arith_error(op, x, y));
         }
-        if let Some(v) = self.quick_arith(handler, op, x, y) {
+        if let Some(v) = self.quick_arith(handler, op, x, y)? {
             self.set_slot(dest, v);
             return Ok(Flow::Next);
         }
@@ -133,7 +165,7 @@ impl Vm {
         if handler.is_nil() {
             return Err(self.arith_error(op, x, y));
         }
-        match self.quick_arith(handler, op, x, y) {
+        match self.quick_arith(handler, op, x, y)? {
             Some(v) => Ok(v),
             None => self.call1(handler, &[x, y]),
         }

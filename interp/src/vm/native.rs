@@ -68,7 +68,7 @@ impl Vm {
     #[cold]
     fn check_int_slow(&mut self, args: Args, i: usize) -> Result<i64, Throw> {
         let v = self.arg(args, i);
-        match super::arith::coerce_number(v) {
+        match self.to_number(v)? {
             Some(n) => match n.as_int().or_else(|| float_to_int(n.raw_float())) {
                 Some(n) => Ok(n),
                 None => Err(self.arg_error(i, "number has no integer representation")),
@@ -95,7 +95,7 @@ impl Vm {
         if v.is_number() {
             return Ok(v);
         }
-        match super::arith::coerce_number(v) {
+        match self.to_number(v)? {
             Some(n) => Ok(n),
             None => Err(self.arg_type_error(args, i, "number")),
         }
