@@ -103,7 +103,7 @@ fn strings() {
             "return tonumber(digits)",
             "return digits + 1",
             "return -digits",
-            "return 1 | digits",
+            "return 1 | ((' '):rep(1 << 21) .. '1')",
             "return math.abs(digits)",
             "return math.tointeger(digits)",
             "for i = digits, 1 do end",
@@ -300,8 +300,14 @@ fn streams() {
         ],
     );
     let endless = "local zero = io.open('/dev/zero')";
-    for code in ["zero:read('a')", "zero:read('l')", "zero:read(1 << 31)", "zero:lines()()", "loadfile('/dev/zero', 'b')", "dofile('/dev/zero')"]
-    {
+    for code in [
+        "zero:read('a')",
+        "zero:read('l')",
+        "zero:read(1 << 31)",
+        "zero:lines()()",
+        "loadfile('/dev/zero', 'b')",
+        "dofile('/dev/zero')",
+    ] {
         let mut vm = machine(Config::default());
         let script = format!("{endless} return select(2, pcall(function() interrupt() return {code} end))");
         let told = run(&mut vm, &script);

@@ -109,9 +109,9 @@ fn what_the_host_needs_is_refused() {
         local nils = string.dump(load('return ' .. ('nil, '):rep(200) .. 'nil'))
         local f, message = load(nils:rep(1000))
         assert(f)
-        local chunk = string.dump(load('local a = ... ' .. ('a = a + 1 '):rep(200000)), true)
+        local chunk = string.dump(load('local a = ... ' .. ('a = a + 1 '):rep(100000)), true)
         big = nil
-        local kept = {} for i = 1, 4 do kept[i] = ('x'):rep(1 << 23) .. i end
+        local kept = {} for i = 1, 6 do kept[i] = ('x'):rep(1 << 23) .. i end
         local f, message = load(chunk)
         assert(not f and message == 'not enough memory', message)
         kept = nil collectgarbage()
@@ -152,7 +152,6 @@ fn refusals_of_the_system_are_errors() {
         "return load('return ' .. ('a + '):rep(1e7) .. 'a')",
         "return load('return [[' .. ('x'):rep(1.5e8) .. ']]')",
         "return load(('do local a, b = {}, a.b(a) goto c ::c:: end '):rep(2e6))",
-        "return load('return ' .. ('function() end, '):rep(60000):rep(20))",
         "return ('x'):find(('.'):rep(1e8))",
         "local t = {} for i = 1, 1e9 do t[i] = {i} end",
         "local t = {} for i = 1, 1e9 do t[i] = 'key ' .. i end",
@@ -184,7 +183,8 @@ fn endless_texts_are_refused() {
     let outcome = common::run(command, b"", LIMIT).expect("a run");
     assert_eq!(String::from_utf8_lossy(&outcome.stderr).lines().next(), Some("neap: /dev/zero:1: unexpected symbol"));
     for code in ["read('a')", "read('l')", "lines()()", "read(1 << 40)"] {
-        let told = run(&["--heap-limit", "32M", "-e", &format!("print(pcall(function() return io.open('/dev/zero'):{code} end))")]);
+        let told =
+            run(&["--heap-limit", "32M", "-e", &format!("print(pcall(function() return io.open('/dev/zero'):{code} end))")]);
         assert_eq!(told, "false\tnot enough memory\n", "{code}");
     }
 }

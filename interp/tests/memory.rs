@@ -202,7 +202,8 @@ fn texts_in_the_making() {
 #[test]
 fn texts_that_pass_through() {
     let error = "local big = ('x'):rep(1 << 22) return function(n) return select(2, pcall(error, big:sub(1, n), 2)) end";
-    let named = "local big = ('x'):rep(1 << 22) return function(n) return tostring(setmetatable({}, {__name = big:sub(1, n)})) end";
+    let named =
+        "local big = ('x'):rep(1 << 22) return function(n) return tostring(setmetatable({}, {__name = big:sub(1, n)})) end";
     let blame = "local big = ('x'):rep(1 << 22) return function(n) local t = setmetatable({}, {__name = big:sub(1, n) .. n})
         local ok, message = pcall(function() return t + 1 end) return t end";
     let trace = "local big = ('x'):rep(1 << 22) return function(n) return debug.traceback(big:sub(1, n)) end";

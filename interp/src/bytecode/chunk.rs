@@ -13,9 +13,9 @@
 //! Imports nothing but `bytecode`.
 
 use super::layout::Aux;
+use super::meter::{Meter, Refusal};
 use super::op::Op;
 use super::proto::{Const, LocalVar, Proto, UpvalDesc};
-use super::meter::{Meter, Refusal};
 use super::verify::verify_within;
 use std::rc::Rc;
 
@@ -505,11 +505,23 @@ mod tests {
         assert!(super::undump(&chunk, &mut Meter::new(1 << 20, &mut || true)).is_ok());
         let long = dump(&compiled("a = a + 1 ".repeat(20_000).as_bytes()), false);
         let mut asked = 0;
-        assert!(super::undump(&long, &mut Meter::new(usize::MAX, &mut || { asked += 1; true })).is_ok());
+        assert!(
+            super::undump(
+                &long,
+                &mut Meter::new(usize::MAX, &mut || {
+                    asked += 1;
+                    true
+                })
+            )
+            .is_ok()
+        );
         assert!(asked > 5, "{asked}");
         for last in 0..asked {
             let mut left = last;
-            let mut go_on = || { left -= 1; left >= 0 };
+            let mut go_on = || {
+                left -= 1;
+                left >= 0
+            };
             assert_eq!(super::undump(&long, &mut Meter::new(usize::MAX, &mut go_on)).err(), Some(Refusal::Stopped), "{last}");
         }
     }

@@ -124,7 +124,9 @@ fn next(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let table = vm.check_table(args, 0)?;
     let key = vm.arg(args, 1);
     let key = vm.known_key(key)?;
-    let Some(mut position) = table.position_after(&mut vm.heap, key) else { return Err(vm.runtime_error(b"invalid key to 'next'")) };
+    let Some(mut position) = table.position_after(&mut vm.heap, key) else {
+        return Err(vm.runtime_error(b"invalid key to 'next'"));
+    };
     loop {
         match table.entry_from(&mut vm.heap, position) {
             Entry::Found(_, key, value) => {

@@ -342,8 +342,9 @@ mod tests {
 
     #[test]
     fn errors_in_the_words_of_the_reference() {
-        let message =
-            |format: &[u8]| Date::new(0, true).expect("a date").format(&mut Vec::new(), format, &mut 0).expect_err("an error").message();
+        let message = |format: &[u8]| {
+            Date::new(0, true).expect("a date").format(&mut Vec::new(), format, &mut 0).expect_err("an error").message()
+        };
         assert_eq!(message(b"%Ez abc\0x"), "#1 invalid conversion specifier '%Ez abc'");
         assert_eq!(message(b"x%"), "#1 invalid conversion specifier '%'");
         assert_eq!(message(b"%E"), "#1 invalid conversion specifier '%E'");

@@ -172,26 +172,44 @@ impl<'a> Matcher<'a> {
     }
 
     /// How many bytes from `at` on match.
+    #[inline]
     fn run_length(&mut self, single: Single, at: usize) -> Result<usize, Fault> {
-        let pattern = self.pattern;
-        let mut from = at;
+        if let Single::Any = single {
+            return Ok(self.subject.len() - at);
+        }
+        let piece = self.piece(at, POLL_STEPS);
+        let length = self.run_within(single, piece);
+        self.spend(length)?;
+        if length == POLL_STEPS { self.long_run(single, at) } else { Ok(length) }
+    }
+
+    /// The same after the first piece, all of which does.
+    #[cold]
+    fn long_run(&mut self, single: Single, at: usize) -> Result<usize, Fault> {
+        let mut from = at + POLL_STEPS;
         loop {
             let piece = self.piece(from, POLL_STEPS);
-            let end = match single {
-                Single::Any => return Ok(self.subject.len() - at),
-                Single::Byte(expected) => piece.iter().position(|&byte| byte != expected),
-                Single::Set(set) => {
-                    let set = &pattern.sets[usize::from(set)];
-                    piece.iter().position(|&byte| !holds(set, byte))
-                }
-            };
-            let length = end.unwrap_or(piece.len());
+            let length = self.run_within(single, piece);
             self.spend(length)?;
             from += length;
-            if end.is_some() || from == self.subject.len() {
+            if length < POLL_STEPS {
                 return Ok(from - at);
             }
         }
+    }
+
+    /// How many bytes at the beginning of a piece match.
+    #[inline]
+    fn run_within(&self, single: Single, piece: &[u8]) -> usize {
+        let end = match single {
+            Single::Any => None,
+            Single::Byte(expected) => piece.iter().position(|&byte| byte != expected),
+            Single::Set(set) => {
+                let set = &self.pattern.sets[usize::from(set)];
+                piece.iter().position(|&byte| !holds(set, byte))
+            }
+        };
+        end.unwrap_or(piece.len())
     }
 
     /// Matches the items from `item` on at `at`: one level of recursion (I1).

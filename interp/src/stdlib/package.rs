@@ -56,13 +56,13 @@ fn path_setting(variable: &str, default: &str, ignore: bool) -> Vec<u8> {
     parts.collect::<Vec<_>>().join(&b';')
 }
 
+/// Takes pieces of a text.
+type Put<'p> = &'p mut dyn FnMut(&mut Vm, &[u8]) -> Result<(), Throw>;
+/// The same, and hears which of them stand for something else.
+type Replaced<'p> = &'p mut dyn FnMut(&mut Vm, &[u8], bool) -> Result<(), Throw>;
+
 /// Hands over a text, in which a part stands for another, piece by piece.
-fn replace(
-    vm: &mut Vm,
-    text: &[u8],
-    from: &[u8],
-    put: &mut dyn FnMut(&mut Vm, &[u8], bool) -> Result<(), Throw>,
-) -> Result<(), Throw> {
+fn replace(vm: &mut Vm, text: &[u8], from: &[u8], put: Replaced) -> Result<(), Throw> {
     let mut copied = 0;
     if !from.is_empty() {
         for place in memchr::memmem::find_iter(text, from) {
@@ -84,12 +84,7 @@ struct Wanted<'n> {
 
 impl Wanted<'_> {
     /// The name of a file by a template, piece by piece: it may be long.
-    fn file(
-        &self,
-        vm: &mut Vm,
-        template: &[u8],
-        put: &mut dyn FnMut(&mut Vm, &[u8]) -> Result<(), Throw>,
-    ) -> Result<(), Throw> {
+    fn file(&self, vm: &mut Vm, template: &[u8], put: Put) -> Result<(), Throw> {
         replace(vm, template, b"?", &mut |vm, piece, is_mark| match is_mark {
             false => put(vm, piece),
             true => replace(vm, self.name, self.separator, &mut |vm, piece, is_mark| {
@@ -162,7 +157,9 @@ fn preload(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let loaders = Value::table(support::registry_table(vm, "_PRELOAD")?);
     let loader = vm.index(loaders, vm.arg(args, 0))?;
     if loader.is_nil() {
-        return vm.ret_text(|vm, text| [b"no field package.preload['", name, b"']"].iter().try_for_each(|piece| vm.append(text, piece)));
+        return vm.ret_text(|vm, text| {
+            [b"no field package.preload['", name, b"']"].iter().try_for_each(|piece| vm.append(text, piece))
+        });
     }
     vm.push(loader)?;
     let origin = vm.new_str(b":preload:")?;

@@ -56,8 +56,8 @@ pub(super) enum Item {
 
 /// A compiled pattern.
 pub struct Pattern {
-    pub(super) items: SmallVec<[Item; 24]>,
-    pub(super) sets: SmallVec<[ByteSet; 6]>,
+    pub(super) items: SmallVec<[Item; 16]>,
+    pub(super) sets: SmallVec<[ByteSet; 4]>,
     pub(super) anchored: bool,
 }
 
@@ -142,10 +142,13 @@ pub(super) fn holds(set: &ByteSet, byte: u8) -> bool {
     set[usize::from(byte >> 6)] >> (byte & 63) & 1 != 0
 }
 
+/// Reads a source into a pattern; the hook is that of I2.
+pub type Read = fn(&mut Pattern, &[u8], &mut dyn FnMut() -> bool) -> Result<(), Fault>;
+
 struct Compiler<'p> {
     source: &'p [u8],
     at: usize,
-    pattern: Pattern,
+    pattern: &'p mut Pattern,
     /// The end of the bytes that may be read before the hook is asked again.
     unasked: usize,
     go_on: &'p mut dyn FnMut() -> bool,
@@ -296,22 +299,29 @@ impl Compiler<'_> {
 }
 
 impl Pattern {
-    /// Compiles a pattern in which a `^` at the beginning is an anchor.
-    pub fn new(source: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<Pattern, Fault> {
+    /// A pattern to be read into: it is large for a value that is handed around.
+    pub fn empty() -> Pattern {
+        Pattern { items: SmallVec::new(), sets: SmallVec::new(), anchored: false }
+    }
+
+    /// Reads a pattern in which a `^` at the beginning is an anchor.
+    pub fn read(&mut self, source: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<(), Fault> {
         match source {
-            [b'^', rest @ ..] => Ok(Pattern { anchored: true, ..Pattern::unanchored(rest, go_on)? }),
-            _ => Pattern::unanchored(source, go_on),
+            [b'^', rest @ ..] => {
+                self.anchored = true;
+                self.read_unanchored(rest, go_on)
+            }
+            _ => self.read_unanchored(source, go_on),
         }
     }
 
-    /// Compiles a pattern in which a `^` at the beginning is an ordinary character (`string.gmatch`).
-    pub fn unanchored(source: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<Pattern, Fault> {
-        let mut pattern = Pattern { items: SmallVec::new(), sets: SmallVec::new(), anchored: false };
+    /// Reads a pattern in which a `^` at the beginning is an ordinary character (`string.gmatch`).
+    pub fn read_unanchored(&mut self, source: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<(), Fault> {
         if source.len() > SHORT {
             // No item takes less than a byte, and one stands at the end.
-            pattern.items.try_reserve(source.len() + 1).map_err(|_| Fault::Memory)?;
+            self.items.try_reserve(source.len() + 1).map_err(|_| Fault::Memory)?;
         }
-        let mut compiler = Compiler { source, at: 0, pattern, unasked: ASK_BYTES, go_on };
+        let mut compiler = Compiler { source, at: 0, pattern: self, unasked: ASK_BYTES, go_on };
         while compiler.at < source.len() {
             if !compiler.asks(compiler.at) {
                 return Err(Fault::Stopped);
@@ -321,12 +331,18 @@ impl Pattern {
                 Err(Malformed::Stopped) => return Err(Fault::Stopped),
                 Err(malformed) => {
                     compiler.pattern.items.push(Item::Bad(malformed));
-                    return Ok(compiler.pattern);
+                    return Ok(());
                 }
             }
         }
-        compiler.pattern.items.push(Item::Done);
-        Ok(compiler.pattern)
+        self.items.push(Item::Done);
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn new(source: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<Pattern, Fault> {
+        let mut pattern = Pattern::empty();
+        pattern.read(source, go_on).map(|()| pattern)
     }
 
     /// Whether it needs no memory of its own.
@@ -368,12 +384,7 @@ const SEARCH_BYTES: usize = 1 << 20;
 const HEAD_BYTES: usize = 1 << 22;
 
 /// Where `needle` first stands in `subject` at or after `from` (which is at most the length).
-pub fn find_plain(
-    subject: &[u8],
-    needle: &[u8],
-    from: usize,
-    go_on: &mut dyn FnMut() -> bool,
-) -> Result<Option<usize>, Fault> {
+pub fn find_plain(subject: &[u8], needle: &[u8], from: usize, go_on: &mut dyn FnMut() -> bool) -> Result<Option<usize>, Fault> {
     let head = &needle[..needle.len().min(HEAD_BYTES)];
     if subject.len() - from < needle.len() {
         return Ok(None);

@@ -78,7 +78,12 @@ fn sort_values(vm: &mut Vm, values: &mut [Value]) -> Result<bool, Throw> {
 /// Ranges that wait are more than half as long as the one before, or few: there are never many.
 const WAITING: usize = 2 * usize::BITS as usize;
 
-fn sort_in_steps(vm: &mut Vm, values: &mut [Value], short: usize, less: impl Fn(Value, Value) -> bool + Copy) -> Result<(), Throw> {
+fn sort_in_steps(
+    vm: &mut Vm,
+    values: &mut [Value],
+    short: usize,
+    less: impl Fn(Value, Value) -> bool + Copy,
+) -> Result<(), Throw> {
     let order = |a: &Value, b: &Value| match less(*a, *b) {
         true => Ordering::Less,
         false if less(*b, *a) => Ordering::Greater,
@@ -126,8 +131,7 @@ fn divide(vm: &mut Vm, values: &mut [Value], to_front: impl Fn(Value) -> bool) -
         vm.work(STEP)?;
         for i in start..values.len().min(start + STEP) {
             let value = values[i];
-            values[i] = values[front];
-            values[front] = value;
+            values.swap(i, front);
             front += usize::from(to_front(value));
         }
     }

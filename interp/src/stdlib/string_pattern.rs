@@ -4,7 +4,7 @@
 
 use super::fault::Fault;
 use super::matcher::{Capture, Matcher};
-use super::pattern::{ITEM_BYTES, Pattern, SHORT, find_plain, has_specials};
+use super::pattern::{ITEM_BYTES, Pattern, Read, SHORT, find_plain, has_specials};
 use super::support::{self, append, raise, start, text};
 use crate::value::{Text, Value};
 use crate::vm::{Args, Throw, Vm};
@@ -36,7 +36,8 @@ fn search(vm: &mut Vm, args: Args, find: bool) -> Result<u32, Throw> {
         push_range(vm, &(place..place + source.len()))?;
         return Ok(2);
     }
-    let pattern = compile(vm, Pattern::new, source)?;
+    let mut pattern = Pattern::empty();
+    read(vm, &mut pattern, Pattern::read, source)?;
     let mut go_on = vm.go_on();
     let mut matcher = Matcher::new(subject, &pattern, &mut go_on);
     let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { return vm.ret1(Value::NIL) };
@@ -49,17 +50,14 @@ fn search(vm: &mut Vm, args: Args, find: bool) -> Result<u32, Throw> {
     push_captures(vm, &matcher, subject, &whole, matcher.values())
 }
 
-/// Compiles a pattern. What a long one takes is not on the heap, but counts against its limit.
-fn compile(
-    vm: &mut Vm,
-    read: fn(&[u8], &mut dyn FnMut() -> bool) -> Result<Pattern, Fault>,
-    source: &[u8],
-) -> Result<Pattern, Throw> {
+/// Reads a pattern. What a long one takes is not on the heap, but counts against its limit.
+#[inline]
+fn read(vm: &mut Vm, pattern: &mut Pattern, how: Read, source: &[u8]) -> Result<(), Throw> {
     let bytes = source.len().saturating_mul(ITEM_BYTES);
     if source.len() > SHORT && vm.heap.room_bytes(bytes) < bytes {
         return Err(vm.memory_error());
     }
-    read(source, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))
+    how(pattern, source, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))
 }
 
 fn push_range(vm: &mut Vm, range: &Range<usize>) -> Result<(), Throw> {
@@ -95,11 +93,11 @@ struct Iteration {
 impl Iteration {
     /// The next match.
     fn next(&mut self, vm: &mut Vm, subject: &[u8], source: &[u8]) -> Result<u32, Throw> {
-        let long;
+        let mut long = Pattern::empty();
         let pattern = match &self.pattern {
             Some(pattern) => pattern,
             None => {
-                long = compile(vm, Pattern::unanchored, source)?;
+                read(vm, &mut long, Pattern::read_unanchored, source)?;
                 &long
             }
         };
@@ -124,7 +122,9 @@ pub fn gmatch(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let subject = text(vm, args, 0)?;
     let source = text(vm, args, 1)?;
     let from = start(vm.opt_int(args, 2, 1)?, subject.len());
-    let pattern = Some(compile(vm, Pattern::unanchored, source)?).filter(Pattern::is_inline);
+    let mut pattern = Pattern::empty();
+    read(vm, &mut pattern, Pattern::read_unanchored, source)?;
+    let pattern = Some(pattern).filter(Pattern::is_inline);
     let iteration = Iteration { pattern, at: from.min(subject.len() + 1), last: None };
     let upvalues = [vm.new_userdata(iteration, None)?, vm.arg(args, 0), vm.arg(args, 1)];
     let function = vm.new_native("for iterator", gmatch_next, &upvalues)?;
@@ -153,7 +153,8 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         "function" => Replacement::Function,
         _ => return Err(vm.arg_type_error(args, 2, "string/function/table")),
     };
-    let pattern = compile(vm, Pattern::new, source)?;
+    let mut pattern = Pattern::empty();
+    read(vm, &mut pattern, Pattern::read, source)?;
     let mut go_on = vm.go_on();
     let mut matcher = Matcher::new(subject, &pattern, &mut go_on);
     let mut count = 0;

@@ -146,17 +146,73 @@ mod tests {
         let zeros = "0".repeat(2000);
         let nines = "9".repeat(2000);
         let mut texts: Vec<String> = [
-            "", " ", "0", "-0", "+7", " 12 ", "1 2", "1e5", "1e", "1e+", "e5", ".", ".5", "5.", "1.2.3", "0x", "0x10", "0X1p4", "0x.8p-1", "0x1p", "-0x1",
-            "0xffffffffffffffff", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "1e400", "1e-400", "2.5e-3", "inf", "nan", "0x1.8", "1f",
-            "--1", "- 1", "0x 1", "1e5.0", "4.9e-324", "1_0", "1\0",
+            "",
+            " ",
+            "0",
+            "-0",
+            "+7",
+            " 12 ",
+            "1 2",
+            "1e5",
+            "1e",
+            "1e+",
+            "e5",
+            ".",
+            ".5",
+            "5.",
+            "1.2.3",
+            "0x",
+            "0x10",
+            "0X1p4",
+            "0x.8p-1",
+            "0x1p",
+            "-0x1",
+            "0xffffffffffffffff",
+            "9223372036854775807",
+            "9223372036854775808",
+            "-9223372036854775808",
+            "1e400",
+            "1e-400",
+            "2.5e-3",
+            "inf",
+            "nan",
+            "0x1.8",
+            "1f",
+            "--1",
+            "- 1",
+            "0x 1",
+            "1e5.0",
+            "4.9e-324",
+            "1_0",
+            "1\0",
         ]
         .map(String::from)
         .into();
         for middle in [&zeros, &nines] {
             for (before, after) in [
-                ("", ""), ("-", ""), ("1", ""), ("", "1"), ("0x", ""), ("0x1", "8"), ("0x0.", "8"), ("0x1", ".8p-8000"), ("0.", "1"), ("0.", "1e2001"), ("1", "e-2000"),
-                ("1", ".5"), ("", ".5"), ("9007199254740993.", ""), ("9007199254740993.", "1"), ("0x20000000000001.", "1"), ("0x20000000000001.", ""), (" ", " "), ("", "x"),
-                ("1e", ""), ("1e-", "1"), ("0x1p", ""), ("0x1p-", "1"),
+                ("", ""),
+                ("-", ""),
+                ("1", ""),
+                ("", "1"),
+                ("0x", ""),
+                ("0x1", "8"),
+                ("0x0.", "8"),
+                ("0x1", ".8p-8000"),
+                ("0.", "1"),
+                ("0.", "1e2001"),
+                ("1", "e-2000"),
+                ("1", ".5"),
+                ("", ".5"),
+                ("9007199254740993.", ""),
+                ("9007199254740993.", "1"),
+                ("0x20000000000001.", "1"),
+                ("0x20000000000001.", ""),
+                (" ", " "),
+                ("", "x"),
+                ("1e", ""),
+                ("1e-", "1"),
+                ("0x1p", ""),
+                ("0x1p-", "1"),
             ] {
                 texts.push(format!("{before}{middle}{after}"));
             }
@@ -164,17 +220,21 @@ mod tests {
         for text in texts {
             let (expected, found) = (parse_number(text.as_bytes()), long(&text));
             // Compared as bits: there are two zeros.
-            let bits = |number: Option<Number>| number.map(|n| match n {
-                Number::Int(i) => (false, i as u64),
-                Number::Float(f) => (true, f.to_bits()),
-            });
+            let bits = |number: Option<Number>| {
+                number.map(|n| match n {
+                    Number::Int(i) => (false, i as u64),
+                    Number::Float(f) => (true, f.to_bits()),
+                })
+            };
             assert_eq!(bits(found), bits(expected), "{:.60}", text);
         }
     }
 
     #[test]
     fn it_can_be_stopped() {
-        for text in ["1".repeat(1 << 20), " ".repeat(1 << 20), format!("0x{}", "f".repeat(1 << 20)), format!("1e{}", "0".repeat(1 << 20))] {
+        for text in
+            ["1".repeat(1 << 20), " ".repeat(1 << 20), format!("0x{}", "f".repeat(1 << 20)), format!("1e{}", "0".repeat(1 << 20))]
+        {
             let mut left = 5;
             let result = parse_long(text.as_bytes(), &mut |_| {
                 left -= 1;

@@ -7,6 +7,7 @@ use super::lexer::{Lexeme, Lexer, Value};
 use super::scope::{self, Attrib, FunctionScope, GotoError};
 use super::strings::StrId;
 use super::token::Token;
+use std::collections::TryReserveError;
 
 /// How deep constructs may stand inside each other. The reference implementation allows 200 nested C calls, of which a
 /// few are taken before its parser starts.
@@ -18,12 +19,20 @@ const TOKENS_PER_MEASURE: u32 = 512;
 /// What a list may grow by until then, except by a list that is finished: a few entries for each token.
 const MORE_ENTRIES: usize = 4 * TOKENS_PER_MEASURE as usize;
 
+/// Lets a list that has become long grow so that it has room for `more` entries and those until the next measure. Capacities are powers of two, as the
+/// list's own growth would have them.
+fn grow<T>(list: &mut Vec<T>, more: usize) -> Result<(), TryReserveError> {
+    let needed = list.len() + more + MORE_ENTRIES;
+    if needed <= list.capacity() || needed < 2 * MORE_ENTRIES {
+        return Ok(());
+    }
+    list.try_reserve_exact(needed.next_power_of_two() - list.len())
+}
+
 /// Moves what has been under construction since `mark` to the end of its arena.
 pub(super) fn finished<T>(pending: &mut Vec<T>, mark: usize, arena: &mut Vec<T>) -> Fallible<List> {
     let count = pending.len() - mark;
-    if count > TOKENS_PER_MEASURE as usize {
-        arena.try_reserve(count + MORE_ENTRIES).map_err(|_| SyntaxError::out_of_memory())?;
-    }
+    grow(arena, count).map_err(|_| SyntaxError::out_of_memory())?;
     let list = List { start: arena.len() as u32, len: count as u32 };
     arena.extend(pending.drain(mark..));
     Ok(list)
@@ -85,32 +94,32 @@ impl<'s> Parser<'s> {
         // Nodes are numbered by 32 bits, and no source has more nodes than a small multiple of its bytes.
         if source.len() > i32::MAX as usize / 4 {
             return Err(lexer.error("chunk too large", None));
-    }
-    // The first name has a meaning from the start, as the upvalue of the main function.
-    let names = WellKnown {
-        env: lexer.strings.intern(b"_ENV")?,
-        self_name: lexer.strings.intern(b"self")?,
-        for_state: lexer.strings.intern(b"(for state)")?,
-    };
-    let parser = Parser {
-        lexer,
-        token: Lexeme { token: Token::Eof, value: Value::None, start: 0, end: 0 },
-        ahead: None,
-        last_line: 1,
-        levels: 0,
-        ast: Ast::default(),
-        room,
-        unmeasured: 0,
-        function_bytes: 0,
-        scopes: Vec::new(),
-        meanings: vec![1],
-        names,
-        pending_exprs: Vec::new(),
-        pending_fields: Vec::new(),
-        pending_stmts: Vec::new(),
-        pending_clauses: Vec::new(),
-    };
-    Ok(parser)
+        }
+        // The first name has a meaning from the start, as the upvalue of the main function.
+        let names = WellKnown {
+            env: lexer.strings.intern(b"_ENV")?,
+            self_name: lexer.strings.intern(b"self")?,
+            for_state: lexer.strings.intern(b"(for state)")?,
+        };
+        let parser = Parser {
+            lexer,
+            token: Lexeme { token: Token::Eof, value: Value::None, start: 0, end: 0 },
+            ahead: None,
+            last_line: 1,
+            levels: 0,
+            ast: Ast::default(),
+            room,
+            unmeasured: 0,
+            function_bytes: 0,
+            scopes: Vec::new(),
+            meanings: vec![1],
+            names,
+            pending_exprs: Vec::new(),
+            pending_fields: Vec::new(),
+            pending_stmts: Vec::new(),
+            pending_clauses: Vec::new(),
+        };
+        Ok(parser)
     }
 }
 
@@ -149,16 +158,15 @@ impl Parser<'_> {
 
     /// What the next tokens add to the lists that a program can make long is room for: they grow here, where a refusal is an error.
     fn reserve(&mut self) -> Fallible<()> {
-        let more = MORE_ENTRIES;
-        let names = self.lexer.strings.count() + more;
-        let result = (self.ast.exprs.try_reserve(more))
-            .and_then(|()| self.ast.lists.try_reserve(more))
-            .and_then(|()| self.ast.functions.try_reserve(TOKENS_PER_MEASURE as usize))
-            .and_then(|()| self.pending_exprs.try_reserve(more))
-            .and_then(|()| self.pending_fields.try_reserve(more))
-            .and_then(|()| self.pending_stmts.try_reserve(more))
-            .and_then(|()| self.pending_clauses.try_reserve(more))
-            .and_then(|()| self.meanings.try_reserve(names.saturating_sub(self.meanings.len())));
+        let names = self.lexer.strings.count().saturating_sub(self.meanings.len());
+        let result = grow(&mut self.ast.exprs, 0)
+            .and_then(|()| grow(&mut self.ast.lists, 0))
+            .and_then(|()| grow(&mut self.ast.functions, 0))
+            .and_then(|()| grow(&mut self.pending_exprs, 0))
+            .and_then(|()| grow(&mut self.pending_fields, 0))
+            .and_then(|()| grow(&mut self.pending_stmts, 0))
+            .and_then(|()| grow(&mut self.pending_clauses, 0))
+            .and_then(|()| grow(&mut self.meanings, names));
         result.map_err(|_| SyntaxError::out_of_memory())
     }
 

@@ -21,12 +21,14 @@ fn strings_mut(heap: &mut Heap<LuaRuntime>) -> &mut StringTable {
 }
 
 /// The interned string of these bytes, if there is one.
+#[inline]
 pub(super) fn find(heap: &mut Heap<LuaRuntime>, bytes: &[u8], hash: u32) -> Option<Gc<Str>> {
     let found = heap.runtime().strings.find(bytes, hash)?;
     counted(heap, found)
 }
 
 /// What the table has given, unless it is dying: then it is gone from the table, too.
+#[inline(always)]
 pub(super) fn counted(heap: &mut Heap<LuaRuntime>, found: Gc<Str>) -> Option<Gc<Str>> {
     // SAFETY: the table names live, young or dying cells only (R15); the heap tells whether this one still counts.
     if unsafe { heap.intern_hit(found.as_ref()) } {

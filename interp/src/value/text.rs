@@ -125,11 +125,19 @@ impl Text {
         Ok(())
     }
 
-    /// Appends bytes, however many.
+    /// Appends a few bytes; `false`: they are too many to stay near.
     #[inline]
-    pub fn append(&mut self, heap: &mut Heap<LuaRuntime>, bytes: &[u8]) -> Result<(), OutOfMemory> {
-        if self.near.len() + bytes.len() <= Text::NEAR {
+    pub fn append_near(&mut self, bytes: &[u8]) -> bool {
+        let few = self.near.len() + bytes.len() <= Text::NEAR;
+        if few {
             self.near.extend_from_slice(bytes);
+        }
+        few
+    }
+
+    /// Appends bytes, however many.
+    pub fn append(&mut self, heap: &mut Heap<LuaRuntime>, bytes: &[u8]) -> Result<(), OutOfMemory> {
+        if self.append_near(bytes) {
             return Ok(());
         }
         self.spill(heap)?;

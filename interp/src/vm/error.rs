@@ -128,7 +128,10 @@ impl Vm {
     }
 
     /// Writes a warning, if they are on. What `message` puts is not gathered: it may be long.
-    pub fn write_warning(&mut self, message: impl FnOnce(&mut Vm, &mut dyn FnMut(&[u8])) -> Result<(), Throw>) -> Result<(), Throw> {
+    pub fn write_warning(
+        &mut self,
+        message: impl FnOnce(&mut Vm, &mut dyn FnMut(&[u8])) -> Result<(), Throw>,
+    ) -> Result<(), Throw> {
         if !self.warnings.on {
             return Ok(());
         }

@@ -100,10 +100,9 @@ impl Vm {
         }
     }
 
-    /// Reads `object[key]`, following `__index` as far as it leads through tables.
+    /// Reads `object[key]`, of a known key ([`Vm::known_key`]), following `__index` as far as it leads through tables.
     pub(crate) fn access(&mut self, object: Value, key: Value) -> Result<Access, Throw> {
         let mut object = object;
-        let key = self.known_key(key)?;
         for _ in 0..limits::META_CHAIN {
             let handler = match object.as_table() {
                 Some(t) => {
@@ -134,10 +133,9 @@ impl Vm {
         Err(self.runtime_error(b"'__index' chain too long; possible loop"))
     }
 
-    /// Writes `object[key] = value`; `Some`: the handler to call with the receiver.
+    /// Writes `object[key] = value`, of a known key; `Some`: the handler to call with the receiver.
     pub(crate) fn assign(&mut self, object: Value, key: Value, value: Value) -> Result<Option<(Value, Value)>, Throw> {
         let mut object = object;
-        let key = self.known_key(key)?;
         for _ in 0..limits::META_CHAIN {
             let handler = match object.as_table() {
                 Some(t) => {
@@ -151,7 +149,7 @@ impl Vm {
                         },
                     };
                     if handler.is_nil() {
-                        self.raw_set(t, key, value)?;
+                        t.set(&mut self.heap, key, value).map_err(|e| self.set_error(e))?;
                         return Ok(None);
                     }
                     handler
@@ -221,7 +219,8 @@ impl Vm {
     /// `R[a] = object[key]`, for the instruction in progress.
     #[inline(never)]
     pub(crate) fn op_index(&mut self, dest: usize, object: Value, key: Value) -> Result<Flow, Throw> {
-        match self.access(object, key)? {
+        let known = self.known_key(key)?;
+        match self.access(object, known)? {
             Access::Value(v) => {
                 self.set_slot(dest, v);
                 Ok(Flow::Next)
@@ -233,7 +232,8 @@ impl Vm {
     /// `object[key] = value`, for the instruction in progress.
     #[inline(never)]
     pub(crate) fn op_assign(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
-        match self.assign(object, key, value)? {
+        let known = self.known_key(key)?;
+        match self.assign(object, known, value)? {
             None => Ok(Flow::Next),
             Some((f, receiver)) => self.call_meta(f, &[receiver, key, value]),
         }
@@ -276,7 +276,8 @@ impl Vm {
 
     /// `object[key]`.
     pub fn index(&mut self, object: Value, key: Value) -> Result<Value, Throw> {
-        match self.access(object, key)? {
+        let known = self.known_key(key)?;
+        match self.access(object, known)? {
             Access::Value(v) => Ok(v),
             Access::Handler(f, receiver) => self.call1(f, &[receiver, key]),
         }
@@ -284,7 +285,8 @@ impl Vm {
 
     /// `object[key] = value`.
     pub fn set_index(&mut self, object: Value, key: Value, value: Value) -> Result<(), Throw> {
-        match self.assign(object, key, value)? {
+        let known = self.known_key(key)?;
+        match self.assign(object, known, value)? {
             None => Ok(()),
             Some((f, receiver)) => {
                 let top = self.top;

@@ -215,11 +215,7 @@ impl Vm {
     }
 
     #[cold]
-    fn join_long<'a>(
-        &mut self,
-        len: usize,
-        pieces: &mut dyn Iterator<Item = &'a [u8]>,
-    ) -> Result<Result<Gc<Str>, OutOfMemory>, Throw> {
+    fn join_long(&mut self, len: usize, pieces: &mut dyn Iterator<Item = &[u8]>) -> Result<Result<Gc<Str>, OutOfMemory>, Throw> {
         let Ok(mut string) = NewStr::begin(&mut self.heap, len) else { return Ok(Err(OutOfMemory)) };
         for bytes in pieces {
             for piece in bytes.chunks(PIECE) {
@@ -249,19 +245,20 @@ impl Vm {
     /// Appends to a text, however many bytes (W2).
     #[inline]
     pub fn append(&mut self, text: &mut Text, bytes: &[u8]) -> Result<(), Throw> {
-        if bytes.len() > PIECE {
-            return self.append_long(text, bytes);
-        }
-        self.bulk(bytes.len())?;
-        text.append(&mut self.heap, bytes).map_err(|_| self.text_error(text.len() + bytes.len()))
+        if text.append_near(bytes) { Ok(()) } else { self.append_far(text, bytes) }
     }
 
-    #[cold]
-    fn append_long(&mut self, text: &mut Text, bytes: &[u8]) -> Result<(), Throw> {
-        if text.len() + bytes.len() > Str::MAX_LEN {
-            return Err(self.text_error(text.len() + bytes.len()));
+    #[inline(never)]
+    fn append_far(&mut self, text: &mut Text, bytes: &[u8]) -> Result<(), Throw> {
+        let len = text.len() + bytes.len();
+        if len > Str::MAX_LEN {
+            return Err(self.text_error(len));
         }
-        bytes.chunks(PIECE).try_for_each(|piece| self.append(text, piece))
+        for piece in bytes.chunks(PIECE) {
+            self.bulk(piece.len() + Text::NEAR)?;
+            text.append(&mut self.heap, piece).map_err(|_| self.text_error(len))?;
+        }
+        Ok(())
     }
 
     /// To be called when bytes were written to `text.near`.

@@ -14,8 +14,8 @@ mod walk;
 mod weak;
 
 pub use parts::Node;
-pub use walk::Entry;
 pub(super) use parts::{ArrayPart, Hold, NodePart};
+pub use walk::Entry;
 
 use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
