@@ -338,6 +338,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// The text of an earlier capture once more.
+    #[inline(never)]
     fn again(&mut self, index: u8, at: usize) -> Result<Option<usize>, Fault> {
         match self.captures.get(usize::from(index)) {
             None | Some((_, Extent::Unfinished)) => Err(bad_index(usize::from(index.wrapping_add(1)))),
@@ -360,6 +361,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
+    #[inline(never)]
     fn balance(&mut self, open: u8, close: u8, at: usize) -> Result<Option<usize>, Fault> {
         if self.subject.get(at) != Some(&open) {
             return Ok(None);

@@ -67,9 +67,13 @@ fn sort_values(vm: &mut Vm, values: &mut [Value]) -> Result<bool, Throw> {
         }
     }
     match first {
-        Tag::INT => sort_in_steps(vm, values, NUMBERS, |a, b| a.raw_int() < b.raw_int())?,
-        Tag::FLOAT => sort_in_steps(vm, values, NUMBERS, |a, b| a.raw_float() < b.raw_float())?,
-        Tag::STR => sort_in_steps(vm, values, STRINGS, |a, b| a.as_str().map(|s| s.bytes()) < b.as_str().map(|s| s.bytes()))?,
+        Tag::INT => sort_in_steps(vm, values, NUMBERS, |a, b| a.raw_int().cmp(&b.raw_int()))?,
+        Tag::FLOAT => {
+            sort_in_steps(vm, values, NUMBERS, |a, b| a.raw_float().partial_cmp(&b.raw_float()).unwrap_or(Ordering::Equal))?
+        }
+        Tag::STR => sort_in_steps(vm, values, STRINGS, |a, b| {
+            a.as_str().map(|string| string.bytes()).cmp(&b.as_str().map(|string| string.bytes()))
+        })?,
         _ => return Ok(false),
     }
     Ok(true)
@@ -82,13 +86,9 @@ fn sort_in_steps(
     vm: &mut Vm,
     values: &mut [Value],
     short: usize,
-    less: impl Fn(Value, Value) -> bool + Copy,
+    order: impl Fn(Value, Value) -> Ordering + Copy,
 ) -> Result<(), Throw> {
-    let order = |a: &Value, b: &Value| match less(*a, *b) {
-        true => Ordering::Less,
-        false if less(*b, *a) => Ordering::Greater,
-        false => Ordering::Equal,
-    };
+    let less = |a, b| order(a, b) == Ordering::Less;
     let mut waiting = [(0, 0, 0); WAITING];
     waiting[0] = (0, values.len(), 2 * values.len().max(1).ilog2());
     let mut count = 1;
@@ -96,7 +96,7 @@ fn sort_in_steps(
         count -= 1;
         let (low, high, divisions) = waiting[count];
         if high - low <= short {
-            values[low..high].sort_unstable_by(order);
+            values[low..high].sort_unstable_by(|a, b| order(*a, *b));
             vm.work(4 * (high - low))?;
             continue;
         }

@@ -76,27 +76,40 @@ fn len(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn lower(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let text = text(vm, args, 0)?;
-    changed(vm, &mut text.chunks(PIECE), text.len(), <[u8]>::make_ascii_lowercase)
+    changed(vm, text, <[u8]>::make_ascii_lowercase)
 }
 
 fn upper(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let text = text(vm, args, 0)?;
-    changed(vm, &mut text.chunks(PIECE), text.len(), <[u8]>::make_ascii_uppercase)
+    changed(vm, text, <[u8]>::make_ascii_uppercase)
 }
 
 fn reverse(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let text = text(vm, args, 0)?;
-    changed(vm, &mut text.rchunks(PIECE), text.len(), <[u8]>::reverse)
-}
-
-/// Pushes the pieces of a text with a change of the bytes of each.
-fn changed(vm: &mut Vm, pieces: &mut dyn Iterator<Item = &[u8]>, length: usize, change: fn(&mut [u8])) -> Result<u32, Throw> {
-    let mut string = NewStr::begin(&mut vm.heap, length).map_err(|_| vm.memory_error())?;
-    for piece in pieces {
+    if text.len() <= PIECE {
+        return changed(vm, text, <[u8]>::reverse);
+    }
+    let mut string = NewStr::begin(&mut vm.heap, text.len()).map_err(|_| vm.memory_error())?;
+    for piece in text.rchunks(PIECE) {
         vm.bulk(piece.len())?;
-        change(string.put(piece));
+        string.put(piece).reverse();
     }
     vm.ret1(Value::str(string.end()))
+}
+
+/// Pushes a text whose pieces are changed one by one.
+fn changed(vm: &mut Vm, text: &[u8], change: fn(&mut [u8])) -> Result<u32, Throw> {
+    let mut string = NewStr::begin(&mut vm.heap, text.len()).map_err(|_| vm.memory_error())?;
+    let mut rest = text;
+    loop {
+        let (piece, behind) = rest.split_at(rest.len().min(PIECE));
+        vm.bulk(piece.len())?;
+        change(string.put(piece));
+        rest = behind;
+        if rest.is_empty() {
+            return vm.ret1(Value::str(string.end()));
+        }
+    }
 }
 
 fn sub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

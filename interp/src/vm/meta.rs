@@ -61,6 +61,12 @@ pub(crate) enum Access {
     Handler(Value, Value),
 }
 
+/// Whether the bytes of a key are to be gone over in pieces ([`Vm::known_key`]).
+#[inline(always)]
+fn is_long_key(key: Value) -> bool {
+    key.as_str().is_some_and(|s| s.len() > Str::LONG && !s.is_interned())
+}
+
 impl Vm {
     #[inline(always)]
     pub fn event_name(&self, event: Event) -> Gc<Str> {
@@ -174,7 +180,7 @@ impl Vm {
     #[inline]
     pub fn known_key(&mut self, key: Value) -> Result<Value, Throw> {
         match key.as_str() {
-            Some(s) if s.len() > Str::LONG && !s.is_interned() => self.known_long_key(s),
+            Some(s) if is_long_key(key) => self.known_long_key(s),
             _ => Ok(key),
         }
     }
@@ -219,7 +225,18 @@ impl Vm {
     /// `R[a] = object[key]`, for the instruction in progress.
     #[inline(never)]
     pub(crate) fn op_index(&mut self, dest: usize, object: Value, key: Value) -> Result<Flow, Throw> {
+        if is_long_key(key) { self.op_index_long(dest, object, key) } else { self.op_index_known(dest, object, key, key) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn op_index_long(&mut self, dest: usize, object: Value, key: Value) -> Result<Flow, Throw> {
         let known = self.known_key(key)?;
+        self.op_index_known(dest, object, key, known)
+    }
+
+    #[inline(always)]
+    fn op_index_known(&mut self, dest: usize, object: Value, key: Value, known: Value) -> Result<Flow, Throw> {
         match self.access(object, known)? {
             Access::Value(v) => {
                 self.set_slot(dest, v);
@@ -232,7 +249,18 @@ impl Vm {
     /// `object[key] = value`, for the instruction in progress.
     #[inline(never)]
     pub(crate) fn op_assign(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
+        if is_long_key(key) { self.op_assign_long(object, key, value) } else { self.op_assign_known(object, key, key, value) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn op_assign_long(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
         let known = self.known_key(key)?;
+        self.op_assign_known(object, key, known, value)
+    }
+
+    #[inline(always)]
+    fn op_assign_known(&mut self, object: Value, key: Value, known: Value, value: Value) -> Result<Flow, Throw> {
         match self.assign(object, known, value)? {
             None => Ok(Flow::Next),
             Some((f, receiver)) => self.call_meta(f, &[receiver, key, value]),
