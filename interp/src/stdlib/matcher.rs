@@ -361,11 +361,13 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn balance(&mut self, open: u8, close: u8, at: usize) -> Result<Option<usize>, Fault> {
-        if self.subject.get(at) != Some(&open) {
-            return Ok(None);
-        }
+        if self.subject.get(at) == Some(&open) { self.balance_from(open, close, at) } else { Ok(None) }
+    }
+
+    #[inline(never)]
+    fn balance_from(&mut self, open: u8, close: u8, at: usize) -> Result<Option<usize>, Fault> {
         let mut nested = 1usize;
         let mut from = at + 1;
         while from < self.subject.len() {

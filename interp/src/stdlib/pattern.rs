@@ -359,7 +359,7 @@ impl Pattern {
     pub(super) fn first_byte(&self) -> Option<u8> {
         // With more captures than can be, the complaint must come though no byte fits.
         match *self.items.iter().take(MAX_CAPTURES).find(|item| !matches!(item, Item::Open | Item::Position))? {
-            Item::One(Single::Byte(byte)) | Item::Plus(Single::Byte(byte)) => Some(byte),
+            Item::One(Single::Byte(byte)) | Item::Plus(Single::Byte(byte)) | Item::Balance(byte, _) => Some(byte),
             _ => None,
         }
     }
