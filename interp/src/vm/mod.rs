@@ -34,15 +34,18 @@ mod stack;
 mod step;
 mod traceback;
 mod type_error;
+mod work;
 
-pub(crate) use arith::{coerce_number, string_arith};
+pub(crate) use arith::string_arith;
 pub use error::Throw;
+pub(crate) use error::shown;
 pub use inspect::{Activation, FunctionInfo, FunctionName};
 pub use meta::{Access, Event};
 pub use native::Args;
 pub use safepoint::Roots;
 pub use step::Ready;
 pub(crate) use step::ready;
+pub use work::PIECE;
 
 pub use crate::syntax::Arith;
 
@@ -104,6 +107,8 @@ pub struct Vm {
     /// Where the running thread's top stood at its last scan.
     pub(crate) scanned_top: usize,
     pub(crate) poll: Arc<AtomicU32>,
+    /// Units of work until the next look at the poll word (`work`).
+    unlooked: usize,
     /// Depth of host recursion.
     pub(crate) depth: u32,
     /// The message handler has seen the error in flight.
@@ -162,6 +167,7 @@ impl Vm {
             top: 0,
             scanned_top: 0,
             poll,
+            unlooked: 0,
             depth: 0,
             handled: false,
             handlers: 0,

@@ -70,15 +70,14 @@ impl Vm {
     #[inline(never)]
     pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), Throw> {
         let word = self.poll.load(Ordering::Relaxed);
-        if word & poll::INTERRUPT != 0 {
-            self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
+        if self.is_stopped() {
             let f = self.frame();
             if f.is_lua() {
                 // M2: in progress is the instruction that comes next.
                 // SAFETY: no safepoint comes after the last instruction of a function.
                 f.pc = unsafe { f.pc.add(1) };
             }
-            return Err(self.runtime_error(b"interrupted!"));
+            return Err(self.stop_error());
         }
         if word & poll::COLLECT != 0 {
             self.collect_some(live_top)?;
