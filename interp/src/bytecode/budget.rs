@@ -1,4 +1,4 @@
-//! What reading and verifying a chunk, or writing one, may take: memory on somebody's account, and time until somebody asks for the end.
+//! What reading and verifying a chunk may take: memory on somebody's account, and time until somebody asks for the end.
 //!
 //! Imports nothing.
 
@@ -32,17 +32,18 @@ const SLICE: usize = 8192;
 pub struct Budget<'a> {
     room: usize,
     left: usize,
-    interrupted: &'a dyn Fn() -> bool,
+    /// `None`: nobody will ask for the end.
+    go_on: Option<&'a mut dyn FnMut() -> bool>,
 }
 
 impl Budget<'_> {
     pub fn unlimited() -> Budget<'static> {
-        Budget::new(usize::MAX, &|| false)
+        Budget { room: usize::MAX, left: SLICE, go_on: None }
     }
 
-    /// So many bytes; the end comes when `interrupted` says so.
-    pub fn new(room: usize, interrupted: &dyn Fn() -> bool) -> Budget<'_> {
-        Budget { room, left: SLICE, interrupted }
+    /// So many bytes. `go_on` is asked now and then; `false` is the end.
+    pub fn new(room: usize, go_on: &mut dyn FnMut() -> bool) -> Budget<'_> {
+        Budget { room, left: SLICE, go_on: Some(go_on) }
     }
 
     /// Some work is about to be done.
@@ -52,7 +53,7 @@ impl Budget<'_> {
             Some(left) => self.left = left,
             None => {
                 self.left = SLICE;
-                if (self.interrupted)() {
+                if self.go_on.as_mut().is_some_and(|go_on| !go_on()) {
                     return Err(Refusal::Interrupted);
                 }
             }
@@ -84,25 +85,6 @@ impl Budget<'_> {
         let mut list = self.list(count)?;
         list.resize(count, item);
         Ok(list)
-    }
-
-    /// Makes room for so many more items, and for as many again as there are, so that a list that grows is seldom moved.
-    fn reserve<T>(&mut self, list: &mut Vec<T>, more: usize) -> Result<(), Refusal> {
-        let (length, capacity) = (list.len(), list.capacity());
-        if capacity - length < more {
-            let more = more.max(capacity).max(4);
-            self.take((length + more - capacity).saturating_mul(size_of::<T>()))?;
-            list.try_reserve_exact(more).map_err(|_| Refusal::Memory)?;
-        }
-        Ok(())
-    }
-
-    /// Appends to a list.
-    #[inline]
-    pub fn append<T: Copy>(&mut self, list: &mut Vec<T>, items: &[T]) -> Result<(), Refusal> {
-        self.reserve(list, items.len())?;
-        list.extend_from_slice(items);
-        Ok(())
     }
 
     /// A copy of some items.

@@ -47,12 +47,46 @@ mod tag {
     pub const STR: u8 = 5;
 }
 
-/// The bytes of a function. `strip`: without what only messages and the debug library need.
-pub fn dump(proto: &Proto, strip: bool, budget: &mut Budget) -> Result<Vec<u8>, Refusal> {
-    let mut writer = Writer { out: Vec::new(), strip, budget };
-    writer.bytes(HEADER)?;
-    writer.function(proto, None)?;
-    Ok(writer.out)
+/// A constant of a function that is written.
+pub enum Constant<'f> {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(&'f [u8]),
+}
+
+/// A variable of a function that is written.
+pub struct Variable<'f> {
+    pub name: &'f [u8],
+    pub register: u8,
+    pub boxed: bool,
+    pub start_pc: u32,
+    pub end_pc: u32,
+}
+
+/// A function that can be written, wherever its parts stand.
+pub trait Function<'f>: Copy {
+    fn source(self) -> &'f [u8];
+    /// Whether both have their source in the same place, or an equal one.
+    fn has_source_of(self, other: Self) -> bool;
+    /// The lines where it begins and ends.
+    fn extent(self) -> [u32; 2];
+    /// Parameters, whether there may be more of them, registers.
+    fn frame(self) -> (u8, bool, u8);
+    fn code(self) -> impl ExactSizeIterator<Item = u32>;
+    fn constants(self) -> impl ExactSizeIterator<Item = Constant<'f>>;
+    fn functions(self) -> impl ExactSizeIterator<Item = Self>;
+    /// Whether each stands in a register of the function around, its place, its name.
+    fn upvalues(self) -> impl ExactSizeIterator<Item = (bool, u8, Option<&'f [u8]>)>;
+    fn lines(self) -> &'f [u32];
+    fn variables(self) -> impl ExactSizeIterator<Item = Variable<'f>>;
+}
+
+/// Hands over the bytes of a function, piece by piece. `strip`: without what only messages and the debug library need.
+pub fn dump<'f, E>(function: impl Function<'f>, strip: bool, put: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    put(HEADER)?;
+    Writer { put, strip }.function(function, None)
 }
 
 /// The function in a binary chunk.
@@ -77,90 +111,79 @@ pub fn complaint(problem: &str, chunk_name: &[u8]) -> Vec<u8> {
     [name, b": bad binary format (", problem.as_bytes(), b")"].concat()
 }
 
-/// C3.
-fn clear_hints(code: &mut [u32]) {
-    let mut at = 0;
-    while let Some(&word) = code.get(at) {
-        let op = Op::decode(word);
-        if let (Some(Aux::Field), Some(word)) = (op.map(Op::aux), code.get_mut(at + 1)) {
-            *word &= 0xffff;
+/// C3: the next word of a function, without what it has noted while it ran. `expected`: what the word before says of it.
+fn without_hint(expected: &mut Aux, word: u32) -> u32 {
+    match std::mem::replace(expected, Aux::None) {
+        Aux::None => {
+            *expected = Op::decode(word).map_or(Aux::None, Op::aux);
+            word
         }
-        at += op.map_or(1, Op::words);
+        Aux::Field => word & 0xffff,
+        _ => word,
     }
 }
 
-struct Writer<'w, 'b> {
-    out: Vec<u8>,
+struct Writer<'o, E> {
+    put: &'o mut dyn FnMut(&[u8]) -> Result<(), E>,
     strip: bool,
-    budget: &'w mut Budget<'b>,
 }
 
-type Written = Result<(), Refusal>;
-
-impl Writer<'_, '_> {
-    fn bytes(&mut self, bytes: &[u8]) -> Written {
-        self.budget.append(&mut self.out, bytes)
-    }
-
-    fn number(&mut self, mut number: u64) -> Written {
-        let (mut groups, mut count) = ([0; 10], 0);
+impl<E> Writer<'_, E> {
+    fn number(&mut self, mut number: u64) -> Result<(), E> {
+        let mut bytes = [0; 10];
+        let mut count = 0;
         while number >= 0x80 {
-            groups[count] = number as u8 | 0x80;
-            number >>= 7;
+            bytes[count] = number as u8 | 0x80;
             count += 1;
+            number >>= 7;
         }
-        groups[count] = number as u8;
-        self.bytes(&groups[..=count])
+        bytes[count] = number as u8;
+        (self.put)(&bytes[..=count])
     }
 
-    fn text(&mut self, text: &[u8]) -> Written {
+    fn text(&mut self, text: &[u8]) -> Result<(), E> {
         self.number(text.len() as u64)?;
-        self.bytes(text)
+        (self.put)(text)
     }
 
     /// A text that may be absent.
-    fn optional(&mut self, text: Option<&[u8]>) -> Written {
-        self.bytes(&[text.is_some().into()])?;
+    fn optional(&mut self, text: Option<&[u8]>) -> Result<(), E> {
+        (self.put)(&[text.is_some().into()])?;
         text.map_or(Ok(()), |text| self.text(text))
     }
 
-    fn function(&mut self, proto: &Proto, outer: Option<&Proto>) -> Written {
+    fn function<'f, F: Function<'f>>(&mut self, function: F, outer: Option<F>) -> Result<(), E> {
         // Functions mostly come from the same source as the one around them.
-        let same = outer.is_some_and(|outer| outer.source == proto.source);
-        self.optional(if same || self.strip { None } else { Some(&proto.source) })?;
-        for number in [proto.line_defined, proto.last_line_defined] {
+        let same = outer.is_some_and(|outer| function.has_source_of(outer));
+        self.optional(if same || self.strip { None } else { Some(function.source()) })?;
+        for number in function.extent() {
             self.number(number.into())?;
         }
-        self.bytes(&[proto.num_params, proto.is_vararg.into(), proto.max_stack])?;
-        self.number(proto.code.len() as u64)?;
-        let mut at = 0;
-        while at < proto.code.len() {
-            let op = Op::decode(proto.code[at]);
-            self.bytes(&proto.code[at].to_le_bytes())?;
-            at += 1;
-            if op.is_some_and(|op| op.words() > 1)
-                && let Some(&aux) = proto.code.get(at)
-            {
-                // C3.
-                let kept = if op.map(Op::aux) == Some(Aux::Field) { aux & 0xffff } else { aux };
-                self.bytes(&kept.to_le_bytes())?;
-                at += 1;
-            }
+        let (parameters, is_vararg, registers) = function.frame();
+        (self.put)(&[parameters, is_vararg.into(), registers])?;
+        let code = function.code();
+        self.number(code.len() as u64)?;
+        let mut expected = Aux::None;
+        for word in code {
+            (self.put)(&without_hint(&mut expected, word).to_le_bytes())?;
         }
-        self.number(proto.consts.len() as u64)?;
-        for constant in &proto.consts {
+        let constants = function.constants();
+        self.number(constants.len() as u64)?;
+        for constant in constants {
             self.constant(constant)?;
         }
-        self.number(proto.protos.len() as u64)?;
-        for inner in &proto.protos {
-            self.function(inner, Some(proto))?;
+        let functions = function.functions();
+        self.number(functions.len() as u64)?;
+        for inner in functions {
+            self.function(inner, Some(function))?;
         }
-        self.number(proto.upvals.len() as u64)?;
-        for upval in &proto.upvals {
-            self.bytes(&[upval.from_register.into(), upval.index])?;
-            self.optional(upval.name.as_deref().filter(|_| !self.strip))?;
+        let upvalues = function.upvalues();
+        self.number(upvalues.len() as u64)?;
+        for (from_register, index, name) in upvalues {
+            (self.put)(&[from_register.into(), index])?;
+            self.optional(name.filter(|_| !self.strip))?;
         }
-        let (lines, locals): (&[u32], &[LocalVar]) = if self.strip { (&[], &[]) } else { (&proto.lines, &proto.locals) };
+        let lines = if self.strip { &[] } else { function.lines() };
         self.number(lines.len() as u64)?;
         let mut last = 0;
         for &line in lines {
@@ -169,31 +192,33 @@ impl Writer<'_, '_> {
             self.number((difference << 1 ^ difference >> 63) as u64)?;
             last = line;
         }
-        self.number(locals.len() as u64)?;
-        for local in locals {
-            self.text(&local.name)?;
-            self.bytes(&[local.register, local.boxed.into()])?;
-            self.number(local.start_pc.into())?;
-            self.number(local.end_pc.into())?;
+        let variables = function.variables();
+        let count = if self.strip { 0 } else { variables.len() };
+        self.number(count as u64)?;
+        for variable in variables.take(count) {
+            self.text(variable.name)?;
+            (self.put)(&[variable.register, variable.boxed.into()])?;
+            self.number(variable.start_pc.into())?;
+            self.number(variable.end_pc.into())?;
         }
         Ok(())
     }
 
-    fn constant(&mut self, constant: &Const) -> Written {
+    fn constant(&mut self, constant: Constant) -> Result<(), E> {
         match constant {
-            Const::Nil => self.bytes(&[tag::NIL]),
-            Const::Bool(false) => self.bytes(&[tag::FALSE]),
-            Const::Bool(true) => self.bytes(&[tag::TRUE]),
-            Const::Int(value) => {
-                self.bytes(&[tag::INT])?;
-                self.bytes(&value.to_le_bytes())
+            Constant::Nil => (self.put)(&[tag::NIL]),
+            Constant::Bool(false) => (self.put)(&[tag::FALSE]),
+            Constant::Bool(true) => (self.put)(&[tag::TRUE]),
+            Constant::Int(value) => {
+                (self.put)(&[tag::INT])?;
+                (self.put)(&value.to_le_bytes())
             }
-            Const::Float(value) => {
-                self.bytes(&[tag::FLOAT])?;
-                self.bytes(&value.to_le_bytes())
+            Constant::Float(value) => {
+                (self.put)(&[tag::FLOAT])?;
+                (self.put)(&value.to_le_bytes())
             }
-            Const::Str(text) => {
-                self.bytes(&[tag::STR])?;
+            Constant::Str(text) => {
+                (self.put)(&[tag::STR])?;
                 self.text(text)
             }
         }
@@ -245,7 +270,7 @@ impl<'c> Reader<'c, '_, '_> {
     }
 
     fn small(&mut self) -> Read<u32> {
-        u32::try_from(self.number()?).map_err(|_| "a number is too large".into())
+        u32::try_from(self.number()?).map_err(|_| Refusal::from("a number is too large"))
     }
 
     /// A list. Every element takes so many bytes at least, which bounds the length (C1).
@@ -281,8 +306,11 @@ impl<'c> Reader<'c, '_, '_> {
         };
         let (line_defined, last_line_defined) = (self.small()?, self.small()?);
         let (num_params, is_vararg, max_stack) = (self.byte()?, self.flag()?, self.byte()?);
-        let mut code = self.list(4, |reader| reader.array().map(u32::from_le_bytes))?;
-        clear_hints(&mut code);
+        let mut hinted = Aux::None;
+        let code = self.list(4, |reader| {
+            let word = reader.array().map(u32::from_le_bytes)?;
+            Ok(without_hint(&mut hinted, word))
+        })?;
         let consts = self.list(1, Self::constant)?;
         let protos = self.list(FUNCTION_BYTES, |reader| reader.function(Some(&source), depth + 1))?;
         let upvals = self.list(3, |reader| {
@@ -293,7 +321,7 @@ impl<'c> Reader<'c, '_, '_> {
         let lines = self.list(1, |reader| {
             let difference = reader.number()?;
             last = last.wrapping_add((difference >> 1) as i64 ^ -((difference & 1) as i64));
-            u32::try_from(last).map_err(|_| "a line is out of range".into())
+            u32::try_from(last).map_err(|_| Refusal::from("a line is out of range"))
         })?;
         let locals = self.list(5, |reader| {
             let (name, register, boxed) = (reader.text()?, reader.byte()?, reader.flag()?);
@@ -333,15 +361,49 @@ mod tests {
     use super::*;
     use crate::bytecode::disassemble;
 
-    fn dump(proto: &Proto, strip: bool) -> Vec<u8> {
-        super::dump(proto, strip, &mut Budget::unlimited()).expect("memory")
-    }
-
-    fn undump(chunk: &[u8]) -> Result<Proto, String> {
-        super::undump(chunk, &mut Budget::unlimited()).map_err(|refusal| match refusal {
-            Refusal::Unsound(what) => what,
-            refusal => panic!("{refusal:?}"),
-        })
+    impl<'f> Function<'f> for &'f Proto {
+        fn source(self) -> &'f [u8] {
+            &self.source
+        }
+        fn has_source_of(self, other: Self) -> bool {
+            self.source == other.source
+        }
+        fn extent(self) -> [u32; 2] {
+            [self.line_defined, self.last_line_defined]
+        }
+        fn frame(self) -> (u8, bool, u8) {
+            (self.num_params, self.is_vararg, self.max_stack)
+        }
+        fn code(self) -> impl ExactSizeIterator<Item = u32> {
+            self.code.iter().copied()
+        }
+        fn constants(self) -> impl ExactSizeIterator<Item = Constant<'f>> {
+            self.consts.iter().map(|constant| match constant {
+                Const::Nil => Constant::Nil,
+                Const::Bool(value) => Constant::Bool(*value),
+                Const::Int(value) => Constant::Int(*value),
+                Const::Float(value) => Constant::Float(*value),
+                Const::Str(text) => Constant::Str(text),
+            })
+        }
+        fn functions(self) -> impl ExactSizeIterator<Item = Self> {
+            self.protos.iter()
+        }
+        fn upvalues(self) -> impl ExactSizeIterator<Item = (bool, u8, Option<&'f [u8]>)> {
+            self.upvals.iter().map(|upval| (upval.from_register, upval.index, upval.name.as_deref()))
+        }
+        fn lines(self) -> &'f [u32] {
+            &self.lines
+        }
+        fn variables(self) -> impl ExactSizeIterator<Item = Variable<'f>> {
+            self.locals.iter().map(|local| Variable {
+                name: &local.name,
+                register: local.register,
+                boxed: local.boxed,
+                start_pc: local.start_pc,
+                end_pc: local.end_pc,
+            })
+        }
     }
 
     const PROGRAM: &[u8] = b"
@@ -355,6 +417,23 @@ mod tests {
         goto done
         ::done::
         return f, t";
+
+    fn dump(proto: &Proto, strip: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let put = &mut |bytes: &[u8]| {
+            out.extend_from_slice(bytes);
+            Ok::<_, ()>(())
+        };
+        super::dump(proto, strip, put).expect("a Vec takes it");
+        out
+    }
+
+    fn undump(chunk: &[u8]) -> Result<Proto, String> {
+        super::undump(chunk, &mut Budget::unlimited()).map_err(|refusal| match refusal {
+            Refusal::Unsound(problem) => problem,
+            other => format!("{other:?}"),
+        })
+    }
 
     fn compiled(source: &[u8]) -> Proto {
         crate::compile::compile(source, b"@program").unwrap_or_else(|_| panic!("it compiles"))
@@ -420,5 +499,40 @@ mod tests {
         let mut long = [HEADER, &[0, 0, 0, 0, 0, 2]].concat();
         long.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
         assert_eq!(undump(&long).err().as_deref(), Some("truncated chunk"));
+    }
+
+    #[test]
+    fn memory_and_time_are_bounded() {
+        let chunk = dump(&compiled(PROGRAM), false);
+        for room in [0, 100, 1000] {
+            let result = super::undump(&chunk, &mut Budget::new(room, &mut || true));
+            assert_eq!(result.err(), Some(Refusal::Memory), "{room}");
+        }
+        assert!(super::undump(&chunk, &mut Budget::new(1 << 20, &mut || true)).is_ok());
+        let long = dump(&compiled("a = a + 1 ".repeat(20_000).as_bytes()), false);
+        let mut asked = 0;
+        assert!(
+            super::undump(
+                &long,
+                &mut Budget::new(usize::MAX, &mut || {
+                    asked += 1;
+                    true
+                })
+            )
+            .is_ok()
+        );
+        assert!(asked > 5, "{asked}");
+        for last in 0..asked {
+            let mut left = last;
+            let mut go_on = || {
+                left -= 1;
+                left >= 0
+            };
+            assert_eq!(
+                super::undump(&long, &mut Budget::new(usize::MAX, &mut go_on)).err(),
+                Some(Refusal::Interrupted),
+                "{last}"
+            );
+        }
     }
 }

@@ -179,12 +179,13 @@ pub(crate) fn write_error(text: &[u8]) {
 
 /// Writes an error message, after the program's name if there is to be one, in one piece.
 pub(crate) fn complain(name: Option<&[u8]>, message: &[u8]) {
-    let mut line = Vec::with_capacity(message.len() + 16);
+    let mut out = std::io::BufWriter::new(std::io::stderr());
+    // If nobody can be told, nobody is.
+    let mut put = |piece: &[u8]| drop(out.write_all(piece));
     if let Some(name) = name {
-        line.extend_from_slice(name);
-        line.extend_from_slice(b": ");
+        put(name);
+        put(b": ");
     }
-    line.extend_from_slice(message);
-    line.push(b'\n');
-    write_error(&line);
+    put(message);
+    put(b"\n");
 }

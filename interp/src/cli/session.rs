@@ -214,6 +214,10 @@ fn describe_error(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn with_traceback(vm: &mut Vm, message: Gc<Str>) -> Result<u32, Throw> {
     excerpt::note(vm, message.bytes());
     let thread = vm.current_thread();
-    let text = vm.traceback(thread, Some(message.bytes()), 1);
-    vm.ret_str(&text)
+    let trace = vm.traceback(thread, 1);
+    vm.ret_text(|vm, text| {
+        vm.append(text, message.bytes())?;
+        vm.append(text, b"\n")?;
+        vm.append(text, &trace)
+    })
 }

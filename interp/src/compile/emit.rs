@@ -1,21 +1,28 @@
 //! Emission: words of code with their lines, constants, registers, jumps.
 
 use crate::bytecode::{Const, Instr, LocalVar, Op, Proto};
-use crate::syntax::StrId;
 use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId};
+use crate::syntax::{StrId, SyntaxError, boxed};
 use indexmap::IndexSet;
 
 /// At most so many registers can a function use.
 pub const MAX_REGISTERS: usize = 255;
 
-/// A source that asks for more than the bytecode has.
-pub struct Limit {
-    pub what: &'static str,
-    /// The expression at which it was seen.
-    pub at: ExprId,
+/// Why a source that has been parsed can't be compiled.
+pub enum Failure {
+    /// It asks for more than the bytecode has; the expression at which that was seen.
+    Limit(&'static str, ExprId),
+    /// There is no memory for it, or it was interrupted.
+    Refused(Box<SyntaxError>),
 }
 
-pub type Fallible<T> = Result<T, Limit>;
+impl From<Box<SyntaxError>> for Failure {
+    fn from(error: Box<SyntaxError>) -> Failure {
+        Failure::Refused(error)
+    }
+}
+
+pub type Fallible<T> = Result<T, Failure>;
 
 /// A constant as the key of its table: floats by their bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,7 +61,15 @@ pub struct Shared<'a> {
     pub long_loops: bool,
     /// Set with an error that only means: compile this function again.
     pub again: bool,
+    /// Expressions and statements so far, about.
+    pub steps: u32,
+    pub go_on: &'a mut dyn FnMut() -> bool,
 }
+
+/// Steps between two looks at the lists that grow. (A step is a few words of code at most.)
+const CHECK_STEPS: u32 = 1 << 7;
+/// Steps between two calls of the hook.
+const ASK_STEPS: u32 = 1 << 14;
 
 /// A function under compilation.
 pub struct Emitter<'a, 's> {
@@ -99,22 +114,61 @@ impl<'a, 's> Emitter<'a, 's> {
         }
     }
 
-    pub fn finish(mut self) -> Proto {
-        let ast = self.ast;
-        let consts = self.consts.iter().map(|key| match *key {
-            ConstKey::Nil => Const::Nil,
-            ConstKey::Bool(value) => Const::Bool(value),
-            ConstKey::Int(value) => Const::Int(value),
-            ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
-            ConstKey::Str(id) => Const::Str(ast.strings.get(id).into()),
-        });
-        self.proto.consts = consts.collect();
+    pub fn finish(mut self) -> Fallible<Proto> {
+        self.proto.consts.try_reserve_exact(self.consts.len()).map_err(|_| SyntaxError::out_of_memory())?;
+        for key in self.consts.iter() {
+            self.proto.consts.push(match *key {
+                ConstKey::Nil => Const::Nil,
+                ConstKey::Bool(value) => Const::Bool(value),
+                ConstKey::Int(value) => Const::Int(value),
+                ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
+                ConstKey::Str(id) => Const::Str(boxed(self.ast.strings.get(id))?),
+            });
+        }
         self.thread_jumps();
-        self.proto
+        Ok(self.proto)
     }
 
-    pub fn limit(&self, what: &'static str) -> Limit {
-        Limit { what, at: self.shared.at }
+    /// C4. Called for each expression that needs a register and for each statement.
+    #[inline]
+    pub fn step(&mut self) -> Fallible<()> {
+        self.shared.steps = self.shared.steps.wrapping_add(1);
+        if self.shared.steps.is_multiple_of(CHECK_STEPS) { self.check() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn check(&mut self) -> Fallible<()> {
+        if self.shared.steps.is_multiple_of(ASK_STEPS) && !(self.shared.go_on)() {
+            return Err(SyntaxError::stopped().into());
+        }
+        /// What a list may grow by until the next check.
+        const MORE: usize = 16 * CHECK_STEPS as usize;
+        if self.pc() < MORE && self.proto.protos.len() < MORE {
+            return Ok(());
+        }
+        let Proto { code, lines, locals, protos, .. } = &mut self.proto;
+        let result = (code.try_reserve(MORE))
+            .and_then(|()| lines.try_reserve(MORE))
+            .and_then(|()| locals.try_reserve(MORE))
+            .and_then(|()| protos.try_reserve(CHECK_STEPS as usize))
+            .and_then(|()| self.active.try_reserve(MORE))
+            .and_then(|()| self.jumps.try_reserve(MORE));
+        result.map_err(|_| SyntaxError::out_of_memory())?;
+        Ok(self.consts.try_reserve(MORE).map_err(|_| SyntaxError::out_of_memory())?)
+    }
+
+    /// A node of a chain that is being walked.
+    pub fn push_spine(&mut self, node: ExprId) -> Fallible<()> {
+        self.step()?;
+        if self.spine.len() == self.spine.capacity() {
+            self.spine.try_reserve(1).map_err(|_| SyntaxError::out_of_memory())?;
+        }
+        self.spine.push(node);
+        Ok(())
+    }
+
+    pub fn limit(&self, what: &'static str) -> Failure {
+        Failure::Limit(what, self.shared.at)
     }
 
     // Words.
@@ -172,6 +226,7 @@ impl<'a, 's> Emitter<'a, 's> {
     /// Takes the next `count` registers; gives the first.
     pub fn reserve(&mut self, count: usize) -> Fallible<u8> {
         let first = self.free;
+        self.step()?;
         self.check_registers(count)?;
         self.free += count;
         Ok(first as u8)

@@ -251,7 +251,7 @@ impl Emitter<'_, '_> {
         let mut left = loop {
             match self.ast[node].kind {
                 ExprKind::Binary { op, left, .. } if !is_logical(op) && op != BinaryOp::Concat => {
-                    self.spine.push(node);
+                    self.push_spine(node)?;
                     node = left;
                 }
                 _ => break Operand::Expr(node),
@@ -399,7 +399,7 @@ impl Emitter<'_, '_> {
         let (free, mark) = (self.free, self.spine.len());
         let mut node = expr;
         loop {
-            self.spine.push(node);
+            self.push_spine(node)?;
             match self.ast[node].kind {
                 ExprKind::Index { object, .. } | ExprKind::Method { object, .. } => node = object,
                 ExprKind::Call { callee, .. } => node = callee,

@@ -19,6 +19,7 @@ impl Emitter<'_, '_> {
         let ast = self.ast;
         for stmt in &ast.stmts[body.range()] {
             let level = self.free;
+            self.step()?;
             self.statement(stmt)?;
             if !matches!(stmt.kind, StmtKind::Local { .. } | StmtKind::LocalFunction { .. }) {
                 self.free = level;

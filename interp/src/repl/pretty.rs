@@ -147,7 +147,7 @@ impl Parts<'_> {
         }
         let note = |text: String| (None, Part::Done(Doc::leaf(text, Colour::Dim)));
         if self.path.len() >= self.limits.depth || self.left == 0 {
-            let is_empty = table.entry_from(&mut vm.heap, 0).is_none();
+            let is_empty = table.next_entry(&mut vm.heap, 0).is_none();
             return Part::Braces(name, if is_empty { Vec::new() } else { vec![note("…".into())] });
         }
         self.path.push(table);
@@ -300,7 +300,7 @@ fn first_keys(vm: &mut Vm, table: Gc<Table>, length: usize, count: usize) -> (Ve
     let mut kept: Vec<(Value, Value)> = Vec::new();
     let order = |a: &(Value, Value), b: &(Value, Value)| compare(a.0, b.0);
     let (mut all, mut at) = (0, 0);
-    while let Some((next, key, value)) = table.entry_from(&mut vm.heap, at) {
+    while let Some((next, key, value)) = table.next_entry(&mut vm.heap, at) {
         at = next;
         if key.as_int().is_some_and(|i| (1..=length as i64).contains(&i)) {
             continue;

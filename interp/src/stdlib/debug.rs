@@ -82,8 +82,14 @@ fn traceback(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let level = vm.opt_int(args, first + 1, (thread == vm.current_thread()) as i64)?;
     let message = vm.coerce_to_str(message)?;
-    let text = vm.traceback(thread, message.map(|m| m.bytes()), usize::try_from(level).unwrap_or(usize::MAX));
-    vm.ret_str(&text)
+    let has_message = message.is_some();
+    let trace = vm.traceback(thread, usize::try_from(level).unwrap_or(usize::MAX));
+    let message = message.map_or(&b""[..], |message| message.bytes());
+    vm.ret_text(|vm, text| {
+        vm.append(text, message)?;
+        vm.append(text, if has_message { b"\n" } else { b"" })?;
+        vm.append(text, &trace)
+    })
 }
 
 fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -106,10 +112,11 @@ fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let table = vm.new_table(0, 16)?;
     for option in options {
+        vm.work(64)?;
         match option {
             b'S' => {
                 let info = Vm::function_info(f);
-                let texts = [("source", &info.source[..]), ("short_src", &info.short_source), ("what", info.what.as_bytes())];
+                let texts = [("source", info.source), ("short_src", &info.short_source), ("what", info.what.as_bytes())];
                 for (field, text) in texts {
                     let text = vm.new_str(text)?;
                     vm.set_field(table, field, text)?;
@@ -145,8 +152,9 @@ fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             }
             b'L' => {
                 if let Some(lines) = Vm::active_lines(f) {
-                    let set = vm.new_table(0, lines.len())?;
+                    let set = vm.new_table(0, 0)?;
                     for line in lines {
+                        vm.work(4)?;
                         vm.raw_set(set, Value::int(line.into()), Value::TRUE)?;
                     }
                     vm.set_field(table, "activelines", Value::table(set))?;

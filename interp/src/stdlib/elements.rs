@@ -55,6 +55,7 @@ fn read_on<N: Next>(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         if first > last || read > last.wrapping_sub(first) && last.wrapping_sub(first) >= 0 {
             return N::next(vm, args);
         }
+        vm.work(8)?;
         let element = crate::vm::ready!(get(vm, vm.at(at + SOURCE), first.wrapping_add(read), element_read::<N>));
         take::<N>(vm, args, element)?;
     }
@@ -116,6 +117,7 @@ impl Move {
 fn move_on<N: Next>(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let at = args.end();
     while int_at(vm, at + LEFT) > 0 {
+        vm.work(8)?;
         let element = crate::vm::ready!(get(vm, vm.at(at + FROM), int_at(vm, at + FROM_INDEX), element_got::<N>));
         if let Some(step) = put::<N>(vm, args, element)? {
             return Ok(step);

@@ -27,6 +27,7 @@ mod math_compat;
 pub(crate) mod mem;
 mod os;
 mod package;
+mod sort_plain;
 mod string;
 mod string_arith;
 mod string_format;

@@ -3,7 +3,7 @@
 use super::load::load_file;
 use super::os::path;
 use super::support::{self, Functions, opt_text, text};
-use crate::value::{Continuation, NativeFn, Outcome, Value};
+use crate::value::{Continuation, NativeFn, Outcome, Text, Value};
 use crate::vm::{Args, Ready, Throw, Vm, ready};
 use std::os::unix::ffi::OsStringExt;
 
@@ -56,44 +56,77 @@ fn path_setting(variable: &str, default: &str, ignore: bool) -> Vec<u8> {
     parts.collect::<Vec<_>>().join(&b';')
 }
 
-fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
+/// Takes pieces of a text.
+type Put<'p> = &'p mut dyn FnMut(&mut Vm, &[u8]) -> Result<(), Throw>;
+/// The same, and hears which of them stand for something else.
+type Replaced<'p> = &'p mut dyn FnMut(&mut Vm, &[u8], bool) -> Result<(), Throw>;
+
+/// Hands over a text, in which a part stands for another, piece by piece.
+fn replace(vm: &mut Vm, text: &[u8], from: &[u8], put: Replaced) -> Result<(), Throw> {
     let mut copied = 0;
-    for place in memchr::memmem::find_iter(text, from) {
-        out.extend_from_slice(&text[copied..place]);
-        out.extend_from_slice(to);
-        copied = place + from.len();
+    if !from.is_empty() {
+        for place in memchr::memmem::find_iter(text, from) {
+            vm.work(8)?;
+            put(vm, &text[copied..place], false)?;
+            put(vm, from, true)?;
+            copied = place + from.len();
+        }
     }
-    out.extend_from_slice(&text[copied..]);
-    out
+    put(vm, &text[copied..], false)
 }
 
-/// The file of a module in a path, or the names that were tried.
-fn search(name: &[u8], path_list: &[u8], separator: &[u8], replacement: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
-    let name = if separator.is_empty() { name.to_vec() } else { replace(name, separator, replacement) };
-    let mut tried = Vec::new();
-    for template in path_list.split(|&byte| byte == b';') {
-        let file = replace(template, b"?", &name);
-        if std::fs::File::open(path(&file)).is_ok() {
-            return Ok(file);
-        }
-        if !tried.is_empty() {
-            tried.extend_from_slice(b"\n\t");
-        }
-        tried.extend_from_slice(&[b"no file '", &file[..], b"'"].concat());
+/// What is looked for in a path.
+struct Wanted<'n> {
+    name: &'n [u8],
+    separator: &'n [u8],
+    replacement: &'n [u8],
+}
+
+impl Wanted<'_> {
+    /// The name of a file by a template, piece by piece: it may be long.
+    fn file(&self, vm: &mut Vm, template: &[u8], put: Put) -> Result<(), Throw> {
+        replace(vm, template, b"?", &mut |vm, piece, is_mark| match is_mark {
+            false => put(vm, piece),
+            true => replace(vm, self.name, self.separator, &mut |vm, piece, is_mark| {
+                put(vm, if is_mark { self.replacement } else { piece })
+            }),
+        })
     }
-    Err(tried)
+
+    /// The file in a path; if there is none, `tried` gets the names that were tried.
+    fn search(&self, vm: &mut Vm, path_list: &[u8], tried: &mut Text) -> Result<Option<Vec<u8>>, Throw> {
+        /// A name of more bytes is that of no file.
+        const LONGEST: usize = 4096;
+        for template in path_list.split(|&byte| byte == b';') {
+            let mut file = Vec::new();
+            self.file(vm, template, &mut |_, piece| {
+                file.extend_from_slice(&piece[..piece.len().min(LONGEST + 1 - file.len())]);
+                Ok(())
+            })?;
+            if file.len() <= LONGEST && std::fs::File::open(path(&file)).is_ok() {
+                return Ok(Some(file));
+            }
+            vm.append(tried, if tried.is_empty() { b"no file '" } else { b"\n\tno file '" })?;
+            self.file(vm, template, &mut |vm, piece| vm.append(tried, piece))?;
+            vm.append(tried, b"'")?;
+        }
+        Ok(None)
+    }
 }
 
 fn searchpath(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let (name, path_list) = (text(vm, args, 0)?, text(vm, args, 1)?);
     let separator = opt_text(vm, args, 2, b".")?;
     let replacement = opt_text(vm, args, 3, b"/")?;
-    match search(name, path_list, separator, replacement) {
-        Ok(file) => vm.ret_str(&file),
-        Err(tried) => {
+    let wanted = Wanted { name, separator, replacement };
+    let (file, tried) = vm.with_text(|vm, tried| {
+        let file = wanted.search(vm, path_list, tried)?;
+        Ok((file, vm.text_value(tried)?))
+    })?;
+    match file {
+        Some(file) => vm.ret_str(&file),
+        None => {
             vm.push(Value::NIL)?;
-            let tried = vm.new_str(&tried)?;
             vm.push(tried)?;
             Ok(2)
         }
@@ -132,7 +165,9 @@ fn preload(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn preload_found(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
     if vm.at(vm.mark() - 1).is_nil() {
         let name = text(vm, args, 0)?;
-        return vm.ret_str(&[b"no field package.preload['", name, b"']"].concat());
+        return vm.ret_text(|vm, text| {
+            [b"no field package.preload['", name, b"']"].iter().try_for_each(|piece| vm.append(text, piece))
+        });
     }
     let origin = vm.new_str(b":preload:")?;
     vm.push(origin)?;
@@ -152,7 +187,7 @@ fn path_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
     let name = text(vm, args, 0)?;
     let file = match search_paths(vm, name, "path")? {
         Ok(file) => file,
-        Err(tried) => return vm.ret_str(&tried),
+        Err(tried) => return vm.ret1(tried),
     };
     match load_file(vm, Some(&file), b"bt", None) {
         Ok(closure) => {
@@ -170,16 +205,21 @@ fn path_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
 }
 
 /// The file of a module in the paths at the top, which were the field of the package table; or the names that were tried.
-fn search_paths(vm: &mut Vm, name: &[u8], field: &str) -> Result<Result<Vec<u8>, Vec<u8>>, Throw> {
+fn search_paths(vm: &mut Vm, name: &[u8], field: &str) -> Result<Result<Vec<u8>, Value>, Throw> {
     let paths = vm.at(vm.mark() - 1);
-    match vm.coerce_to_str(paths)? {
-        Some(paths) => Ok(search(name, paths.bytes(), b".", b"/")),
-        None => Err(vm.error(format!("'package.{field}' must be a string"))),
-    }
+    let Some(paths) = vm.coerce_to_str(paths)? else {
+        return Err(vm.error(format!("'package.{field}' must be a string")));
+    };
+    let wanted = Wanted { name, separator: b".", replacement: b"/" };
+    vm.with_text(|vm, tried| match wanted.search(vm, paths.bytes(), tried)? {
+        Some(file) => Ok(Ok(file)),
+        None => vm.text_value(tried).map(Err),
+    })
 }
 
 fn loading_error(vm: &mut Vm, name: &[u8], file: &[u8], message: &[u8]) -> Throw {
-    vm.error([b"error loading module '", name, b"' from file '", file, b"':\n\t", message].concat())
+    let position = vm.position(1);
+    vm.joined_error(&[&position, b"error loading module '", name, b"' from file '", file, b"':\n\t", message])
 }
 
 /// The searcher for `package.cpath`: what it finds can't be loaded.
@@ -214,7 +254,7 @@ fn croot_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
 fn search_for_library(vm: &mut Vm, name: &[u8], root: &[u8]) -> Result<u32, Throw> {
     match search_paths(vm, root, "cpath")? {
         Ok(file) => Err(loading_error(vm, name, &file, NO_LIBRARIES.as_bytes())),
-        Err(tried) => vm.ret_str(&tried),
+        Err(tried) => vm.ret1(tried),
     }
 }
 
@@ -265,7 +305,8 @@ fn next_searcher(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let searcher = searchers.get_int(&mut vm.heap, i as i64);
     if searcher.is_nil() {
         let (name, tried) = (text(vm, args, 0)?, vm.at(args.end() + TRIED).as_str().map_or(&b""[..], |tried| tried.bytes()));
-        return Err(vm.error([b"module '", name, b"' not found:", tried].concat()));
+        let position = vm.position(1);
+        return Err(vm.joined_error(&[&position, b"module '", name, b"' not found:", tried]));
     }
     vm.set_place(i);
     vm.call_value_then(searcher, &[vm.arg(args, 0)], 2, searched)

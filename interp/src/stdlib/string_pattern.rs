@@ -4,8 +4,8 @@
 
 use super::fault::Fault;
 use super::matcher::{Capture, Matcher};
-use super::pattern::{Pattern, find_plain, has_specials};
-use super::support::{self, append, go_on, raise, start, text};
+use super::pattern::{ITEM_BYTES, Pattern, Read, SHORT, find_plain, has_specials};
+use super::support::{self, append, raise, start, text};
 use crate::value::{Outcome, Text, Value};
 use crate::vm::{Args, Ready, Throw, Vm};
 use std::any::Any;
@@ -27,13 +27,19 @@ fn search(vm: &mut Vm, args: Args, find: bool) -> Result<u32, Throw> {
     if from > subject.len() {
         return vm.ret1(Value::NIL);
     }
-    if find && (vm.arg(args, 3).is_truthy() || !has_specials(source)) {
-        let Some(place) = find_plain(subject, source, from) else { return vm.ret1(Value::NIL) };
+    let plain = find && {
+        let asked = vm.arg(args, 3).is_truthy();
+        asked || !has_specials(source, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))?
+    };
+    if plain {
+        let place = find_plain(subject, source, from, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))?;
+        let Some(place) = place else { return vm.ret1(Value::NIL) };
         push_range(vm, &(place..place + source.len()))?;
         return Ok(2);
     }
-    let pattern = Pattern::new(source);
-    let mut go_on = go_on(vm);
+    let mut pattern = Pattern::empty();
+    read(vm, &mut pattern, Pattern::read, source)?;
+    let mut go_on = vm.may_go_on();
     let mut matcher = Matcher::new(subject, &pattern, &mut go_on);
     let Some(whole) = matcher.search(from).map_err(|fault| raise(vm, fault))? else { return vm.ret1(Value::NIL) };
     if find {
@@ -43,6 +49,16 @@ fn search(vm: &mut Vm, args: Args, find: bool) -> Result<u32, Throw> {
         return Ok(2 + count as u32);
     }
     push_captures(vm, &matcher, subject, &whole, matcher.values())
+}
+
+/// Reads a pattern. What a long one takes is not on the heap, but counts against its limit.
+#[inline]
+fn read(vm: &mut Vm, pattern: &mut Pattern, how: Read, source: &[u8]) -> Result<(), Throw> {
+    let bytes = source.len().saturating_mul(ITEM_BYTES);
+    if source.len() > SHORT && vm.heap.room_bytes(bytes) < bytes {
+        return Err(vm.memory_error());
+    }
+    how(pattern, source, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))
 }
 
 fn push_range(vm: &mut Vm, range: &Range<usize>) -> Result<(), Throw> {
@@ -68,7 +84,8 @@ fn push_captures(vm: &mut Vm, matcher: &Matcher, subject: &[u8], whole: &Range<u
 
 /// What an iteration of `gmatch` knows beside its strings.
 struct Iteration {
-    pattern: Pattern,
+    /// Unless it takes memory of the host: then it is compiled for each step.
+    pattern: Option<Pattern>,
     at: usize,
     /// The end of the last match, which the next one may not be empty at.
     last: Option<usize>,
@@ -76,9 +93,17 @@ struct Iteration {
 
 impl Iteration {
     /// The next match.
-    fn next(&mut self, vm: &mut Vm, subject: &[u8]) -> Result<u32, Throw> {
-        let mut go_on = go_on(vm);
-        let mut matcher = Matcher::new(subject, &self.pattern, &mut go_on);
+    fn next(&mut self, vm: &mut Vm, subject: &[u8], source: &[u8]) -> Result<u32, Throw> {
+        let mut long = Pattern::empty();
+        let pattern = match &self.pattern {
+            Some(pattern) => pattern,
+            None => {
+                read(vm, &mut long, Pattern::read_unanchored, source)?;
+                &long
+            }
+        };
+        let mut go_on = vm.may_go_on();
+        let mut matcher = Matcher::new(subject, pattern, &mut go_on);
         while self.at <= subject.len() {
             let Some(whole) = matcher.search(self.at).map_err(|fault| raise(vm, fault))? else { break };
             if Some(whole.end) == self.last {
@@ -98,19 +123,22 @@ pub fn gmatch(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let subject = text(vm, args, 0)?;
     let source = text(vm, args, 1)?;
     let from = start(vm.opt_int(args, 2, 1)?, subject.len());
-    let iteration = Iteration { pattern: Pattern::unanchored(source), at: from.min(subject.len() + 1), last: None };
-    let upvalues = [vm.new_userdata(iteration, None)?, vm.arg(args, 0)];
+    let mut pattern = Pattern::empty();
+    read(vm, &mut pattern, Pattern::read_unanchored, source)?;
+    let pattern = Some(pattern).filter(Pattern::is_inline);
+    let iteration = Iteration { pattern, at: from.min(subject.len() + 1), last: None };
+    let upvalues = [vm.new_userdata(iteration, None)?, vm.arg(args, 0), vm.arg(args, 1)];
     let function = vm.new_native("for iterator", gmatch_next, &upvalues)?;
     vm.ret1(function)
 }
 
 fn gmatch_next(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let function = vm.running_native();
-    let (state, subject) = (function.upval(0).as_userdata(), function.upval(1).as_str());
-    let (Some(state), Some(subject)) = (state, subject) else { return Ok(0) };
+    let (state, subject, source) = (function.upval(0).as_userdata(), function.upval(1).as_str(), function.upval(2).as_str());
+    let (Some(state), Some(subject), Some(source)) = (state, subject, source) else { return Ok(0) };
     let mut state = state.data.borrow_mut();
     match state.as_mut().and_then(|state| state.downcast_mut::<Iteration>()) {
-        Some(iteration) => iteration.next(vm, subject.bytes()),
+        Some(iteration) => iteration.next(vm, subject.bytes(), source.bytes()),
         None => Ok(0),
     }
 }
@@ -124,6 +152,8 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         "table" | "function" => {}
         _ => return Err(vm.arg_type_error(args, 2, "string/function/table")),
     }
+    let mut pattern = Pattern::empty();
+    read(vm, &mut pattern, Pattern::read, source)?;
     let made = Made {
         out: Text::new(std::mem::take(&mut vm.lib.buffer)),
         copied: 0,
@@ -134,18 +164,20 @@ pub fn gsub(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         limit,
         changed: false,
     };
-    let mut state = Substitution { pattern: Pattern::new(source), made };
+    let mut state = Substitution { pattern: Some(pattern), made };
     // The place of the state, if it has to wait.
     vm.push(Value::NIL)?;
     match state.go_on(vm, args, subject) {
         Ok(Progress::Waits(step)) => {
-            let rested = state.made.out.rest(&mut vm.heap);
+            let rested = state.rest(vm);
             // The buffer stays here, for the next one.
             let near = std::mem::take(&mut state.made.out.near);
             state.made.out.near = near.as_slice().to_vec();
             vm.lib.buffer = near;
-            rested.map_err(|_| vm.memory_error())?;
-            let state = vm.new_state(state, Substitution::block)?;
+            if let Err(throw) = rested {
+                return state.made.end(vm, args, Err(throw));
+            }
+            let state = vm.new_state(state, Substitution::each_block)?;
             vm.set_at(args.end(), state);
             Ok(step)
         }
@@ -167,7 +199,7 @@ fn replaced(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
     };
     match result {
         Ok(Progress::Waits(step)) => {
-            state.made.out.rest(&mut vm.heap).map_err(|_| vm.memory_error())?;
+            state.rest(vm)?;
             Ok(step)
         }
         result => state.made.end(vm, args, result),
@@ -176,7 +208,8 @@ fn replaced(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
 
 /// A `gsub` in progress.
 struct Substitution {
-    pattern: Pattern,
+    /// Unless it takes memory of the host: then it is compiled anew when the function goes on.
+    pattern: Option<Pattern>,
     made: Made,
 }
 
@@ -202,14 +235,31 @@ enum Progress {
 }
 
 impl Substitution {
-    fn block(data: &dyn Any) -> Option<NonNull<u8>> {
-        data.downcast_ref::<Substitution>().and_then(|state| state.made.out.block())
+    fn each_block(data: &dyn Any, visit: &mut dyn FnMut(NonNull<u8>)) {
+        if let Some(state) = data.downcast_ref::<Substitution>() {
+            state.made.out.each_block(visit);
+        }
+    }
+
+    /// To be called before it has to wait.
+    fn rest(&mut self, vm: &mut Vm) -> Result<(), Throw> {
+        self.pattern = self.pattern.take().filter(Pattern::is_inline);
+        self.made.out.rest(&mut vm.heap).map_err(|_| vm.memory_error())
     }
 
     /// Replaces matches, until a function must be asked.
     fn go_on(&mut self, vm: &mut Vm, args: Args, subject: &[u8]) -> Result<Progress, Throw> {
         let Substitution { pattern, made } = self;
-        let mut go_on = go_on(vm);
+        let pattern = match pattern {
+            Some(pattern) => pattern,
+            None => {
+                let pattern = pattern.insert(Pattern::empty());
+                let source = text(vm, args, 1)?;
+                read(vm, pattern, Pattern::read, source)?;
+                pattern
+            }
+        };
+        let mut go_on = vm.may_go_on();
         let mut matcher = Matcher::new(subject, pattern, &mut go_on);
         let replacement = vm.arg(args, 2);
         while made.count < made.limit && made.from <= subject.len() {
@@ -217,6 +267,7 @@ impl Substitution {
                 break;
             }
             let Some(whole) = matcher.search(made.from).map_err(|fault| raise(vm, fault))? else { break };
+            vm.work(8)?;
             if Some(whole.end) == made.last {
                 made.from = whole.start + 1;
                 continue;
@@ -226,8 +277,8 @@ impl Substitution {
             (made.copied, made.from, made.last) = (whole.end, whole.end, Some(whole.end));
             let access = match replacement.as_str() {
                 Some(text) => {
-                    let (heap, out) = (&mut vm.heap, &mut made.out);
-                    let result = matcher.expand(text.bytes(), &whole, |bytes| out.append(heap, bytes).map_err(|_| Fault::Memory));
+                    let out = &mut made.out;
+                    let result = matcher.expand(text.bytes(), &whole, |bytes| vm.append(out, bytes).map_err(|_| Fault::Raised));
                     result.map_err(|fault| raise(vm, fault))?;
                     made.changed = true;
                     continue;
@@ -251,7 +302,6 @@ impl Substitution {
         }
         Ok(Progress::Done)
     }
-
 }
 
 impl Made {

@@ -8,9 +8,7 @@
 use super::fault::Fault;
 use super::format;
 use crate::value::{Gc, NativeFn, Table, Text, Value};
-use crate::vm::stop::STOPS;
-use crate::vm::{Args, Throw, Vm, limits};
-use std::sync::atomic::Ordering;
+use crate::vm::{Args, PIECE, Throw, Vm, limits};
 
 /// A library's functions, in the order of the manual.
 pub type Functions = &'static [(&'static str, NativeFn)];
@@ -21,45 +19,9 @@ pub fn raise(vm: &mut Vm, fault: Fault) -> Throw {
     match fault {
         Fault::Error(text) => vm.error(&text),
         Fault::Argument(index, text) => vm.arg_error(index - 1, &text),
-        Fault::Interrupted => match vm.check_stops() {
-            Err(throw) => throw,
-            // It has been taken back: the work has been given up all the same.
-            Ok(()) => vm.error("interrupted!"),
-        },
+        Fault::Stopped => vm.stop_error(),
         Fault::Memory => vm.memory_error(),
-    }
-}
-
-/// Whether somebody has asked for an interrupt.
-pub fn interrupted(vm: &Vm) -> bool {
-    vm.poll.load(Ordering::Relaxed) & STOPS != 0
-}
-
-/// The hook of long loops: whether nobody has asked for an interrupt.
-pub fn go_on(vm: &Vm) -> impl FnMut() -> bool + 'static {
-    let word = vm.poll.clone();
-    move || word.load(Ordering::Relaxed) & STOPS == 0
-}
-
-/// Counts the rounds of a loop whose length a program decides, and lets an interrupt end it.
-#[derive(Default)]
-pub struct Rounds(u32);
-
-impl Rounds {
-    #[inline]
-    pub fn next(&mut self, vm: &mut Vm) -> Result<(), Throw> {
-        self.advance(vm, 1)
-    }
-    /// Several rounds at once.
-    #[inline]
-    pub fn advance(&mut self, vm: &mut Vm, rounds: u32) -> Result<(), Throw> {
-        const POLL: u32 = 1 << 12;
-        let before = self.0;
-        self.0 = before.wrapping_add(rounds);
-        if (before ^ self.0) >= POLL && interrupted(vm) {
-            return Err(raise(vm, Fault::Interrupted));
-        }
-        Ok(())
+        Fault::Raised => vm.rethrow(),
     }
 }
 
@@ -76,6 +38,17 @@ pub fn opt_text<'a>(vm: &mut Vm, args: Args, i: usize, default: &'a [u8]) -> Res
 /// A text that is handed to the system: it ends at its first zero byte, as in C.
 pub fn until_zero(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]
+}
+
+/// Where the first zero byte of a text stands, however long the text is.
+pub fn find_zero(vm: &mut Vm, text: &[u8]) -> Result<Option<usize>, Throw> {
+    for (i, piece) in text.chunks(PIECE).enumerate() {
+        vm.bulk(piece.len())?;
+        if let Some(place) = memchr::memchr(0, piece) {
+            return Ok(Some(i * PIECE + place));
+        }
+    }
+    Ok(None)
 }
 
 /// An argument that is an integer or a float exactly as it stands, without conversion from a string.

@@ -1,14 +1,14 @@
-//! The table library (§6.6). May import `elements`, `sort`, `support`, the machine.
+//! The table library (§6.6). May import `elements`, `sort`, `sort_plain`, `support`, the machine.
 //!
 //! Tables without metatables are worked on at once. For others, and for what behaves like a table, the functions wait for the metamethods: the
 //! elements are gathered, or moved, one by one (`elements`).
 
 use super::elements::{self, GATHERED, Move, Next};
 use super::sort::{Request, Sorter};
-use super::support::{self, Functions, Rounds, append};
-use crate::value::{Gc, Outcome, Table, Tag, Value};
-use crate::vm::{Args, Event, Ready, Throw, Vm, coerce_number, ready};
-use std::cmp::Ordering;
+use super::sort_plain::sort_plain;
+use super::support::{self, Functions, append};
+use crate::value::{Gc, Outcome, Table, Value};
+use crate::vm::{Args, Event, Ready, Throw, Vm, ready};
 
 const FUNCTIONS: Functions = &[
     ("concat", concat),
@@ -92,7 +92,7 @@ fn length(vm: &mut Vm, table: Value, then: crate::value::Continuation) -> Result
 }
 
 fn checked_length(vm: &mut Vm, length: Value) -> Result<i64, Throw> {
-    match length.as_int().or_else(|| support::integer_of(coerce_number(length)?)) {
+    match vm.to_number(length)?.and_then(support::integer_of) {
         Some(length) => Ok(length),
         None => Err(vm.error("object length is not an integer")),
     }
@@ -157,7 +157,6 @@ fn invalid_element(vm: &mut Vm, i: i64, value: Value) -> Throw {
 fn concat_plain(vm: &mut Vm, args: Args, table: Gc<Table>, first: i64, last: i64) -> Result<u32, Throw> {
     let separator = support::opt_text(vm, args, 1, b"")?;
     vm.ret_text(|vm, out| {
-        let mut rounds = Rounds::default();
         let mut i = first;
         while i <= last {
             let value = table.get_int(&mut vm.heap, i);
@@ -169,7 +168,7 @@ fn concat_plain(vm: &mut Vm, args: Args, table: Gc<Table>, first: i64, last: i64
             }
             vm.append(out, separator)?;
             i += 1;
-            rounds.next(vm)?;
+            vm.work(8)?;
         }
         Ok(())
     })
@@ -305,7 +304,7 @@ fn move_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let equal = if apart {
         Value::FALSE
     } else {
-        let equality = vm.equality(source, destination);
+        let equality = vm.equality(source, destination)?;
         ready!(vm.ready(equality, move_compared))
     };
     move_elements(vm, args, equal)
@@ -345,7 +344,7 @@ impl Next for Moved {
 struct Transfer(Move);
 
 /// So many elements at most are moved between two looks at the interrupt.
-const BLOCK: i64 = 1 << 16;
+const BLOCK: i64 = 1 << 14;
 
 impl Transfer {
     fn run(&self, vm: &mut Vm) -> Result<(), Throw> {
@@ -354,7 +353,6 @@ impl Transfer {
 
     /// From the first element to the last.
     fn upwards(&self, vm: &mut Vm) -> Result<(), Throw> {
-        let mut rounds = Rounds::default();
         let mut done = 0;
         while done < self.0.count {
             let (from, to) = (self.0.first + done, self.0.target + done);
@@ -368,14 +366,13 @@ impl Transfer {
                 None => self.one(vm, from, to)?,
             };
             done += moved;
-            rounds.advance(vm, moved as u32)?;
+            vm.work(moved as usize)?;
         }
         Ok(())
     }
 
     /// From the last element to the first.
     fn downwards(&self, vm: &mut Vm) -> Result<(), Throw> {
-        let mut rounds = Rounds::default();
         let mut left = self.0.count;
         while left > 0 {
             let (from, to) = (self.0.first + (left - 1), self.0.target + (left - 1));
@@ -388,7 +385,7 @@ impl Transfer {
                 None => self.one(vm, from, to)?,
             };
             left -= moved;
-            rounds.advance(vm, moved as u32)?;
+            vm.work(moved as usize)?;
         }
         Ok(())
     }
@@ -414,6 +411,7 @@ fn pack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     for i in 0..args.count() {
         let value = vm.arg(args, i);
         table.set_int(&mut vm.heap, i as i64 + 1, value).map_err(|error| vm.set_error(error))?;
+        vm.work(4)?;
     }
     vm.set_field(table, "n", Value::int(args.count() as i64))?;
     vm.ret1(Value::table(table))
@@ -459,6 +457,7 @@ fn unpack_on(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let (table, start) = (vm.arg(args, 0), args.end());
     while vm.mark() - start < count {
         let i = first + (vm.mark() - start) as i64;
+        vm.work(4)?;
         let value = ready!(get(vm, table, i, unpack_got));
         vm.push(value)?;
     }
@@ -512,7 +511,7 @@ const SORTER: usize = 0;
 
 /// Sorts the elements of a table in the order of a function or of `<`, for which it waits. The state stands at the place `at`, the table behind it.
 fn begin_sort(vm: &mut Vm, args: Args, table: Gc<Table>, length: usize, at: usize) -> Result<u32, Throw> {
-    let state = vm.new_state(Sorter::new(1, length), |_| None)?;
+    let state = vm.new_state(Sorter::new(1, length), |_, _| {})?;
     vm.pop_to(args.end() + at);
     vm.push(state)?;
     vm.push(Value::table(table))?;
@@ -533,7 +532,6 @@ fn sort_on(vm: &mut Vm, args: Args, at: usize, mut yes: bool) -> Result<u32, Thr
     let mut data = state.data.borrow_mut();
     let sorter = data.as_mut().and_then(|data| data.downcast_mut::<Sorter>()).expect("the state of the sort");
     let order = if args.count() > 1 { vm.arg(args, 1) } else { Value::NIL };
-    let mut rounds = Rounds::default();
     loop {
         match sorter.next(yes) {
             Request::Less(a, b) => {
@@ -542,7 +540,7 @@ fn sort_on(vm: &mut Vm, args: Args, at: usize, mut yes: bool) -> Result<u32, Thr
                     vm.set_place(at);
                     return vm.call_value_then(order, &[x, y], 1, sort_compared);
                 }
-                rounds.next(vm)?;
+                vm.work(8)?;
                 let access = vm.order(Event::Lt, x, y)?;
                 vm.set_place(at);
                 yes = ready!(vm.ready(access, sort_compared)).is_truthy();
@@ -561,45 +559,4 @@ fn sort_on(vm: &mut Vm, args: Args, at: usize, mut yes: bool) -> Result<u32, Thr
             }
         }
     }
-}
-
-/// Sorts what needs no metamethods: an array of numbers, or of strings. `false` if it is something else.
-fn sort_plain(vm: &mut Vm, plain: Gc<Table>, length: usize) -> Result<bool, Throw> {
-    if plain.array_len() < length {
-        return Ok(false);
-    }
-    // Without room for a copy, the elements are sorted where they are.
-    let Ok(block) = vm.heap.malloc(length * size_of::<Value>()) else { return Ok(false) };
-    // SAFETY: a new block with room for the values, which are written before the slice is made.
-    let values = unsafe {
-        let values = block.cast::<Value>();
-        for i in 0..length {
-            values.add(i).write(plain.get_int(&mut vm.heap, i as i64 + 1));
-        }
-        std::slice::from_raw_parts_mut(values.as_ptr(), length)
-    };
-    let sorted = sort_values(values);
-    if sorted {
-        for (at, value) in values.iter().enumerate() {
-            plain.set_slot(&mut vm.heap, at, *value);
-        }
-    }
-    // SAFETY: the block is not used any more.
-    unsafe { vm.heap.free(block) };
-    Ok(sorted)
-}
-
-/// Sorts numbers of one kind, or strings. `false` if the values are something else.
-fn sort_values(values: &mut [Value]) -> bool {
-    let is = |tag: Tag| values.iter().all(|value| value.tag() == tag);
-    if is(Tag::INT) {
-        values.sort_unstable_by_key(|value| value.raw_int());
-    } else if is(Tag::FLOAT) && !values.iter().any(|value| value.raw_float().is_nan()) {
-        values.sort_unstable_by(|a, b| a.raw_float().partial_cmp(&b.raw_float()).unwrap_or(Ordering::Equal));
-    } else if is(Tag::STR) {
-        values.sort_unstable_by_key(|value| value.as_str().map(|string| string.bytes()));
-    } else {
-        return false;
-    }
-    true
 }

@@ -26,8 +26,8 @@ pub use intern::StringTable;
 pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
 pub use proto::{Local, ProtoCell, Upvalue};
-pub use string::Str;
-pub use table::{Node, SetError, Table};
+pub use string::{NewStr, Str};
+pub use table::{Entry, Node, SetError, Table};
 pub use text::Text;
 pub use thread::{Frame, FrameKind, Hook, Status, Thread, frame_flags};
 pub use userdata::{Owned, Userdata};
@@ -259,11 +259,17 @@ impl Value {
         self.as_box().map_or(self, |b| b.get())
     }
 
-    /// Primitive equality (`rawequal`).
+    /// Primitive equality (`rawequal`), however long it takes.
     #[inline]
     pub fn raw_equals(self, other: Value) -> bool {
+        self.quick_equals(other).unwrap_or_else(|| self.cell::<Str>().bytes() == other.cell::<Str>().bytes())
+    }
+
+    /// Primitive equality; `None`: two strings of the same length, which is long, must be compared byte by byte.
+    #[inline]
+    pub fn quick_equals(self, other: Value) -> Option<bool> {
         if self.tag != other.tag {
-            return match (self.tag, other.tag) {
+            return Some(match (self.tag, other.tag) {
                 (Tag::INT, Tag::FLOAT) => {
                     self.raw_int() as f64 == other.raw_float() && float_is_exactly(other.raw_float(), self.raw_int())
                 }
@@ -271,14 +277,14 @@ impl Value {
                     other.raw_int() as f64 == self.raw_float() && float_is_exactly(self.raw_float(), other.raw_int())
                 }
                 _ => false,
-            };
+            });
         }
-        match self.tag {
+        Some(match self.tag {
             Tag::NIL | Tag::FALSE | Tag::TRUE => true,
             Tag::FLOAT => self.raw_float() == other.raw_float(),
-            Tag::STR => self.bits == other.bits || self.cell::<Str>().equals(other.cell()),
+            Tag::STR if self.bits != other.bits => return self.cell::<Str>().quick_equals(other.cell()),
             _ => self.bits == other.bits,
-        }
+        })
     }
 
     /// The name of the type as `type` gives it.

@@ -16,8 +16,8 @@ pub struct Payload {
     owned: Owned,
 }
 
-/// Tells which explicit block a Rust value owns; it is freed with the value.
-pub type Owned = fn(&dyn Any) -> Option<NonNull<u8>>;
+/// Tells which explicit blocks a Rust value owns; they are freed with the value.
+pub type Owned = fn(&dyn Any, &mut dyn FnMut(NonNull<u8>));
 
 impl Payload {
     fn new<T: Any>(heap: &mut Heap<LuaRuntime>, data: T, owned: Owned) -> Result<Payload, OutOfMemory> {
@@ -28,12 +28,12 @@ impl Payload {
         Ok(Payload { value: block, owned })
     }
 
-    /// Drops the value. Its block, and one that it owned, are then to be freed.
-    fn drop_value(self) -> [Option<NonNull<u8>>; 2] {
-        let owned = (self.owned)(&*self);
+    /// Drops the value, and releases its block and those that it owned.
+    fn drop_value(self, release: &mut dyn FnMut(NonNull<u8>)) {
+        (self.owned)(&*self, release);
         // SAFETY: `new` has written the value, and nobody else can reach it.
         unsafe { self.value.drop_in_place() };
-        [Some(self.value.cast()), owned]
+        release(self.value.cast());
     }
 }
 
@@ -66,9 +66,11 @@ impl Userdata {
         self.meta.get()
     }
 
-    /// The destructor: drops the Rust value, and says which blocks it leaves.
-    pub(super) fn destroy(&self) -> [Option<NonNull<u8>>; 2] {
-        self.data.take().map_or([None; 2], Payload::drop_value)
+    /// The destructor: drops the Rust value, and releases the blocks that it leaves.
+    pub(super) fn destroy(&self, release: &mut dyn FnMut(NonNull<u8>)) {
+        if let Some(data) = self.data.take() {
+            data.drop_value(release);
+        }
     }
 }
 
@@ -80,7 +82,7 @@ impl Gc<Userdata> {
             let cell = match heap.alloc(kind::USERDATA, size_of::<Userdata>()) {
                 Ok(cell) => cell,
                 Err(error) => {
-                    data.drop_value().into_iter().flatten().for_each(|block| heap.free(block));
+                    data.drop_value(&mut |block| heap.free(block));
                     return Err(error);
                 }
             };

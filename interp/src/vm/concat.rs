@@ -73,7 +73,7 @@ impl Vm {
                 }
                 vm.append(text, piece)?;
             }
-            text.string(&mut vm.heap).map_err(|_| vm.refused())
+            vm.join_pieces(text.len(), text.pieces())
         })
     }
 
@@ -81,6 +81,6 @@ impl Vm {
         if len > Str::MAX_LEN {
             return Err(self.runtime_error(b"string length overflow"));
         }
-        Gc::<Str>::join(&mut self.heap, len, pieces).map_err(|_| self.refused())
+        self.join_str(len, pieces)?.map_err(|_| self.refused())
     }
 }

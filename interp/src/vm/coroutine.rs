@@ -151,12 +151,11 @@ impl Vm {
             return;
         }
         if let Some(s) = self.roots.error.as_str() {
-            let mut text = self.position(1);
-            if !text.is_empty() {
-                text.extend_from_slice(s.bytes());
-                if let Ok(s) = Gc::<Str>::new(&mut self.heap, &text) {
-                    self.roots.error = Value::str(s);
-                }
+            let position = self.position(1);
+            if !position.is_empty()
+                && let Ok(s) = Gc::<Str>::join(&mut self.heap, position.len() + s.len(), [&position, s.bytes()])
+            {
+                self.roots.error = Value::str(s);
             }
         }
     }

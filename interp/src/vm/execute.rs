@@ -526,20 +526,25 @@ impl Vm {
                     }
                     Op::Eq => {
                         let (x, y) = (r!(i.a()), r!(i.b()));
-                        if x.raw_equals(y) {
-                            test!(true, i);
-                        } else if x.tag() != y.tag() {
-                            test!(false, i);
-                        } else {
-                            match self.equality(x, y) {
+                        match x.quick_equals(y) {
+                            Some(true) => test!(true, i),
+                            Some(false) if x.tag() != y.tag() => test!(false, i),
+                            Some(false) => match self.equality_by_handler(x, y) {
                                 Access::Value(_) => test!(false, i),
                                 handler => slow!(self.finish(0, handler), 0),
-                            }
+                            },
+                            None => slow!(self.op_equals(x, y), 0),
                         }
                     }
                     Op::Lt => order!(i, r!(i.a()), r!(i.b()), <, compare_lt, Event::Lt),
                     Op::Le => order!(i, r!(i.a()), r!(i.b()), <=, compare_le, Event::Le),
-                    Op::EqK => test!(r!(i.a()).raw_equals(k!(i.b())), i),
+                    Op::EqK => {
+                        let (x, y) = (r!(i.a()), k!(i.b()));
+                        match x.quick_equals(y) {
+                            Some(equal) => test!(equal, i),
+                            None => slow!(self.op_equals(x, y), 0),
+                        }
+                    }
                     Op::EqI => {
                         let (x, n) = (r!(i.a()), i.sb());
                         let equal = if x.is_int() { x.raw_int() == n as i64 } else { x.as_float() == Some(n as f64) };

@@ -52,8 +52,7 @@ impl Vm {
 
     fn warn_of_error(&mut self, error: Value) {
         let text = error.as_str().map_or(&b"error object is not a string"[..], |s| s.bytes());
-        let message = [b"error in __gc (", text, b")"].concat();
-        self.warn(&message);
+        self.warn(&[b"error in __gc (", text, b")"]);
     }
 }
 

@@ -37,7 +37,7 @@ impl Vm {
         };
         *slot = hook.map(|(hook, _)| Box::new(new(hook)));
         // K3: no thread that is gone is counted.
-        if table.entry_from(&mut self.heap, 0).is_some() {
+        if table.next_entry(&mut self.heap, 0).is_some() {
             self.poll.fetch_or(HOOK, Ordering::Relaxed);
         } else {
             self.poll.fetch_and(!HOOK, Ordering::Relaxed);

@@ -8,7 +8,7 @@
 //! * **N4** What the loop keeps in registers without a variable of the program stays what it is: a number is replaced only by a number of its
 //!   type, a box only by its content. Slots of native functions are never written: they may rely on their arguments.
 
-use super::Vm;
+use super::{Vm, shown};
 use crate::bytecode::{Instr, Op};
 use crate::syntax::chunk_id;
 use crate::value::{Frame, FrameKind, Gc, ProtoCell, Thread, Value, frame_flags};
@@ -29,8 +29,8 @@ pub struct FunctionName {
 }
 
 /// Where a function was defined.
-pub struct FunctionInfo {
-    pub source: Vec<u8>,
+pub struct FunctionInfo<'a> {
+    pub source: &'a [u8],
     pub short_source: Vec<u8>,
     /// `Lua`, `main` or `C`.
     pub what: &'static str,
@@ -128,7 +128,7 @@ impl Vm {
     /// The name that the function's caller gives it.
     pub fn name_at(&self, at: Activation) -> Option<FunctionName> {
         let f = self.frame_of(at)?;
-        let named = |what, name: &[u8]| Some(FunctionName { what, name: name.to_vec() });
+        let named = |what, name: &[u8]| Some(FunctionName { what, name: shown(name).to_vec() });
         if f.has(frame_flags::TAIL) {
             return None;
         }
@@ -154,22 +154,22 @@ impl Vm {
         let own = f.as_native().map(|native| native.name.as_bytes());
         let mut other = None;
         let mut at = 0;
-        while let Some((next, library, content)) = loaded.entry_from(&mut self.heap, at) {
+        while let Some((next, library, content)) = loaded.next_entry(&mut self.heap, at) {
             at = next;
             let Some(library) = library.as_str() else { continue };
             if content.raw_equals(f) {
-                return Some(library.bytes().to_vec());
+                return Some(shown(library.bytes()).to_vec());
             }
             let Some(content) = content.as_table() else { continue };
             let mut at = 0;
-            while let Some((next, name, value)) = content.entry_from(&mut self.heap, at) {
+            while let Some((next, name, value)) = content.next_entry(&mut self.heap, at) {
                 at = next;
                 if let Some(name) = name.as_str()
                     && value.raw_equals(f)
                 {
                     let found = match library.bytes() {
-                        b"_G" => name.bytes().to_vec(),
-                        library => [library, b".", name.bytes()].concat(),
+                        b"_G" => shown(name.bytes()).to_vec(),
+                        library => [shown(library), b".", shown(name.bytes())].concat(),
                     };
                     if own.is_none_or(|own| own == name.bytes()) {
                         return Some(found);
@@ -282,12 +282,13 @@ impl Vm {
 
     // ---- functions
 
-    pub fn function_info(f: Value) -> FunctionInfo {
+    /// The texts are valid while the function is (V1), whatever lifetime the caller gives them.
+    pub fn function_info<'a>(f: Value) -> FunctionInfo<'a> {
         match f.as_closure() {
             Some(closure) => {
                 let proto = closure.proto;
                 FunctionInfo {
-                    source: proto.source.bytes().to_vec(),
+                    source: proto.source.bytes(),
                     short_source: chunk_id(proto.source.bytes()),
                     what: if proto.line_defined == 0 { "main" } else { "Lua" },
                     line_defined: proto.line_defined as i64,
@@ -295,7 +296,7 @@ impl Vm {
                 }
             }
             None => FunctionInfo {
-                source: b"=[C]".to_vec(),
+                source: b"=[C]",
                 short_source: b"[C]".to_vec(),
                 what: "C",
                 line_defined: -1,
@@ -304,14 +305,18 @@ impl Vm {
         }
     }
 
-    /// The lines of a Lua function that have code.
-    pub fn active_lines(f: Value) -> Option<Vec<u32>> {
+    /// The lines of a Lua function that have code, word by word: one that comes again follows itself mostly, but not always. Valid while the
+    /// function is (V1).
+    pub fn active_lines<'a>(f: Value) -> Option<impl Iterator<Item = u32> + 'a> {
         let proto = f.as_closure()?.proto;
-        let lines = proto.lines().iter().enumerate().skip_while(|(pc, _)| proto.is_entry(*pc));
-        let mut lines: Vec<u32> = lines.map(|(_, &line)| line).filter(|&line| line > 0).collect();
-        lines.sort_unstable();
-        lines.dedup();
-        Some(lines)
+        let mut pc = 0;
+        let lines = std::iter::from_fn(move || {
+            let line = *proto.lines().get(pc)?;
+            pc += 1;
+            Some((pc - 1, line))
+        });
+        let lines = lines.skip_while(move |(pc, _)| proto.is_entry(*pc));
+        Some(lines.map(|(_, line)| line).filter(|&line| line > 0))
     }
 
     pub fn upvalue_count(f: Value) -> usize {

@@ -2,173 +2,209 @@
 
 use super::{Throw, Vm};
 use crate::bytecode::budget::{Budget, Refusal};
-use crate::bytecode::{Const, LocalVar, Proto, UpvalDesc, chunk};
-use crate::value::{Closure, Gc, ProtoCell, Str, Tag, UpBox, Value};
+use crate::bytecode::chunk::{self, Constant, Variable};
+use crate::bytecode::{Const, Proto};
+use crate::value::{Closure, Gc, ProtoCell, Str, Tag, Text, UpBox, Value};
 use neap_gc::OutOfMemory;
-use neap_gc::heap::poll;
 use std::cell::Cell;
+use std::collections::TryReserveError;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 /// What the compiler may need for a byte of source.
 const COMPILER_BYTES: usize = 160;
-/// What a function may need for a byte of its binary chunk or a word of its code, in the host and in the heap.
+/// What a function may need for a byte of its binary chunk, in the host and in the heap.
 const CHUNK_BYTES: usize = 64;
+/// So much of a name that is a text is looked at by the compiler: more than messages show.
+const NAME_BYTES: usize = 1 << 10;
+
+/// Why a prototype can't be linked.
+enum Unlinked {
+    Memory,
+    Raised(Throw),
+}
+
+impl From<OutOfMemory> for Unlinked {
+    fn from(_: OutOfMemory) -> Unlinked {
+        Unlinked::Memory
+    }
+}
+
+impl From<TryReserveError> for Unlinked {
+    fn from(_: TryReserveError) -> Unlinked {
+        Unlinked::Memory
+    }
+}
+
+impl From<Throw> for Unlinked {
+    fn from(throw: Throw) -> Unlinked {
+        Unlinked::Raised(throw)
+    }
+}
 
 impl Vm {
     /// Compiles a chunk to a function with the globals as its `_ENV`. `Err`: the message is in flight.
     pub fn load(&mut self, source: &[u8], chunk_name: &[u8]) -> Result<Gc<Closure>, Throw> {
-        // What the compiler has is not on the heap, but counts against its limit.
-        let room = self.heap.room_bytes(source.len().saturating_mul(COMPILER_BYTES));
-        let proto = match crate::compile::compile_within(source, chunk_name, room) {
+        let room = self.compiler_room(source);
+        // A text in the place of a name may be as long as the source; the linked function gets it from here.
+        let name = match chunk_name {
+            [b'=' | b'@', ..] => chunk_name,
+            text => &text[..text.len().min(NAME_BYTES)],
+        };
+        let proto = match crate::compile::compile_within(source, name, room, &mut self.may_go_on()) {
             Ok(p) => p,
             Err(e) if e.out_of_memory => return Err(self.memory_error()),
+            Err(e) if e.stopped => return Err(self.stop_error()),
             Err(e) => return Err(self.plain_error(&e.message)),
         };
-        let globals = Value::table(self.roots.globals);
-        self.link_main(proto, globals).map_err(|_| self.memory_error())
+        self.link_main(proto, Some(chunk_name))
+    }
+
+    /// What the compiler may have: it is not on the heap, but counts against its limit.
+    fn compiler_room(&mut self, source: &[u8]) -> usize {
+        self.heap.room_bytes(source.len().saturating_mul(COMPILER_BYTES))
+    }
+
+    /// Whether a text of which more is to come is a syntax error already, or too large.
+    pub fn is_hopeless(&mut self, source: &[u8]) -> bool {
+        let room = self.compiler_room(source);
+        crate::syntax::is_hopeless(source, room / 2, &mut self.may_go_on())
     }
 
     /// Takes up the function of a binary chunk, with the globals as its first upvalue. `Err`: the message is in flight.
     pub fn load_binary(&mut self, chunk: &[u8], chunk_name: &[u8]) -> Result<Gc<Closure>, Throw> {
         let room = self.heap.room_bytes(chunk.len().saturating_mul(CHUNK_BYTES));
-        let poll = self.poll.clone();
-        let interrupted = || poll.load(Ordering::Relaxed) & poll::INTERRUPT != 0;
+        let mut go_on = self.may_go_on();
         // The other half is for what is made of it in the heap.
-        let mut budget = Budget::new(room / 2, &interrupted);
-        let proto = match chunk::undump(chunk, &mut budget) {
+        let proto = match chunk::undump(chunk, &mut Budget::new(room / 2, &mut go_on)) {
             Ok(proto) => proto,
-            Err(Refusal::Unsound(problem)) => return Err(self.plain_error(&chunk::complaint(&problem, chunk_name))),
-            Err(Refusal::Memory) => return Err(self.memory_error()),
-            // Who loads may take this for a fault of the chunk; so it is left to the next safepoint to raise it.
-            Err(Refusal::Interrupted) => return Err(self.plain_error(b"interrupted!")),
-        };
-        let globals = Value::table(self.roots.globals);
-        self.link_main(proto, globals).map_err(|_| self.memory_error())
-    }
-
-    /// The binary chunk of a function. Its upvalues are fresh when it is loaded.
-    pub fn dump(&mut self, closure: Gc<Closure>, strip: bool) -> Result<Vec<u8>, Throw> {
-        let room = self.heap.room_bytes(closure.proto.words().len().saturating_mul(CHUNK_BYTES));
-        let poll = self.poll.clone();
-        let interrupted = || poll.load(Ordering::Relaxed) & poll::INTERRUPT != 0;
-        let mut budget = Budget::new(room / 2, &interrupted);
-        let chunk = unlink(closure.proto, None, &mut budget).and_then(|proto| chunk::dump(&proto, strip, &mut budget));
-        chunk.map_err(|refusal| self.refused_by(refusal))
-    }
-
-    #[cold]
-    fn refused_by(&mut self, refusal: Refusal) -> Throw {
-        match refusal {
-            Refusal::Unsound(what) => self.plain_error(what.as_bytes()),
-            Refusal::Memory => self.memory_error(),
-            Refusal::Interrupted => {
-                self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
-                self.runtime_error(b"interrupted!")
+            Err(Refusal::Unsound(problem)) => {
+                let message = chunk::complaint(&problem, &chunk_name[..chunk_name.len().min(NAME_BYTES)]);
+                return Err(self.plain_error(&message));
             }
-        }
+            Err(Refusal::Memory) => return Err(self.memory_error()),
+            Err(Refusal::Interrupted) => return Err(self.stop_error()),
+        };
+        self.link_main(proto, None)
     }
 
-    /// The closure of a main function; its first upvalue is `env`, the others are nil.
-    fn link_main(&mut self, proto: Proto, env: Value) -> Result<Gc<Closure>, OutOfMemory> {
+    /// Appends the binary chunk of a function. Its upvalues are fresh when it is loaded.
+    pub fn dump(&mut self, closure: Gc<Closure>, strip: bool, out: &mut Text) -> Result<(), Throw> {
+        chunk::dump(closure.proto, strip, &mut |bytes| {
+            self.work(1)?;
+            self.append(out, bytes)
+        })
+    }
+
+    /// The closure of a main function; its first upvalue is the table of globals, the others are nil. `source` names the chunk if the prototype's own
+    /// name may be cut.
+    fn link_main(&mut self, proto: Proto, source: Option<&[u8]>) -> Result<Gc<Closure>, Throw> {
+        let globals = Value::table(self.roots.globals);
+        self.link_closure(proto, source, globals).map_err(|refusal| match refusal {
+            Unlinked::Memory => self.memory_error(),
+            Unlinked::Raised(throw) => throw,
+        })
+    }
+
+    fn link_closure(&mut self, proto: Proto, source: Option<&[u8]>, env: Value) -> Result<Gc<Closure>, Unlinked> {
         let n = proto.upvals.len();
-        let proto = self.link(proto, None)?;
-        let mut boxes = list(n)?;
+        let source = match source {
+            Some(source) => Some((self.join_str(source.len(), [source])??, proto.source.clone())),
+            None => None,
+        };
+        let proto = self.link(proto, source.as_ref().map(|(cell, name)| (*cell, name)))?;
+        let mut boxes = Vec::new();
+        boxes.try_reserve_exact(n)?;
         for i in 0..n {
             boxes.push(Gc::<UpBox>::new(&mut self.heap, if i == 0 { env } else { Value::NIL })?);
         }
-        Gc::<Closure>::new(&mut self.heap, proto, |i| boxes[i])
+        Ok(Gc::<Closure>::new(&mut self.heap, proto, |i| boxes[i])?)
     }
 
     /// Links a prototype into the heap, inner ones first; `outer` is the source of the function around it, which is mostly its own too. (The nesting of
     /// functions is bounded by the parser.) There is no safepoint in between.
-    fn link(&mut self, proto: Proto, outer: Option<(Gc<Str>, &Source)>) -> Result<Gc<ProtoCell>, OutOfMemory> {
+    fn link(&mut self, proto: Proto, outer: Option<(Gc<Str>, &Rc<Box<[u8]>>)>) -> Result<Gc<ProtoCell>, Unlinked> {
         // A chunk without a name has its whole text for a name: the same one is told by its address.
         let source = match outer.filter(|(_, source)| Rc::ptr_eq(source, &proto.source) || **source == proto.source) {
             Some((source, _)) => source,
-            None => Gc::<Str>::new(&mut self.heap, &proto.source)?,
+            None => self.join_str(proto.source.len(), [&proto.source[..]])??,
         };
-        let mut consts = list(proto.consts.len())?;
+        let mut consts = Vec::new();
+        consts.try_reserve_exact(proto.consts.len())?;
         for k in &proto.consts {
+            self.work(8)?;
             consts.push(match k {
                 Const::Nil => Value::NIL,
                 Const::Bool(b) => Value::bool(*b),
                 Const::Int(i) => Value::int(*i),
                 Const::Float(f) => Value::float(*f),
-                Const::Str(s) => Value::str(Gc::<Str>::intern(&mut self.heap, s)?),
+                Const::Str(s) => Value::str(self.intern_long(s)?),
             });
         }
         let mut proto = proto;
-        let mut protos = list(proto.protos.len())?;
+        let mut protos = Vec::new();
+        protos.try_reserve_exact(proto.protos.len())?;
         for inner in std::mem::take(&mut proto.protos) {
             protos.push(self.link(inner, Some((source, &proto.source)))?);
         }
-        Gc::<ProtoCell>::new(&mut self.heap, &proto, source, &consts, &protos)
+        self.work(proto.code.len())?;
+        Ok(Gc::<ProtoCell>::new(&mut self.heap, &proto, source, &consts, &protos)?)
+    }
+
+    /// An interned string, however long (W2).
+    fn intern_long(&mut self, bytes: &[u8]) -> Result<Gc<Str>, Unlinked> {
+        if bytes.len() <= Str::LONG {
+            return Ok(Gc::<Str>::intern(&mut self.heap, bytes)?);
+        }
+        let string = self.join_str(bytes.len(), [bytes])??;
+        let known = self.known_key(Value::str(string))?;
+        Ok(known.as_str().unwrap_or(string).interned(&mut self.heap)?)
     }
 }
 
-type Source = Rc<Box<[u8]>>;
-
-/// An empty list of the host's, with room for so many.
-fn list<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(count).map_err(|_| OutOfMemory)?;
-    Ok(list)
-}
-
-/// The prototype as it was before it was linked; `outer` is the function around it. (The nesting of functions is bounded by the parser and the
-/// verifier.)
-fn unlink(proto: Gc<ProtoCell>, outer: Option<(Gc<Str>, &Source)>, budget: &mut Budget) -> Result<Proto, Refusal> {
-    budget.work(proto.words().len())?;
-    let source = match outer {
-        Some((cell, source)) if cell == proto.source => source.clone(),
-        _ => Rc::new(budget.text(proto.source.bytes())?),
-    };
-    let mut code = budget.list(proto.words().len())?;
-    code.extend(proto.words().iter().map(Cell::get));
-    let mut consts = budget.list(proto.consts().len())?;
-    for value in proto.consts() {
-        consts.push(match value.tag() {
-            Tag::FALSE | Tag::TRUE => Const::Bool(value.is_truthy()),
-            Tag::INT => Const::Int(value.raw_int()),
-            Tag::FLOAT => Const::Float(value.raw_float()),
-            _ => match value.as_str() {
-                Some(text) => Const::Str(budget.text(text.bytes())?),
-                None => Const::Nil,
-            },
-        });
+// (The nesting of functions is bounded by the parser and the verifier.)
+impl<'f> chunk::Function<'f> for Gc<ProtoCell> {
+    fn source(self) -> &'f [u8] {
+        self.source.bytes()
     }
-    let mut protos = budget.list(proto.protos().len())?;
-    for &inner in proto.protos() {
-        protos.push(unlink(inner, Some((proto.source, &source)), budget)?);
+    fn has_source_of(self, other: Self) -> bool {
+        self.source == other.source
     }
-    let mut upvals = budget.list(proto.upvals().len())?;
-    for (index, upval) in proto.upvals().iter().enumerate() {
-        let name = proto.upval_name(index).map(|name| budget.text(name)).transpose()?;
-        upvals.push(UpvalDesc { name, from_register: upval.from_register, index: upval.index });
+    fn extent(self) -> [u32; 2] {
+        [self.line_defined, self.last_line_defined]
     }
-    let mut locals = budget.list(proto.locals().len())?;
-    for local in proto.locals() {
-        locals.push(LocalVar {
-            name: budget.text(proto.local_name(local))?,
+    fn frame(self) -> (u8, bool, u8) {
+        (self.num_params, self.is_vararg, self.max_stack)
+    }
+    fn code(self) -> impl ExactSizeIterator<Item = u32> {
+        self.parts().words().iter().map(Cell::get)
+    }
+    fn constants(self) -> impl ExactSizeIterator<Item = Constant<'f>> {
+        self.parts().consts().iter().map(|value| match value.tag() {
+            Tag::FALSE | Tag::TRUE => Constant::Bool(value.is_truthy()),
+            Tag::INT => Constant::Int(value.raw_int()),
+            Tag::FLOAT => Constant::Float(value.raw_float()),
+            _ => value.as_str().map_or(Constant::Nil, |text| Constant::Str(text.bytes())),
+        })
+    }
+    fn functions(self) -> impl ExactSizeIterator<Item = Self> {
+        self.parts().protos().iter().copied()
+    }
+    fn upvalues(self) -> impl ExactSizeIterator<Item = (bool, u8, Option<&'f [u8]>)> {
+        let parts = self.parts();
+        let upvals = parts.upvals().iter().enumerate();
+        upvals.map(move |(index, upval)| (upval.from_register, upval.index, parts.upval_name(index)))
+    }
+    fn lines(self) -> &'f [u32] {
+        self.parts().lines()
+    }
+    fn variables(self) -> impl ExactSizeIterator<Item = Variable<'f>> {
+        let parts = self.parts();
+        parts.locals().iter().map(move |local| Variable {
+            name: parts.local_name(local),
             register: local.register,
             boxed: local.boxed,
             start_pc: local.start_pc,
             end_pc: local.end_pc,
-        });
+        })
     }
-    Ok(Proto {
-        code,
-        consts,
-        protos,
-        upvals,
-        num_params: proto.num_params,
-        is_vararg: proto.is_vararg,
-        max_stack: proto.max_stack,
-        line_defined: proto.line_defined,
-        last_line_defined: proto.last_line_defined,
-        lines: budget.copy(proto.lines())?,
-        locals,
-        source,
-    })
 }

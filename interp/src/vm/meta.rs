@@ -4,8 +4,9 @@
 //! function by [`Vm::ready`], the host by [`Vm::now`].
 
 use super::step::{self, Ready};
-use super::{Args, Flow, Throw, Vm, limits};
+use super::{Args, Flow, Throw, Vm, limits, shown};
 use crate::value::{Continuation, FrameKind, Gc, Outcome, SetError, Str, Table, Tag, Value, frame_flags};
+use std::cmp::Ordering;
 
 macro_rules! events {
     ($($event:ident $name:literal,)*) => {
@@ -107,7 +108,14 @@ impl Vm {
     }
 
     /// Reads `object[key]`, following `__index` as far as it leads through tables.
+    #[inline]
     pub(crate) fn access(&mut self, object: Value, key: Value) -> Result<Access, Throw> {
+        let key = self.known_key(key)?;
+        self.access_known(object, key)
+    }
+
+    #[inline(never)]
+    fn access_known(&mut self, object: Value, key: Value) -> Result<Access, Throw> {
         let mut object = object;
         for _ in 0..limits::META_CHAIN {
             let handler = match object.as_table() {
@@ -140,7 +148,14 @@ impl Vm {
     }
 
     /// Writes `object[key] = value`; `Some`: the handler to call with the receiver.
+    #[inline]
     pub(crate) fn assign(&mut self, object: Value, key: Value, value: Value) -> Result<Option<(Value, Value)>, Throw> {
+        let key = self.known_key(key)?;
+        self.assign_known(object, key, value)
+    }
+
+    #[inline(never)]
+    fn assign_known(&mut self, object: Value, key: Value, value: Value) -> Result<Option<(Value, Value)>, Throw> {
         let mut object = object;
         for _ in 0..limits::META_CHAIN {
             let handler = match object.as_table() {
@@ -155,7 +170,7 @@ impl Vm {
                         },
                     };
                     if handler.is_nil() {
-                        self.raw_set(t, key, value)?;
+                        t.set(&mut self.heap, key, value).map_err(|e| self.set_error(e))?;
                         return Ok(None);
                     }
                     handler
@@ -176,9 +191,32 @@ impl Vm {
         Err(self.runtime_error(b"'__newindex' chain too long; possible loop"))
     }
 
+    /// A key as tables may know it: of a long string the interned one, if there is one. Then nothing that takes it goes over its bytes (W2).
+    #[inline]
+    pub fn known_key(&mut self, key: Value) -> Result<Value, Throw> {
+        match key.as_str() {
+            Some(s) if s.len() > Str::LONG && !s.is_interned() => self.known_long_key(s),
+            _ => Ok(key),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn known_long_key(&mut self, key: Gc<Str>) -> Result<Value, Throw> {
+        key.hash_in_pieces(|bytes| self.bulk(bytes))?;
+        let mut place = 0;
+        while let Some(candidate) = key.candidate(&self.heap, &mut place) {
+            if self.long_order(key, candidate)? == Ordering::Equal {
+                return Ok(Value::str(candidate.if_counted(&mut self.heap).unwrap_or(key)));
+            }
+        }
+        Ok(Value::str(key))
+    }
+
     /// `rawset`.
     #[inline]
     pub fn raw_set(&mut self, t: Gc<Table>, key: Value, value: Value) -> Result<(), Throw> {
+        let key = self.known_key(key)?;
         t.set(&mut self.heap, key, value).map_err(|e| self.set_error(e))
     }
 
@@ -213,10 +251,12 @@ impl Vm {
     }
 
     /// `x == y`
-    pub fn equality(&mut self, x: Value, y: Value) -> Access {
-        if x.raw_equals(y) {
-            return Access::Value(Value::TRUE);
-        }
+    pub fn equality(&mut self, x: Value, y: Value) -> Result<Access, Throw> {
+        Ok(if self.raw_equals(x, y)? { Access::Value(Value::TRUE) } else { self.equality_by_handler(x, y) })
+    }
+
+    /// The same of values that are not primitively equal.
+    pub(super) fn equality_by_handler(&mut self, x: Value, y: Value) -> Access {
         if x.tag() == y.tag() && matches!(x.tag(), Tag::TABLE | Tag::USERDATA) {
             let handler = self.binary_handler(Event::Eq, x, y);
             if !handler.is_nil() {
@@ -231,6 +271,10 @@ impl Vm {
         let plain = if event == Event::Lt { super::arith::compare_lt(x, y) } else { super::arith::compare_le(x, y) };
         if let Some(b) = plain {
             return Ok(Access::Value(Value::bool(b)));
+        }
+        if let (Some(x), Some(y)) = (x.as_str(), y.as_str()) {
+            let order = self.long_order(x, y)?;
+            return Ok(Access::Value(Value::bool(order == Ordering::Less || (order == Ordering::Equal && event == Event::Le))));
         }
         let handler = self.binary_handler(event, x, y);
         if !handler.is_nil() {
@@ -323,12 +367,13 @@ impl Vm {
         self.finish(dest, access)
     }
 
-    /// A comparison that is not decided by numbers or strings, for the instruction in progress.
+    /// A comparison that is not decided by numbers or short strings, for the instruction in progress.
     #[inline(never)]
     pub(super) fn op_order(&mut self, event: Event, x: Value, y: Value) -> Result<Flow, Throw> {
-        let access = self.order(event, x, y)?;
-        debug_assert!(!matches!(access, Access::Value(_)));
-        self.finish(0, access)
+        match self.order(event, x, y)? {
+            Access::Value(truth) => Ok(self.finish_test(truth.is_truthy())),
+            access => self.finish(0, access),
+        }
     }
 
     /// What compares `y < x` in the place of `x <= y`, which has no handler: so it was before Lua 5.4, and is in the usual build of the reference.
@@ -379,21 +424,19 @@ impl Vm {
         if let Some(s) = self.coerce_to_str(v)? {
             return Ok(s);
         }
-        let text: Vec<u8> = match v.tag() {
-            Tag::NIL => b"nil".to_vec(),
-            Tag::FALSE => b"false".to_vec(),
-            Tag::TRUE => b"true".to_vec(),
-            _ => {
-                let name = self.metamethod(v, Event::Name);
-                let mut text = match name.as_str() {
-                    Some(s) => s.bytes().to_vec(),
-                    None => v.type_name().as_bytes().to_vec(),
-                };
-                text.extend_from_slice(format!(": {:#x}", v.bits()).as_bytes());
-                text
-            }
+        let name = match v.tag() {
+            Tag::NIL | Tag::FALSE | Tag::TRUE => Value::NIL,
+            _ => self.metamethod(v, Event::Name),
         };
-        Gc::<Str>::new(&mut self.heap, &text).map_err(|_| self.memory_error())
+        let address = format!(": {:#x}", v.bits());
+        let pieces: [&[u8]; 2] = match (v.tag(), name.as_str()) {
+            (Tag::NIL, _) => [b"nil", b""],
+            (Tag::FALSE, _) => [b"false", b""],
+            (Tag::TRUE, _) => [b"true", b""],
+            (_, Some(name)) => [name.bytes(), address.as_bytes()],
+            (_, None) => [v.type_name().as_bytes(), address.as_bytes()],
+        };
+        self.join_str(pieces[0].len() + pieces[1].len(), pieces)?.map_err(|_| self.memory_error())
     }
 
     /// The name of a value's type for messages: `__name` if it has one.
@@ -403,7 +446,7 @@ impl Vm {
             _ => Value::NIL,
         };
         match name.as_str() {
-            Some(s) => s.bytes().to_vec(),
+            Some(s) => shown(s.bytes()).to_vec(),
             None if v.tag() == Tag::LIGHT => b"light userdata".to_vec(),
             None => v.type_name().as_bytes().to_vec(),
         }

@@ -35,9 +35,11 @@ mod step;
 pub(crate) mod stop;
 mod traceback;
 mod type_error;
+mod work;
 
-pub(crate) use arith::{coerce_number, string_arith};
+pub(crate) use arith::string_arith;
 pub use error::Throw;
+pub(crate) use error::shown;
 pub use inspect::{Activation, FunctionInfo, FunctionName};
 pub use meta::{Access, Event};
 pub use native::Args;
@@ -45,6 +47,7 @@ pub use safepoint::Roots;
 pub use step::Ready;
 pub use stop::{Limits, Stop};
 pub(crate) use step::ready;
+pub use work::PIECE;
 
 pub use crate::syntax::Arith;
 
@@ -106,6 +109,8 @@ pub struct Vm {
     /// Where the running thread's top stood at its last scan.
     pub(crate) scanned_top: usize,
     pub(crate) poll: Arc<AtomicU32>,
+    /// Units of work until the next look at the poll word (`work`).
+    unlooked: usize,
     /// Depth of host recursion.
     pub(crate) depth: u32,
     /// The message handler has seen the error in flight.
@@ -175,6 +180,7 @@ impl Vm {
             top: 0,
             scanned_top: 0,
             poll,
+            unlooked: 0,
             depth: 0,
             handled: false,
             handlers: 0,

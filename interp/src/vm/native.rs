@@ -3,8 +3,9 @@
 //! Until a native function returns there is no safepoint, so values and bytes taken from arguments stay valid (V1); where it waits (`step`) they must be on
 //! the stack (arguments are), and are fetched again.
 
-use super::{Throw, Vm, limits};
-use crate::value::{Gc, Native, NativeFn, Owned, Special, Str, Table, Text, Userdata, Value, float_to_int};
+use super::{PIECE, Throw, Vm, limits, shown};
+use crate::value::{Gc, Native, NativeFn, NewStr, Owned, Special, Str, Table, Text, Userdata, Value, float_to_int};
+use neap_gc::OutOfMemory;
 use std::any::Any;
 
 /// Where a native function's arguments are.
@@ -71,7 +72,7 @@ impl Vm {
     #[cold]
     fn check_int_slow(&mut self, args: Args, i: usize) -> Result<i64, Throw> {
         let v = self.arg(args, i);
-        match super::arith::coerce_number(v) {
+        match self.to_number(v)? {
             Some(n) => match n.as_int().or_else(|| float_to_int(n.raw_float())) {
                 Some(n) => Ok(n),
                 None => Err(self.arg_error(i, "number has no integer representation")),
@@ -98,7 +99,7 @@ impl Vm {
         if v.is_number() {
             return Ok(v);
         }
-        match super::arith::coerce_number(v) {
+        match self.to_number(v)? {
             Some(n) => Ok(n),
             None => Err(self.arg_type_error(args, i, "number")),
         }
@@ -134,7 +135,7 @@ impl Vm {
             Some(n) => Ok(n),
             None => {
                 let mut message = b"invalid option '".to_vec();
-                message.extend_from_slice(name);
+                message.extend_from_slice(shown(name));
                 message.push(b'\'');
                 Err(self.arg_error(i, message))
             }
@@ -203,10 +204,37 @@ impl Vm {
         if bytes.len() > Str::MAX_LEN {
             return Err(self.error("resulting string too large"));
         }
-        match Gc::<Str>::new(&mut self.heap, bytes) {
-            Ok(s) => Ok(Value::str(s)),
-            Err(_) => Err(self.memory_error()),
+        let string = self.join_str(bytes.len(), [bytes])?;
+        string.map(Value::str).map_err(|_| self.memory_error())
+    }
+
+    /// A new string of `len` bytes: the pieces one after the other, however long they are (W2).
+    #[inline]
+    pub fn join_str<'a>(
+        &mut self,
+        len: usize,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Result<Gc<Str>, OutOfMemory>, Throw> {
+        if len <= PIECE { Ok(Gc::<Str>::join(&mut self.heap, len, pieces)) } else { self.join_long(len, &mut pieces.into_iter()) }
+    }
+
+    #[cold]
+    fn join_long(&mut self, len: usize, pieces: &mut dyn Iterator<Item = &[u8]>) -> Result<Result<Gc<Str>, OutOfMemory>, Throw> {
+        let Ok(mut string) = NewStr::begin(&mut self.heap, len) else { return Ok(Err(OutOfMemory)) };
+        for bytes in pieces {
+            for piece in bytes.chunks(PIECE) {
+                self.bulk(piece.len())?;
+                string.put(piece);
+            }
+            if string.room() == 0 {
+                break;
+            }
         }
+        while string.room() > 0 {
+            self.bulk(PIECE)?;
+            string.put_zeros(PIECE);
+        }
+        Ok(Ok(string.end()))
     }
 
     /// Lends a text to write, and takes it back however the work ends.
@@ -218,10 +246,23 @@ impl Vm {
         result
     }
 
-    /// Appends to a text.
+    /// Appends to a text, however many bytes (W2).
     #[inline]
     pub fn append(&mut self, text: &mut Text, bytes: &[u8]) -> Result<(), Throw> {
-        text.append(&mut self.heap, bytes).map_err(|_| self.text_error(text.len() + bytes.len()))
+        if text.append_near(bytes) { Ok(()) } else { self.append_far(text, bytes) }
+    }
+
+    #[inline(never)]
+    fn append_far(&mut self, text: &mut Text, bytes: &[u8]) -> Result<(), Throw> {
+        let len = text.len() + bytes.len();
+        if len > Str::MAX_LEN {
+            return Err(self.text_error(len));
+        }
+        for piece in bytes.chunks(PIECE) {
+            self.bulk(piece.len() + Text::NEAR)?;
+            text.append(&mut self.heap, piece).map_err(|_| self.text_error(len))?;
+        }
+        Ok(())
     }
 
     /// To be called when bytes were written to `text.near`.
@@ -231,7 +272,16 @@ impl Vm {
     }
 
     pub fn append_zeros(&mut self, text: &mut Text, count: usize) -> Result<(), Throw> {
-        text.append_zeros(&mut self.heap, count).map_err(|_| self.text_error(text.len() + count))
+        let mut left = count;
+        loop {
+            let zeros = left.min(PIECE);
+            self.bulk(zeros)?;
+            text.append_zeros(&mut self.heap, zeros).map_err(|_| self.text_error(text.len() + left))?;
+            left -= zeros;
+            if left == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Why a text can't have so many bytes.
@@ -242,7 +292,17 @@ impl Vm {
 
     /// The string that a text has become.
     pub fn text_value(&mut self, text: &Text) -> Result<Value, Throw> {
-        text.string(&mut self.heap).map(Value::str).map_err(|_| self.text_error(text.len()))
+        let string = self.join_str(text.len(), text.pieces())?;
+        string.map(Value::str).map_err(|_| self.text_error(text.len()))
+    }
+
+    /// All bytes of a text in one piece.
+    pub fn whole<'t>(&mut self, text: &'t mut Text) -> Result<&'t [u8], Throw> {
+        text.begin_whole(&mut self.heap).map_err(|_| self.memory_error())?;
+        while let Some(bytes) = text.gather(&mut self.heap) {
+            self.bulk(bytes)?;
+        }
+        Ok(text.whole())
     }
 
     /// Makes a string and pushes it.
@@ -281,12 +341,12 @@ impl Vm {
     }
 
     pub fn new_userdata<T: Any>(&mut self, data: T, meta: Option<Gc<Table>>) -> Result<Value, Throw> {
-        let v = self.new_state(data, |_| None)?;
+        let v = self.new_state(data, |_, _| {})?;
         self.set_metatable(v, meta)?;
         Ok(v)
     }
 
-    /// A userdata for a native function that waits: what it must know later. `owned` tells which explicit block is freed with it.
+    /// A userdata for a native function that waits: what it must know later. `owned` tells which explicit blocks are freed with it.
     pub fn new_state<T: Any>(&mut self, data: T, owned: Owned) -> Result<Value, Throw> {
         match Gc::<Userdata>::new(&mut self.heap, data, owned) {
             Ok(u) => Ok(Value::userdata(u)),

@@ -17,6 +17,7 @@ use neap_gc::heap::poll;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The bit of the poll word that says that some run is out of time.
@@ -77,11 +78,27 @@ pub(super) struct Run {
     memory_around: usize,
 }
 
+impl Run {
+    /// Whether its time is over.
+    fn is_late(&self) -> bool {
+        self.alarm.as_ref().is_some_and(|alarm| alarm.expired.load(Ordering::Relaxed))
+    }
+}
+
 /// A thread that sets a bit of the poll word when the time is over, unless it is dropped before.
 struct Alarm {
     expired: Arc<AtomicBool>,
     /// Dropped, it wakes the thread.
-    _cancel: Sender<()>,
+    cancel: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.cancel = None;
+        // Afterwards it sets no bit any more.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 impl Alarm {
@@ -89,13 +106,13 @@ impl Alarm {
         let expired = Arc::new(AtomicBool::new(false));
         let (cancel, wait) = channel::<()>();
         let (flag, word) = (expired.clone(), word.clone());
-        std::thread::Builder::new().name("alarm".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("alarm".into()).spawn(move || {
             if wait.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
                 flag.store(true, Ordering::Relaxed);
                 word.fetch_or(ALARM, Ordering::Release);
             }
         })?;
-        Ok(Alarm { expired, _cancel: cancel })
+        Ok(Alarm { expired, cancel: Some(cancel), thread: Some(thread) })
     }
 }
 
@@ -134,6 +151,11 @@ impl Vm {
         {
             if run.memory.is_some() {
                 self.heap.set_limit_bytes(run.memory_around);
+            }
+            // Its alarm is stopped here.
+            drop(run);
+            if !self.runs.iter().any(Run::is_late) {
+                self.poll.fetch_and(!ALARM, Ordering::Relaxed);
             }
         }
         self.note_runs();
@@ -176,12 +198,10 @@ impl Vm {
     pub(crate) fn check_stops(&mut self) -> Result<(), Throw> {
         let word = self.poll.load(Ordering::Acquire);
         if word & ALARM != 0 && self.stopping.is_none() {
-            let expired = |run: &Run| run.alarm.as_ref().is_some_and(|alarm| alarm.expired.load(Ordering::Relaxed));
-            if let Some(run) = self.runs.iter().position(expired) {
-                // The bit stays: others may have expired as well.
+            // The bit stays as long as the run.
+            if let Some(run) = self.runs.iter().position(Run::is_late) {
                 return Err(self.stop(Stop::Time, Some(run)));
             }
-            self.poll.fetch_and(!ALARM, Ordering::Relaxed);
         }
         if word & poll::INTERRUPT != 0 {
             self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
@@ -204,7 +224,8 @@ impl Vm {
     /// Raises a stop for a run, or for the host.
     fn stop(&mut self, stop: Stop, run: Option<usize>) -> Throw {
         let run = run.filter(|&run| self.runs[run].frame.is_some());
-        let throw = self.runtime_error(stop.message());
+        let message = stop.message();
+        let throw = if self.frame().is_lua() { self.runtime_error(message) } else { self.error(message) };
         // Even where there was no memory for a message.
         self.out_of_memory = false;
         self.restartable = false;
