@@ -112,7 +112,10 @@ fn what_the_host_needs_is_refused() {
         local chunk = string.dump(load('local a = ... ' .. ('a = a + 1 '):rep(100000)), true)
         big = nil
         -- The heap is nearly full.
-        local kept = {} pcall(function() for i = 1, 1000 do kept[i] = ('x'):rep(1 << 20) .. i end end)
+        local kept = {}
+        for _, bits in ipairs {20, 14} do
+            pcall(function() for i = 1, 10000 do kept[#kept + 1] = ('x'):rep(1 << bits) .. i end end)
+        end
         local f, message = load(chunk)
         assert(not f and message == 'not enough memory', message)
         kept = nil collectgarbage()
