@@ -185,6 +185,7 @@ impl Compiler<'_> {
 
     /// A bracketed set; `at` is on the `[`.
     fn bracket(&mut self) -> Result<u16, Malformed> {
+        let long = self.source.len() > ASK_BYTES;
         let negated = self.peek(1) == Some(b'^');
         let first = self.at + 1 + usize::from(negated);
         // Find the closing bracket: the first byte of the set is never it.
@@ -192,7 +193,7 @@ impl Compiler<'_> {
         loop {
             match self.source.get(end) {
                 None => return Err(Malformed::Bracket),
-                _ if !self.asks(end) => return Err(Malformed::Stopped),
+                _ if long && !self.asks(end) => return Err(Malformed::Stopped),
                 Some(b']') if end > first => break,
                 Some(b'%') => end += 2,
                 Some(_) => end += 1,
@@ -202,7 +203,7 @@ impl Compiler<'_> {
         let mut i = first;
         self.unasked = i;
         while i < end {
-            if !self.asks(i) {
+            if long && !self.asks(i) {
                 return Err(Malformed::Stopped);
             }
             let byte = self.source[i];

@@ -204,7 +204,11 @@ impl Vm {
         if bytes.len() > Str::MAX_LEN {
             return Err(self.error("resulting string too large"));
         }
-        let string = self.join_str(bytes.len(), [bytes])?;
+        let string = if bytes.len() <= PIECE {
+            Gc::<Str>::new(&mut self.heap, bytes)
+        } else {
+            self.join_long(bytes.len(), &mut [bytes].into_iter())?
+        };
         string.map(Value::str).map_err(|_| self.memory_error())
     }
 
