@@ -117,21 +117,6 @@ impl Vm {
         self.call_meta(handler, &[x, y])
     }
 
-    /// `x op y`, for native functions.
-    pub fn arith(&mut self, op: Arith, x: Value, y: Value) -> Result<Value, Throw> {
-        if let Some(result) = self.plain_arith(op, x, y) {
-            return result;
-        }
-        let handler = self.binary_handler(op.event(), x, y);
-        if handler.is_nil() {
-            return Err(self.arith_error(op, x, y));
-        }
-        match self.quick_arith(handler, op, x, y) {
-            Some(v) => Ok(v),
-            None => self.call1(handler, &[x, y]),
-        }
-    }
-
     /// A comparison by metamethod, for the instruction in progress.
     #[inline(never)]
     pub(crate) fn op_order(&mut self, event: Event, x: Value, y: Value) -> Result<Flow, Throw> {

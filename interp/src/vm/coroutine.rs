@@ -1,7 +1,7 @@
 //! Coroutines: a thread takes over from another in the same loop, without recursion in the host.
 
 use super::{Flow, Throw, Vm, limits};
-use crate::value::{Gc, Native, Status, Str, Tag, Thread, Value, frame_flags};
+use crate::value::{Gc, Native, Status, Str, Thread, Value, frame_flags};
 
 impl Vm {
     /// A suspended coroutine that will call `f`.
@@ -259,10 +259,5 @@ impl Vm {
     /// Whether the running function may yield.
     pub fn is_yieldable(&self) -> bool {
         self.thread != self.roots.main && self.thread.state().unyieldable == 0
-    }
-
-    /// Whether a value may be a coroutine's body.
-    pub fn is_callable_type(v: Value) -> bool {
-        matches!(v.tag(), Tag::CLOSURE | Tag::NATIVE)
     }
 }

@@ -11,8 +11,6 @@ pub struct Throw(());
 #[derive(Default)]
 pub struct Warnings {
     pub on: bool,
-    /// A message in pieces is open.
-    pub continued: bool,
 }
 
 impl Vm {

@@ -303,14 +303,6 @@ impl Vm {
         }
     }
 
-    /// `x <= y`.
-    pub fn less_equal(&mut self, x: Value, y: Value) -> Result<bool, Throw> {
-        match super::arith::compare_le(x, y) {
-            Some(b) => Ok(b),
-            None => self.order_by_handler(Event::Le, x, y),
-        }
-    }
-
     fn order_by_handler(&mut self, event: Event, x: Value, y: Value) -> Result<bool, Throw> {
         let handler = self.binary_handler(event, x, y);
         if !handler.is_nil() {

@@ -31,7 +31,7 @@ mod type_error;
 
 pub(crate) use arith::{coerce_number, string_arith};
 pub use error::Throw;
-pub use inspect::{Activation, FunctionInfo, FunctionName};
+pub use inspect::Activation;
 pub use meta::Event;
 pub use native::Args;
 pub use safepoint::Roots;

@@ -116,10 +116,6 @@ impl Vm {
         }
     }
 
-    pub fn opt_str(&mut self, args: Args, i: usize) -> Result<Option<Gc<Str>>, Throw> {
-        if self.arg(args, i).is_nil() { Ok(None) } else { self.check_str(args, i).map(Some) }
-    }
-
     /// The index of the argument among the options.
     pub fn check_option(&mut self, args: Args, i: usize, default: Option<&str>, options: &[&str]) -> Result<usize, Throw> {
         let name = match (self.arg(args, i).is_nil(), default) {
@@ -326,11 +322,6 @@ impl Vm {
     /// Keeps a value alive for the life of the interpreter.
     pub fn pin(&mut self, v: Value) {
         self.roots.pinned.push(v);
-    }
-
-    /// Whether a memory request of this size (bytes) can be refused at once; for buffers outside the heap.
-    pub fn check_bytes(&mut self, bytes: usize) -> Result<(), Throw> {
-        if bytes > Str::MAX_LEN { Err(self.error("resulting string too large")) } else { Ok(()) }
     }
 
     // ---- errors about arguments

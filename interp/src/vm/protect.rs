@@ -165,6 +165,7 @@ impl Vm {
 
     /// Calls a function as `xpcall` does: a message handler sees an error first, with the stack as it is. The results are valid until the next
     /// safepoint (V1). For hosts.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command is the only host that is told of errors so"))]
     pub fn call_with_handler(&mut self, f: Value, args: &[Value], handler: NativeFn) -> Result<Vec<Value>, Throw> {
         let start = self.top;
         // Without a name, and known to no table: in a traceback it is the host itself.
