@@ -1,9 +1,7 @@
 //! Of the memory that a script makes grow, at least 95 % is on the heap: what the host's allocator gives is counted, thread by thread, and
 //! held against the heap's own figures.
 
-use neap::stdlib;
-use neap::value::Value;
-use neap::vm::Vm;
+use neap::Interpreter;
 use neap_gc::Config;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -63,27 +61,18 @@ impl Growth {
 
 /// Runs `make(n)` of the script, first with a small `n`, and measures the second run. What it returns is kept.
 fn grow(script: &str, small: i64, large: i64) -> Growth {
-    let mut vm = Vm::new(Config::default()).expect("a heap");
-    stdlib::open_all(&mut vm).unwrap_or_else(|_| panic!("the libraries"));
-    let chunk = vm.load(script.as_bytes(), b"=script").unwrap_or_else(|_| panic!("a chunk"));
-    let make = match vm.call1(Value::closure(chunk), &[]) {
-        Ok(make) => make,
-        Err(_) => panic!("{:?}", vm.take_error().as_str().map(|s| String::from_utf8_lossy(s.bytes()).into_owned())),
+    let mut lua = Interpreter::new(Config::default()).expect("a heap");
+    let mut run = |code: &str, n: i64| {
+        if let Err(error) = lua.run(code.as_bytes(), b"=script", n) {
+            panic!("{:?}", String::from_utf8_lossy(&error));
+        }
+        (lua.used_bytes() as isize, lua.peak_bytes() as isize, lua.mapped_bytes() as isize)
     };
-    vm.pin(make);
-    let mut run = |n: i64, name: &str| {
-        let kept = match vm.call1(make, &[Value::int(n)]) {
-            Ok(kept) => kept,
-            Err(_) => panic!("{:?}", vm.take_error().as_str().map(|s| String::from_utf8_lossy(s.bytes()).into_owned())),
-        };
-        let globals = vm.globals();
-        vm.set_field(globals, name, kept).unwrap_or_else(|_| panic!("a global"));
-        (vm.heap.used_bytes() as isize, vm.heap.peak_bytes() as isize, vm.heap.mapped_bytes() as isize)
-    };
-    let (used, _, mapped) = run(small, "warm");
+    run(&format!("make = (function() {script} end)()"), 0);
+    let (used, _, mapped) = run("warm = make(...)", small);
     let host = LIVE.get();
     PEAK.set(host);
-    let (after, peak, _) = run(large, "kept");
+    let (after, peak, _) = run("kept = make(...)", large);
     Growth { host: LIVE.get() - host, host_peak: PEAK.get() - host, heap: after - used, heap_peak: peak - mapped }
 }
 

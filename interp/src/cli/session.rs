@@ -19,7 +19,7 @@ pub type Status = Result<(), Reported>;
 pub struct Reported(());
 
 pub struct Session {
-    pub vm: Vm,
+    pub(crate) vm: Vm,
     /// The program's name, which stands before each error message; none while interactive.
     name: Option<Vec<u8>>,
 }
@@ -135,24 +135,24 @@ impl Session {
     }
 
     /// Calls a function so that errors get a traceback and Ctrl-C becomes an error. The results are valid until the next safepoint.
-    pub fn call(&mut self, f: Value, args: &[Value]) -> Result<Vec<Value>, Throw> {
+    pub(crate) fn call(&mut self, f: Value, args: &[Value]) -> Result<Vec<Value>, Throw> {
         self.interruptible(|vm| vm.call_with_handler(f, args, message_handler))
     }
 
     /// Does something that may run chunks; Ctrl-C becomes an error in them.
-    pub fn interruptible<T>(&mut self, work: impl FnOnce(&mut Vm) -> T) -> T {
+    pub(crate) fn interruptible<T>(&mut self, work: impl FnOnce(&mut Vm) -> T) -> T {
         let word = self.vm.heap.poll_word().clone();
         let _interruptible = Interruptible::begin(&word);
         work(&mut self.vm)
     }
 
     /// Writes the message of an error, if it is one.
-    pub fn report(&mut self, result: Result<(), Throw>) -> Status {
+    pub(crate) fn report(&mut self, result: Result<(), Throw>) -> Status {
         self.report_with(result, Place::text)
     }
 
     /// The same; `text` gives the text of the chunk that an error was raised in, for people to see the line.
-    pub fn report_with(&mut self, result: Result<(), Throw>, text: impl FnOnce(&Place) -> Option<Vec<u8>>) -> Status {
+    pub(crate) fn report_with(&mut self, result: Result<(), Throw>, text: impl FnOnce(&Place) -> Option<Vec<u8>>) -> Status {
         let Err(throw) = result else { return Ok(()) };
         let message = self.message_of(throw);
         super::complain(self.name.as_deref(), &message);
@@ -164,7 +164,7 @@ impl Session {
     }
 
     /// Takes an error out of flight, as a text.
-    pub fn message_of(&mut self, _throw: Throw) -> Vec<u8> {
+    pub(crate) fn message_of(&mut self, _throw: Throw) -> Vec<u8> {
         let error = self.vm.take_error();
         match self.vm.coerce_to_str(error) {
             Ok(Some(text)) => text.bytes().to_vec(),
@@ -173,7 +173,7 @@ impl Session {
     }
 
     /// From here on error messages come without the program's name; returns it.
-    pub fn set_name(&mut self, name: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    pub(crate) fn set_name(&mut self, name: Option<Vec<u8>>) -> Option<Vec<u8>> {
         std::mem::replace(&mut self.name, name)
     }
 }

@@ -108,6 +108,7 @@ impl Stream {
     }
 
     /// Whether a line has been begun, and not ended, by what was written.
+    #[cfg(feature = "cli")]
     pub fn is_within_line(&self) -> bool {
         self.within_line
     }

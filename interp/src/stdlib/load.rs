@@ -47,6 +47,8 @@ fn is_hopeless(vm: &mut Vm, text: &mut Text, allowed: &[u8], chunk: fn(&[u8]) ->
 fn function_or_message(vm: &mut Vm, result: Result<Gc<Closure>, Throw>) -> Result<u32, Throw> {
     match result {
         Ok(closure) => vm.ret1(Value::closure(closure)),
+        // A stop is for nobody here.
+        Err(throw) if vm.is_stopping() => Err(throw),
         Err(_) => {
             let error = vm.take_error();
             vm.push(Value::NIL)?;

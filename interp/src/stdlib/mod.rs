@@ -52,12 +52,7 @@ pub struct LibState {
     pub(crate) buffer: Vec<u8>,
 }
 
-impl LibState {
-    /// Writes out what the open files hold back: before the program ends, or another one writes.
-    pub fn flush(&self) {
-        self.files.flush_all();
-    }
-}
+impl LibState {}
 
 impl Default for LibState {
     fn default() -> LibState {

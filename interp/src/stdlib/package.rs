@@ -106,7 +106,7 @@ impl Wanted<'_> {
             if file.len() <= LONGEST && std::fs::File::open(path(&file)).is_ok() {
                 return Ok(Some(file));
             }
-            vm.append(tried, if tried.is_empty() { b"no file '" } else { b"\n\tno file '" })?;
+            vm.append(tried, if tried.len() == 0 { b"no file '" } else { b"\n\tno file '" })?;
             self.file(vm, template, &mut |vm, piece| vm.append(tried, piece))?;
             vm.append(tried, b"'")?;
         }

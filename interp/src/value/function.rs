@@ -179,13 +179,4 @@ impl Gc<Native> {
         // SAFETY: in range.
         unsafe { *self.as_ptr().add(1).cast::<Value>().add(i) }
     }
-
-    pub fn set_upval(self, heap: &mut Heap<LuaRuntime>, i: usize, value: Value) {
-        assert!(i < self.num_upvals());
-        // SAFETY: V1; the barrier comes before the write (V2); `i` is in range.
-        unsafe {
-            heap.barrier(self.as_ref(), 0);
-            self.as_ptr().add(1).cast::<Value>().add(i).write(value);
-        }
-    }
 }

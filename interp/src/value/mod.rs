@@ -25,9 +25,9 @@ pub use gc::Gc;
 pub use intern::StringTable;
 pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
-pub use proto::{Local, ProtoCell, Upvalue};
+pub use proto::ProtoCell;
 pub use string::{NewStr, Str};
-pub use table::{Entry, Node, SetError, Table};
+pub use table::{Entry, SetError, Table};
 pub use text::Text;
 pub use thread::{Frame, FrameKind, Hook, Status, Thread, frame_flags};
 pub use userdata::{Owned, Userdata};
@@ -59,8 +59,6 @@ impl Tag {
     pub const THREAD: Tag = Tag(13);
     /// Only in registers of captured variables (B2 of the instruction set).
     pub const BOX: Tag = Tag(14);
-    /// Only in root slots of the loader.
-    pub const PROTO: Tag = Tag(15);
 
     #[inline(always)]
     pub const fn is_ref(self) -> bool {
@@ -128,9 +126,6 @@ impl Value {
     #[inline(always)]
     pub fn upbox(p: Gc<UpBox>) -> Value {
         Value::of(Tag::BOX, p)
-    }
-    pub fn proto(p: Gc<ProtoCell>) -> Value {
-        Value::of(Tag::PROTO, p)
     }
 
     #[inline(always)]

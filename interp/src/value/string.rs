@@ -43,10 +43,6 @@ impl Str {
         self.len as usize
     }
     #[inline(always)]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-    #[inline(always)]
     pub fn is_interned(&self) -> bool {
         self.header.aux.get() & aux::INTERNED != 0
     }

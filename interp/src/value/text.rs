@@ -107,10 +107,6 @@ impl Text {
         self.len + self.near.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// See I1.
     #[inline]
     pub fn settle(&mut self, heap: &mut Heap<LuaRuntime>) -> Result<(), OutOfMemory> {

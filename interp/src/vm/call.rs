@@ -11,6 +11,7 @@ use super::step::{self, CALL, CONTINUE, FAIL, RETURN};
 use super::{Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
 use crate::value::{Closure, Frame, FrameKind, Gc, Native, Outcome, Special, Tag, Value, frame_flags};
+use neap_gc::heap::poll;
 use std::sync::atomic::Ordering;
 
 impl Vm {
@@ -31,7 +32,7 @@ impl Vm {
         let (f, n) = (*self.frame(), step as usize);
         self.pop_frame(&f);
         self.hand_over(f.func as usize, wanted, self.top - n, n)?;
-        if self.poll.load(Ordering::Relaxed) != 0 {
+        if self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0 {
             self.poll_after_call()?;
         }
         Ok(Flow::Reload)
@@ -326,6 +327,6 @@ impl Vm {
     fn poll_after_call(&mut self) -> Result<(), Throw> {
         // M3: the results may stand above the registers.
         let live_top = self.registers_end().max(self.top);
-        self.poll(live_top)
+        self.poll_collector(live_top)
     }
 }

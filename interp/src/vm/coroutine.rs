@@ -5,7 +5,7 @@
 
 use super::step::{CONTINUE, FAIL, call};
 use super::{Args, Throw, Vm, limits};
-use crate::value::{Continuation, Frame, FrameKind, Gc, Outcome, Status, Str, Tag, Thread, Value, frame_flags};
+use crate::value::{Continuation, Frame, FrameKind, Gc, Outcome, Status, Str, Thread, Value, frame_flags};
 
 /// `coroutine.resume(co, ...)`
 pub(crate) fn resume(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -254,10 +254,5 @@ impl Vm {
     /// Whether the running function may yield.
     pub fn is_yieldable(&self) -> bool {
         self.thread != self.roots.main && self.thread.state().unyieldable == 0
-    }
-
-    /// Whether a value may be a coroutine's body.
-    pub fn is_callable_type(v: Value) -> bool {
-        matches!(v.tag(), Tag::CLOSURE | Tag::NATIVE)
     }
 }

@@ -12,8 +12,6 @@ pub struct Throw(());
 #[derive(Default)]
 pub struct Warnings {
     pub on: bool,
-    /// A message in pieces is open.
-    pub continued: bool,
 }
 
 /// As much of a text that a program may have made long as a message of ours shows, where it only names something.

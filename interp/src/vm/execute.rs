@@ -17,6 +17,7 @@ use super::{Arith, Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
 use crate::syntax::arith::{float_floor_div, float_mod, float_pow, int_floor_div, int_mod, int_shl, int_shr};
 use crate::value::{Closure, Frame, Gc, Table, Tag, UpBox, Value, frame_flags};
+use neap_gc::heap::poll;
 use std::cell::Cell;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
 use std::sync::Arc;
@@ -118,7 +119,7 @@ impl Vm {
         // The instruction has allocated: a safepoint. Stale registers are values all the same, and as good as garbage (M3).
         macro_rules! allocated {
             () => {
-                if (*poll).load(Ordering::Relaxed) != 0 {
+                if (*poll).load(Ordering::Relaxed) & poll::COLLECT != 0 {
                     save!();
                     self.poll_after_allocation()?;
                     go_on!(Flow::Reload);

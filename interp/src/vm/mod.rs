@@ -21,6 +21,8 @@ mod finalize;
 mod hook;
 mod host;
 mod inspect;
+#[cfg(test)]
+mod interrupts;
 mod load;
 mod loops;
 mod meta;
@@ -40,13 +42,13 @@ mod work;
 pub(crate) use arith::string_arith;
 pub use error::Throw;
 pub(crate) use error::shown;
-pub use inspect::{Activation, FunctionInfo, FunctionName};
-pub use meta::{Access, Event};
+pub use inspect::Activation;
+pub use meta::Event;
 pub use native::Args;
 pub use safepoint::Roots;
 pub use step::Ready;
-pub use stop::{Limits, Stop};
 pub(crate) use step::ready;
+pub use stop::{Limits, Stop};
 pub use work::PIECE;
 
 pub use crate::syntax::Arith;

@@ -121,10 +121,6 @@ impl Vm {
         }
     }
 
-    pub fn opt_str(&mut self, args: Args, i: usize) -> Result<Option<Gc<Str>>, Throw> {
-        if self.arg(args, i).is_nil() { Ok(None) } else { self.check_str(args, i).map(Some) }
-    }
-
     /// The index of the argument among the options.
     pub fn check_option(&mut self, args: Args, i: usize, default: Option<&str>, options: &[&str]) -> Result<usize, Throw> {
         let name = match (self.arg(args, i).is_nil(), default) {
@@ -407,11 +403,6 @@ impl Vm {
         self.roots.pinned.push(v);
     }
 
-    /// Whether a memory request of this size (bytes) can be refused at once; for buffers outside the heap.
-    pub fn check_bytes(&mut self, bytes: usize) -> Result<(), Throw> {
-        if bytes > Str::MAX_LEN { Err(self.error("resulting string too large")) } else { Ok(()) }
-    }
-
     // ---- errors about arguments
 
     /// `bad argument #i to 'f' (message)`; `i` counts from 0.
@@ -444,13 +435,6 @@ impl Vm {
     pub fn arg_type_error(&mut self, args: Args, i: usize, expected: &str) -> Throw {
         let v = self.arg(args, i);
         self.type_error_for(i, expected, v, i >= args.count as usize)
-    }
-
-    #[cold]
-    pub fn type_error(&mut self, i: usize, expected: &str) -> Throw {
-        let base = self.frame().base as usize;
-        let count = self.top.saturating_sub(base);
-        self.arg_type_error(Args { base: base as u32, count: count as u32 }, i, expected)
     }
 
     pub(crate) fn type_error_for(&mut self, i: usize, expected: &str, got: Value, absent: bool) -> Throw {

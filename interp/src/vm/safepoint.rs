@@ -76,13 +76,16 @@ impl Vm {
         {
             return Err(throw);
         }
-        if word & poll::COLLECT != 0 {
-            self.collect_some(live_top)?;
-            // A share of what waits, so that a program that makes more and more of them does not outrun them.
-            let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
-            if self.begin_finalizers(live_top, count)? {
-                self.drive(Flow::Step(step::CONTINUE))?;
-            }
+        if word & poll::COLLECT != 0 { self.poll_collector(live_top) } else { Ok(()) }
+    }
+
+    /// The collector wants to work.
+    pub(super) fn poll_collector(&mut self, live_top: usize) -> Result<(), Throw> {
+        self.collect_some(live_top)?;
+        // A share of what waits, so that a program that makes more and more of them does not outrun them.
+        let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
+        if self.begin_finalizers(live_top, count)? {
+            self.drive(Flow::Step(step::CONTINUE))?;
         }
         Ok(())
     }
@@ -92,7 +95,7 @@ impl Vm {
     #[inline(never)]
     pub(super) fn poll_after_allocation(&mut self) -> Result<(), Throw> {
         let live_top = self.registers_end();
-        self.poll(live_top)
+        self.poll_collector(live_top)
     }
 
     /// `check_stops`, where the instruction that comes next counts as the one in progress (M2).

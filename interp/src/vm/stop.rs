@@ -242,6 +242,11 @@ impl Vm {
         }
     }
 
+    /// Whether the error in flight is a stop, which is not to be caught.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
     /// Why the last run that has ended was stopped, if it was. Tells it once.
     pub fn take_stop(&mut self) -> Option<Stop> {
         self.stopped.take()
