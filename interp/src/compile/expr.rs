@@ -85,8 +85,22 @@ impl Emitter<'_, '_> {
     }
 
     /// Both operands of a binary operator. A variable in a box is read last, as one in a register is: what evaluating the
-    /// right operand assigns to it is seen.
-    pub fn both(&mut self, left: Operand, right: ExprId) -> Fallible<(u8, u8)> {
+    /// right operand assigns to it is seen. So is a number, as part of the operation in `line`: a call in the right operand then stands a slot lower,
+    /// and a recursion there comes as deep as one in the left operand.
+    pub fn both(&mut self, left: Operand, right: ExprId, line: u32) -> Fallible<(u8, u8)> {
+        if let Operand::Expr(number) = left {
+            match self.ast[number].kind {
+                ExprKind::Int(value) => {
+                    let b = self.any(right)?;
+                    return Ok((self.int(value, Dst::Next, line)?, b));
+                }
+                ExprKind::Float(value) => {
+                    let b = self.any(right)?;
+                    return Ok((self.float(value, Dst::Next, line)?, b));
+                }
+                _ => {}
+            }
+        }
         if let Operand::Expr(left) = left
             && let ExprKind::Local(id) = self.ast[left].kind
             && self.function.locals[id.0 as usize].captured
@@ -113,19 +127,8 @@ impl Emitter<'_, '_> {
                 Ok(register)
             }
             ExprKind::Bool(value) => self.load(dst, node.line, if value { Op::LoadTrue } else { Op::LoadFalse }, 0),
-            ExprKind::Int(value) => match i16::try_from(value) {
-                Ok(value) => self.load(dst, node.line, Op::LoadI, value as u16),
-                Err(_) => self.load_key(dst, node.line, ConstKey::Int(value)),
-            },
-            ExprKind::Float(value) => {
-                // Not for -0.0, which is another float than 0.0.
-                let short = value as i16;
-                if (short as f64).to_bits() == value.to_bits() {
-                    self.load(dst, node.line, Op::LoadF, short as u16)
-                } else {
-                    self.load_key(dst, node.line, ConstKey::Float(value.to_bits()))
-                }
-            }
+            ExprKind::Int(value) => self.int(value, dst, node.line),
+            ExprKind::Float(value) => self.float(value, dst, node.line),
             ExprKind::Str(id) => self.load_key(dst, node.line, ConstKey::Str(id)),
             ExprKind::Vararg => {
                 let register = self.place(dst)?;
@@ -162,6 +165,23 @@ impl Emitter<'_, '_> {
                 Ok(register)
             }
             ExprKind::Paren(inner) => self.value(inner, dst),
+        }
+    }
+
+    fn int(&mut self, value: i64, dst: Dst, line: u32) -> Fallible<u8> {
+        match i16::try_from(value) {
+            Ok(value) => self.load(dst, line, Op::LoadI, value as u16),
+            Err(_) => self.load_key(dst, line, ConstKey::Int(value)),
+        }
+    }
+
+    fn float(&mut self, value: f64, dst: Dst, line: u32) -> Fallible<u8> {
+        // Not for -0.0, which is another float than 0.0.
+        let short = value as i16;
+        if (short as f64).to_bits() == value.to_bits() {
+            self.load(dst, line, Op::LoadF, short as u16)
+        } else {
+            self.load_key(dst, line, ConstKey::Float(value.to_bits()))
         }
     }
 
@@ -267,7 +287,7 @@ impl Emitter<'_, '_> {
                 let (op, constant) = self.select(op, right);
                 let (a, b) = match constant {
                     Some(operand) => (self.operand(left)?, operand),
-                    None => self.both(left, right)?,
+                    None => self.both(left, right, line)?,
                 };
                 self.free = free;
                 result = self.place(dst)?;
