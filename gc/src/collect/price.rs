@@ -37,13 +37,8 @@ impl Price {
     }
     /// They have been, since `begin`. `goal`: how long a whole list should take.
     pub fn end(&mut self, begin: Option<Duration>, items: usize, goal: Duration) {
-        if let Some(begin) = begin {
-            self.learn(items, cpu_since(begin), goal);
-        }
-    }
-
-    pub fn learn(&mut self, items: usize, time: Duration, goal: Duration) {
-        let measured = time.as_nanos() as f64 / items as f64;
+        let Some(begin) = begin else { return };
+        let measured = cpu_since(begin).as_nanos() as f64 / items as f64;
         // Quick to become careful, slow to forget.
         let weight = if measured > self.ns { 0.5 } else { 0.1 };
         self.ns += (measured - self.ns) * weight;

@@ -6,7 +6,8 @@
 //! * [`excerpt`]: the line that an error is about; [`colour`], [`text`]: what a terminal can show
 //! * [`signals`], [`stats`]; [`standard`]: streams that are closed from the start
 //!
-//! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries and two system calls for signals.
+//! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries, two system calls for signals and one for each standard
+//!   stream, which asks whether it is there.
 //! * **I2** Every way out leads through `Vm::exit`, which writes out files and statistics, and leaves memory to the system.
 //! * **I3** All runs on the main thread with the stack that the system gives: the deepest recursion of the host (native functions that call back,
 //!   the parser) needs less than 512 KiB, which a test keeps below 1 MiB.

@@ -52,8 +52,6 @@ pub struct LibState {
     pub(crate) buffer: Vec<u8>,
 }
 
-impl LibState {}
-
 impl Default for LibState {
     fn default() -> LibState {
         LibState {
