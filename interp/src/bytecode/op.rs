@@ -9,7 +9,7 @@
 //! a signed byte. "skip" passes over the next instruction, which after a test is always a `Jmp`.
 //!
 //! * **B1** Registers are allocated like a stack, and at every instruction that may be a safepoint (`Loop`, `ForLoop`,
-//!   `TForCall`, calls, and every operation that may call a metamethod) each register below the live top has been
+//!   `TForCall`, calls, `NewTable`, `Closure`, `Concat`, and every operation that may call a metamethod) each register below the live top has been
 //!   written since the function was entered. The collector scans by this rule; nothing is cleared on entry.
 //! * **B2** A local variable that a closure captures lives in a box from its declaration: its register holds the box, and is
 //!   read and written by `GetBox` and `SetBox` only. There are no open upvalues.
@@ -98,7 +98,7 @@ opcodes! {
     /// `R[A][K[aux]] = K[C]`
     SetFieldK = abc(Read, Unused, Const).aux(Aux::Field),
     /// `R[A] = {}`; hash size hint `B` (0: none, else 2^(B-1)), array size hint aux
-    NewTable = abc(Write, Role::Size, Unused).aux(Aux::Count),
+    NewTable = abc(Write, Role::Size, Unused).aux(Aux::Count).keeps(Keep::Below(0)),
     /// `R[A+1] = R[B]; R[A] = R[B][K[aux]]`
     SelfField = abc(Write, Read, Unused).aux(Aux::Field).writes(0, Count::Fixed(2)),
     /// `R[A+1] = R[B]; R[A] = R[B][R[C]]` (method names beyond the range of an aux word)
@@ -219,13 +219,13 @@ opcodes! {
     /// `R[A][aux+i] = R[A+i]` for `1 <= i <= B`; B = 0: up to the top
     SetList = abc(Read, Plain, Unused).aux(Aux::Count).reads(1, Count::OpenB(0)),
     /// `R[A] = closure of prototype Bx`
-    Closure = abx(Write, Wide::Proto),
+    Closure = abx(Write, Wide::Proto).keeps(Keep::Below(0)),
     /// `R[A], ..., R[A+C-2] = ...`; C = 0: all, sets the top
     VarArg = abc(Plain, Unused, Plain).writes(0, Count::OpenC(1)),
     /// first instruction of a vararg function; `A` is the number of its fixed parameters
     VarArgPrep = abc(Plain, Unused, Unused),
     /// `R[A] = closure of prototype aux`
-    ClosureX = abc(Write, Unused, Unused).aux(Aux::Proto),
+    ClosureX = abc(Write, Unused, Unused).aux(Aux::Proto).keeps(Keep::Below(0)),
 }
 
 /// The instructions of arithmetic: those with a constant as their last operand, those of the operator's own name with registers only.

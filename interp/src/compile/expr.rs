@@ -220,13 +220,14 @@ impl Emitter<'_, '_> {
             return Err(self.limit("too many functions (limit is 131071)"));
         }
         self.proto.protos.push(proto);
-        let register = self.place(dst)?;
+        // A safepoint, where nothing is in use above it (B1).
+        let register = self.reserve(1)?;
         self.line = line;
         match u16::try_from(index) {
             Ok(index) => self.abx(Op::Closure, register, index),
             Err(_) => self.with_aux(Op::ClosureX, register, 0, 0, index as u32),
         }
-        Ok(register)
+        Ok(self.moved(register, dst))
     }
 
     fn unary(&mut self, op: UnaryOp, operand: ExprId, dst: Dst, line: u32) -> Fallible<u8> {

@@ -213,8 +213,8 @@ fn allocate<T, E>(
         vm.heap.request_epoch();
     }
     match work(&mut vm.heap.checked()) {
-        Err(error) if is_memory(&error) && !vm.in_finalizer => {
-            vm.collect_full();
+        Err(error) if is_memory(&error) => {
+            vm.collect_all();
             settle(vm);
             work(&mut vm.heap.checked())
         }

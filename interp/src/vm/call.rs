@@ -33,7 +33,8 @@ impl Vm {
         self.pop_frame(&f);
         self.hand_over(f.func as usize, wanted, self.top - n, n)?;
         if self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0 {
-            self.poll_after_call()?;
+            // M3: above the results no register is in use.
+            self.poll_collector(self.top)?;
         }
         Ok(Flow::Reload)
     }
@@ -319,14 +320,5 @@ impl Vm {
             }
         }
         Ok(Flow::Reload)
-    }
-
-    /// A native function called by a Lua function has returned, and the collector wants to work.
-    #[cold]
-    #[inline(never)]
-    fn poll_after_call(&mut self) -> Result<(), Throw> {
-        // M3: the results may stand above the registers.
-        let live_top = self.registers_end().max(self.top);
-        self.poll_collector(live_top)
     }
 }

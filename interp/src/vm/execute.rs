@@ -116,12 +116,12 @@ impl Vm {
                 }
             };
         }
-        // The instruction has allocated: a safepoint. Stale registers are values all the same, and as good as garbage (M3).
+        // The instruction has allocated what stands in register `$a`, above which nothing is in use (B1): a safepoint.
         macro_rules! allocated {
-            () => {
+            ($a:expr) => {
                 if (*poll).load(Ordering::Relaxed) & poll::COLLECT != 0 {
                     save!();
-                    self.poll_after_allocation()?;
+                    self.poll_collector(slot_of!($a) + 1)?;
                     go_on!(Flow::Reload);
                 }
             };
@@ -324,6 +324,7 @@ impl Vm {
                     }
                 }));
                 r!($i.a()) = Value::closure(f);
+                allocated!($i.a());
             }};
         }
 
@@ -369,7 +370,6 @@ impl Vm {
                     Op::NewBox => {
                         let b = mem!(Gc::<UpBox>::new(&mut self.heap, r!(i.a())));
                         r!(i.a()) = Value::upbox(b);
-                        allocated!();
                     }
                     Op::GetBox => r!(i.a()) = r!(i.b()).unboxed(),
                     Op::SetBox => {
@@ -435,7 +435,7 @@ impl Vm {
                         let t = mem!(Gc::<Table>::new(&mut self.heap, array, hash));
                         pc = pc.add(1);
                         r!(i.a()) = Value::table(t);
-                        allocated!();
+                        allocated!(i.a());
                     }
 
                     // ---- operators
@@ -501,7 +501,7 @@ impl Vm {
                     }
                     Op::Concat => {
                         slow!(self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize), 0);
-                        allocated!();
+                        allocated!(i.a());
                     }
 
                     // ---- to-be-closed variables

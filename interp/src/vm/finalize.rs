@@ -7,7 +7,7 @@
 //! * **F2** Finalizers have no hooks: the thread's hook is busy while they run.
 
 use super::{Args, Event, Flow, Throw, Vm, step};
-use crate::value::{Frame, FrameKind, Outcome, Value, frame_flags};
+use crate::value::{Continuation, Frame, FrameKind, Outcome, Value, frame_flags};
 
 impl Vm {
     /// Begins to call up to `count` finalizers that the collector has queued, above the live slots of the innermost frame; and frees explicit blocks whose
@@ -39,8 +39,15 @@ impl Vm {
         self.set_hook_busy(f.wanted != 0);
     }
 
-    /// Calls up to `count` finalizers that wait. For hosts, and natives that call them with their frame innermost.
-    pub(crate) fn run_finalizers(&mut self, count: usize) {
+    /// Calls up to `count` finalizers for the native function whose frame is innermost; then `then` goes on.
+    pub(crate) fn finalizers_then(&mut self, count: usize, then: Continuation) -> Result<u32, Throw> {
+        self.frame().set_then(Some(then));
+        let begun = self.begin_finalizers(self.top, count)?;
+        if begun { Ok(step::CONTINUE) } else { then(self, self.args(), Outcome::Returned(0)) }
+    }
+
+    /// Calls up to `count` finalizers that wait, for the host.
+    pub(super) fn run_finalizers(&mut self, count: usize) {
         let result = self.as_host(0, |vm| {
             let begun = vm.begin_finalizers(vm.top, count)?;
             Ok(if begun { Flow::Step(step::CONTINUE) } else { Flow::Exit })

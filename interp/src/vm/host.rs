@@ -3,7 +3,7 @@
 //! Native functions do not call like this but wait (`step`); where one does all the same, as `debug.debug`, no yield can pass it.
 
 use super::{Flow, Throw, Vm, limits};
-use crate::value::{Frame, FrameKind, Gc, NativeFn, Str, Value, frame_flags};
+use crate::value::{Frame, FrameKind, NativeFn, Value, frame_flags};
 use neap_gc::heap::poll;
 use std::sync::atomic::Ordering;
 
@@ -35,20 +35,7 @@ impl Vm {
         }
     }
 
-    /// `tostring(v)`.
-    pub fn tostring_now(&mut self, v: Value) -> Result<Gc<Str>, Throw> {
-        let handler = self.metamethod(v, super::Event::ToString);
-        if handler.is_nil() {
-            return self.plain_text(v);
-        }
-        let text = self.call1(handler, &[v])?;
-        match self.coerce_to_str(text)? {
-            Some(text) => Ok(text),
-            None => Err(self.error("'__tostring' must return a string")),
-        }
-    }
-
-    /// The same, without results.
+    /// A call without results.
     pub fn call_protected(&mut self, f: Value, args: &[Value]) -> Result<(), Throw> {
         let top = self.top;
         let result = self.call_values(f, args, 0);
@@ -101,7 +88,8 @@ impl Vm {
             self.poll.fetch_or(poll::INTERRUPT, Ordering::Relaxed);
         }
         let frame = *self.frame();
-        debug_assert!(frame.kind == FrameKind::Host && self.top >= place);
+        debug_assert!(frame.kind == FrameKind::Host, "{:?} {}", frame.kind, frame.flags);
+        debug_assert!(self.top >= place, "{} {place}", self.top);
         self.pop_frame(&frame);
         result
     }

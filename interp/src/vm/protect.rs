@@ -56,10 +56,10 @@ impl Vm {
         loop {
             self.note_memory_stop();
             let flow = match self.begin_handler() {
-                Ok(Some(flow)) => Ok(flow),
-                Ok(None) => Ok(self.unwind(throw)?),
-                Err(throw) => Err(throw),
+                Ok(None) => self.unwind(),
+                flow => flow,
             };
+            let Some(flow) = flow.transpose() else { return Err(throw) };
             match flow.and_then(|flow| self.drive(flow)) {
                 Ok(flow) => return Ok(flow),
                 Err(again) => throw = again,
@@ -114,15 +114,15 @@ impl Vm {
         }
     }
 
-    /// Takes the frames away that the error in flight ends.
-    fn unwind(&mut self, throw: Throw) -> Result<Flow, Throw> {
+    /// Takes the frames away that the error in flight ends. `None`: it is the host's, whose frame is innermost.
+    fn unwind(&mut self) -> Result<Option<Flow>, Throw> {
         let Some(catcher) = self.catcher() else {
             // Frames and slots of a dead coroutine stay as they are, for tracebacks.
             for i in (0..self.frame_count).rev() {
                 let f = *self.frame_at(i);
                 self.abandon(&f);
             }
-            return self.fail_coroutine().map(Flow::Step);
+            return self.fail_coroutine().map(|step| Some(Flow::Step(step)));
         };
         while self.frame_count > catcher + 1 {
             let f = *self.frame();
@@ -133,17 +133,22 @@ impl Vm {
         let place = self.frame().place();
         if let Some((stop, run)) = self.stopping {
             self.drop_pending(place + 1);
-            if run.is_some() || self.depth <= 1 {
+            let is_host = self.frame().kind == FrameKind::Host;
+            // Else the host further out is to know.
+            if !is_host || self.depth <= 1 {
                 self.stopping = None;
                 self.stopped = Some(stop);
             }
-            if let Some(run) = run {
+            if let Some(run) = run
+                && !is_host
+            {
                 self.end_runs(run);
             }
         }
         let f = self.frame();
         if f.kind == FrameKind::Host && !self.has_pending(place + 1) {
-            return Err(throw);
+            self.top = place;
+            return Ok(None);
         }
         f.flags |= frame_flags::CLOSING;
         if f.kind == FrameKind::Helper {
@@ -152,7 +157,7 @@ impl Vm {
         }
         let error = self.take_error();
         self.set_slot(place, error);
-        self.close_more()
+        self.close_more().map(Some)
     }
 
     /// The innermost frame has caught an error, which stands in its place: calls the method of the last variable that is pending above, or goes on with

@@ -8,7 +8,7 @@
 //! * **A2** The same instruction is done again twice only if epochs have ended in between.
 
 use super::{Args, Throw, Vm};
-use crate::value::{Gc, Native};
+use crate::value::{FrameKind, Gc, Native};
 
 impl Vm {
     /// The loop has been left with an error. `true`: it may be entered again, at the instruction that failed.
@@ -38,6 +38,11 @@ impl Vm {
     pub(super) fn run_again(&mut self, native: Gc<Native>, args: Args, throw: Throw) -> Result<u32, Throw> {
         if !self.is_memory_error() {
             return Err(throw);
+        }
+        // A frame that it has already added to wait for a call goes.
+        while self.frame().kind != FrameKind::Native {
+            let f = *self.frame();
+            self.pop_frame(&f);
         }
         self.top = args.end();
         self.collect_refused(self.top);

@@ -79,23 +79,23 @@ impl Vm {
         if word & poll::COLLECT != 0 { self.poll_collector(live_top) } else { Ok(()) }
     }
 
-    /// The collector wants to work.
+    /// The collector wants to work; otherwise as `poll`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn poll_collector(&mut self, live_top: usize) -> Result<(), Throw> {
         self.collect_some(live_top)?;
         // A share of what waits, so that a program that makes more and more of them does not outrun them.
         let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
-        if self.begin_finalizers(live_top, count)? {
-            self.drive(Flow::Step(step::CONTINUE))?;
+        match self.begin_finalizers(live_top, count) {
+            Ok(false) => {}
+            Ok(true) => drop(self.drive(Flow::Step(step::CONTINUE))?),
+            // There is no room for them now: they wait.
+            Err(_) => {
+                self.take_error();
+                self.out_of_memory = false;
+            }
         }
         Ok(())
-    }
-
-    /// An instruction has allocated, and the poll word is set. All registers may be in use.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn poll_after_allocation(&mut self) -> Result<(), Throw> {
-        let live_top = self.registers_end();
-        self.poll_collector(live_top)
     }
 
     /// `check_stops`, where the instruction that comes next counts as the one in progress (M2).
@@ -164,26 +164,28 @@ impl Vm {
         });
     }
 
-    /// `collectgarbage("collect")`.
-    pub fn collect_full(&mut self) {
+    /// A whole collection, with the table of strings, while a native function or nothing runs. Returned: how many finalizers have fallen due by now.
+    pub(crate) fn collect_all(&mut self) -> usize {
         let top = self.top;
         self.collect_heap(top);
         while self.settle_strings(usize::MAX) {}
-        // All that have fallen due by now.
-        let count = self.heap.finalizers_waiting();
+        self.heap.finalizers_waiting()
+    }
+
+    /// The same for the host, and the finalizers.
+    pub fn collect_full(&mut self) {
+        let count = self.collect_all();
         self.run_finalizers(count);
     }
 
-    /// `collectgarbage("step", n)`: `true` if a cycle ended.
-    pub fn collect_step(&mut self, bytes: usize) -> bool {
+    /// As much work of the collector as the allocation of so many bytes would call for. Returned: whether a cycle has ended.
+    pub(crate) fn collect_step(&mut self, bytes: usize) -> bool {
         let top = self.top;
         let done = self.collect_with(top, |heap, roots| {
             // SAFETY: as above.
             unsafe { heap.step(roots, bytes) }
         });
         self.settle_strings(StringTable::PER_SAFEPOINT);
-        let count = self.heap.finalizers_waiting();
-        self.run_finalizers(count);
         done
     }
 }

@@ -12,7 +12,7 @@
 
 use super::{Throw, Vm};
 use crate::bytecode::Op;
-use crate::value::{Gc, Thread};
+use crate::value::{FrameKind, Gc, Thread};
 use neap_gc::heap::poll;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -236,10 +236,10 @@ impl Vm {
 
     /// The frame of the running thread at which the stop in flight ends, if it is one of this thread's.
     pub(super) fn stopped_frame(&self, run: Option<usize>) -> Option<usize> {
-        match run {
-            Some(run) => self.runs[run].frame.filter(|&(thread, _)| thread == self.thread).map(|(_, frame)| frame),
-            None => (0..self.frame_count).rev().find(|&i| self.frame_at(i).kind == crate::value::FrameKind::Host),
-        }
+        let of_run = run.and_then(|run| self.runs[run].frame).filter(|&(thread, _)| thread == self.thread);
+        let host = (0..self.frame_count).rev().find(|&i| self.frame_at(i).kind == FrameKind::Host);
+        // What the host has called in between, to close the interpreter, ends first.
+        of_run.map(|(_, frame)| frame).max(host)
     }
 
     /// Whether the error in flight is a stop, which is not to be caught.
