@@ -203,7 +203,7 @@ fn texts_that_pass_through() {
     let name = "return function(n) return select(2, package.searchpath(('a.'):rep(n), '/?;/?')) end";
     let mark = "return function(n) return select(2, package.searchpath(('a.'):rep(n), ('?'):rep(20), '.', 'bcd')) end";
     let module = "return function(n) return select(2, pcall(require, ('a.'):rep(n))) end";
-    let dump = "local long, short = load('local a = 1 ' .. ('a = a + 1 '):rep(500000)), load('return 1')
+    let dump = "local long, short = load('local a = 1 ' .. ('a = a + 1 '):rep(1000000)), load('return 1')
         return function(n) return string.dump(n > 2 and long or short, true) end";
     let char = "local t = {} for i = 1, 200000 do t[i] = 65 end return function(n) local s = string.char(table.unpack(t, 1, n))
         local u = utf8.char(table.unpack(t, 1, n)) return s:rep(40) .. u end";

@@ -1,4 +1,4 @@
--- Runs with limits: what they stop, that nothing inside catches it, and that all else goes on.
+-- Runs with limits (audited seldom): what they stop, that nothing inside catches it, and that all else goes on.
 
 local run = limits.run
 local function same(...) return select("#", ...), ... end

@@ -42,8 +42,8 @@ fn are_interrupted(setup: &str, codes: &[&str]) {
         let script = format!(
             "kept = {{1, 2, {{x = 'y'}}, ('text'):rep(1000), coroutine.wrap(function() while true do coroutine.yield(7) end end)}}
             {setup}
-            local function long(...) interrupt() {code} end
-            long()
+            local function stopped(...) interrupt() {code} end
+            stopped()
             finished = true"
         );
         let mut vm = machine(Config::default());
