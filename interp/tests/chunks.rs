@@ -1,7 +1,14 @@
 //! Binary chunks: what the verifier lets in harms nobody. Each function here is one that would, were it run; beside most of them stands
 //! its neighbour that does no harm, and is accepted.
 
-use neap::bytecode::{Const, Instr, LocalVar, Op, Proto, UpvalDesc, verify};
+use neap::bytecode::budget::Budget;
+use neap::bytecode::{Const, Instr, LocalVar, Op, Proto, UpvalDesc, chunk, verify};
+use neap::value::Value;
+use neap::vm::Vm;
+use neap_gc::Config;
+use neap_gc::heap::poll;
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 fn abc(op: Op, a: u8, b: u8, c: u8) -> u32 {
     Instr::abc(op, a, b, c).0
@@ -159,4 +166,110 @@ fn constants_are_in_range() {
         |index| Proto { consts: vec![Const::Int(1)], ..function(0, 2, &[abx(Op::LoadK, 0, index), abc(Op::Return1, 0, 0, 0)]) };
     accepted(&of(0));
     refused(&of(1), "out of range");
+}
+
+#[test]
+fn values_up_to_the_top_write_over_whatever_is_there() {
+    // A box above the first of them is no box any more when a table has taken them.
+    let inner = Proto {
+        upvals: vec![UpvalDesc { name: None, from_register: true, index: 2 }],
+        ..function(0, 2, &[abc(Op::Return0, 0, 0, 0)])
+    };
+    let of = |first| Proto {
+        protos: vec![inner.clone()],
+        is_vararg: true,
+        ..function(
+            0,
+            6,
+            &[
+                abc(Op::VarArgPrep, 0, 0, 0),
+                abc(Op::NewTable, 0, 0, 0),
+                0,
+                abc(Op::LoadNil, 1, 1, 0),
+                abc(Op::NewBox, 2, 0, 0),
+                abc(Op::NewTable, 3, 0, 0),
+                0,
+                abc(Op::VarArg, first + 1, 0, 0),
+                abc(Op::SetList, first, 0, 0),
+                0,
+                abx(Op::Closure, first + 1, 0),
+                abc(Op::Return0, 0, 0, 0),
+            ],
+        )
+    };
+    accepted(&of(3));
+    refused(&of(0), "no box");
+}
+
+#[test]
+fn functions_beyond_sixteen_bits() {
+    let source = format!("local x {} return x()", "x = function() return 7 end ".repeat(70_000));
+    let mut vm = machine();
+    let f = vm.load(source.as_bytes(), b"=x").unwrap_or_else(|_| panic!("a program"));
+    let chunk = vm.dump(f, true).unwrap_or_else(|_| panic!("a chunk"));
+    let f = vm.load_binary(&chunk, b"=x").unwrap_or_else(|_| panic!("a sound chunk"));
+    assert_eq!(vm.call1(Value::closure(f), &[]).ok().and_then(|v| v.as_int()), Some(7));
+    // The reference implementation has the same limit.
+    let source = format!("local x {}", "x = function() end ".repeat(131_072));
+    assert!(vm.load(source.as_bytes(), b"=x").is_err());
+    let message = vm.take_error().as_str().map(|text| text.bytes().to_vec()).unwrap_or_default();
+    assert!(String::from_utf8_lossy(&message).contains("too many functions (limit is 131071)"));
+}
+
+fn machine() -> Vm {
+    let mut vm = Vm::new(Config { limit_bytes: 64 << 20, ..Config::default() }).expect("a heap");
+    neap::stdlib::open_all(&mut vm).unwrap_or_else(|_| panic!("the libraries"));
+    vm
+}
+
+/// A chunk of so many instructions and local variables, whose jumps lead everywhere.
+fn large(words: u32, locals: u32) -> Vec<u8> {
+    let mut code = vec![abc(Op::LoadNil, 0, 200, 0)];
+    code.extend((0..words).map(|_| Instr::sj(Op::Jmp, 0).0));
+    code.push(abc(Op::Return0, 0, 0, 0));
+    let end = code.len() as u32;
+    let one = |n: u32| variable("x", (n % 200) as u8, false, 1 + n / 200, if n / 200 < locals / 200 { 2 + n / 200 } else { end });
+    let proto = Proto { locals: (0..locals).map(one).collect(), ..function(0, 201, &code) };
+    chunk::dump(&proto, false, &mut Budget::unlimited()).expect("memory")
+}
+
+#[test]
+fn verifying_takes_time_in_proportion() {
+    // The looks at the clock of interrupts count the work.
+    let looks = |words, locals| {
+        let count = Cell::new(0u32);
+        let look = || {
+            count.set(count.get() + 1);
+            false
+        };
+        chunk::undump(&large(words, locals), &mut Budget::new(usize::MAX, &look)).expect("a sound chunk");
+        count.get()
+    };
+    let (small, large) = (looks(50_000, 2_000), looks(200_000, 8_000));
+    assert!(small > 4 && large < small * 6, "{small} {large}");
+}
+
+#[test]
+fn an_interrupt_ends_it() {
+    let mut vm = machine();
+    vm.poll_word().fetch_or(poll::INTERRUPT, Ordering::Relaxed);
+    assert!(vm.load_binary(&large(100_000, 0), b"=x").is_err());
+    let message = vm.take_error().as_str().map(|text| text.bytes().to_vec());
+    assert_eq!(message.as_deref(), Some(&b"interrupted!"[..]));
+    // It is the next safepoint that the program hears of it.
+    assert!(vm.poll_word().load(Ordering::Relaxed) & poll::INTERRUPT != 0);
+}
+
+#[test]
+fn memory_counts_against_the_limit() {
+    let mut vm = machine();
+    // Each constant takes many times as much as its byte in the chunk.
+    let nils = Proto { consts: vec![Const::Nil; 8 << 20], ..function(0, 2, &[abc(Op::Return0, 0, 0, 0)]) };
+    let chunk = chunk::dump(&nils, true, &mut Budget::unlimited()).expect("memory");
+    assert!(vm.load_binary(&chunk, b"=x").is_err());
+    let message = vm.take_error().as_str().map(|text| text.bytes().to_vec());
+    assert_eq!(message.as_deref(), Some(&b"not enough memory"[..]));
+    // And so does the state of the verifier.
+    assert!(vm.load_binary(&large(1 << 20, 0), b"=x").is_err());
+    assert!(vm.load_binary(&large(10_000, 100), b"=x").is_ok());
 }

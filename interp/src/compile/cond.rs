@@ -30,7 +30,7 @@ impl Emitter<'_, '_> {
         while let ExprKind::Binary { op: inner, left, .. } = self.ast[node].kind
             && inner == op
         {
-            self.spine.push(node);
+            self.push_spine(node);
             node = left;
         }
         self.spine[mark..].reverse();

@@ -8,6 +8,9 @@ use indexmap::IndexSet;
 /// At most so many registers can a function use.
 pub const MAX_REGISTERS: usize = 255;
 
+/// The bytes that a list begins with, if that is room for a few items.
+const FIRST_BYTES: usize = 128;
+
 /// A constant as the key of its table: floats by their bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConstKey {
@@ -43,6 +46,8 @@ pub struct Shared<'a> {
     pub long_loops: bool,
     /// Set with an error that only means: compile this function again.
     pub again: bool,
+    /// The host has refused memory: what has been emitted since is not whole. Where registers are taken, and at the end, that is an error.
+    pub refused: bool,
 }
 
 /// A function under compilation.
@@ -67,6 +72,14 @@ pub struct Emitter<'a, 's> {
     last: Option<usize>,
 }
 
+/// A text of its own, if the host has memory for it.
+pub fn text(bytes: &[u8]) -> Fallible<Box<[u8]>> {
+    let mut text = Vec::new();
+    text.try_reserve_exact(bytes.len()).map_err(|_| SyntaxError::out_of_memory())?;
+    text.extend_from_slice(bytes);
+    Ok(text.into_boxed_slice())
+}
+
 impl<'a, 's> Emitter<'a, 's> {
     pub fn new(shared: &'s mut Shared<'a>, function: &'a Function) -> Emitter<'a, 's> {
         let labels = function.label_levels.iter();
@@ -88,18 +101,53 @@ impl<'a, 's> Emitter<'a, 's> {
         }
     }
 
-    pub fn finish(mut self) -> Proto {
+    pub fn finish(mut self) -> Fallible<Proto> {
         let ast = self.ast;
-        let consts = self.consts.iter().map(|key| match *key {
-            ConstKey::Nil => Const::Nil,
-            ConstKey::Bool(value) => Const::Bool(value),
-            ConstKey::Int(value) => Const::Int(value),
-            ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
-            ConstKey::Str(id) => Const::Str(ast.strings.get(id).into()),
-        });
-        self.proto.consts = consts.collect();
+        let mut consts = Vec::new();
+        consts.try_reserve_exact(self.consts.len()).map_err(|_| SyntaxError::out_of_memory())?;
+        for key in &self.consts {
+            consts.push(match *key {
+                ConstKey::Nil => Const::Nil,
+                ConstKey::Bool(value) => Const::Bool(value),
+                ConstKey::Int(value) => Const::Int(value),
+                ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
+                ConstKey::Str(id) => Const::Str(text(ast.strings.get(id))?),
+            });
+        }
+        self.proto.consts = consts;
+        self.whole()?;
         self.thread_jumps();
-        self.proto
+        Ok(self.proto)
+    }
+
+    /// Whether all that was emitted is there.
+    fn whole(&self) -> Fallible<()> {
+        if self.shared.refused { Err(SyntaxError::out_of_memory()) } else { Ok(()) }
+    }
+
+    /// Appends to one of the lists, if the host has memory for it.
+    fn push<T>(refused: &mut bool, list: &mut Vec<T>, item: T) -> bool {
+        // A list begins with room for a small function, so that it is seldom moved.
+        let first = const { if FIRST_BYTES / size_of::<T>() > 4 { FIRST_BYTES / size_of::<T>() } else { 4 } };
+        if list.len() == list.capacity() && list.try_reserve(list.len().max(first)).is_err() {
+            *refused = true;
+            return false;
+        }
+        list.push(item);
+        true
+    }
+
+    /// Notes a node of a chain that is walked. What memory is refused for is an error at the next register that is taken.
+    pub fn push_spine(&mut self, node: ExprId) {
+        Self::push(&mut self.shared.refused, &mut self.spine, node);
+    }
+
+    /// Takes up a finished function; gives its index.
+    pub fn push_function(&mut self, proto: Proto) -> Fallible<usize> {
+        let index = self.proto.protos.len();
+        Self::push(&mut self.shared.refused, &mut self.proto.protos, proto);
+        self.whole()?;
+        Ok(index)
     }
 
     pub fn error(&self, what: &str) -> Box<SyntaxError> {
@@ -113,13 +161,22 @@ impl<'a, 's> Emitter<'a, 's> {
     }
 
     fn word(&mut self, word: u32) {
-        self.proto.code.push(word);
-        self.proto.lines.push(self.line);
+        Self::push(&mut self.shared.refused, &mut self.proto.code, word);
+        Self::push(&mut self.shared.refused, &mut self.proto.lines, self.line);
     }
 
     fn instr(&mut self, instr: Instr) {
+        debug_assert!(self.names_own_registers(instr), "{instr:?} beyond the registers that were taken");
         self.last = Some(self.pc());
         self.word(instr.0);
+    }
+
+    /// Whether the registers that an instruction is about, as the table says, are among those that the function has.
+    fn names_own_registers(&self, instr: Instr) -> bool {
+        let needs = instr.needs(None, std::iter::empty());
+        let rows = instr.reads().into_iter().chain(instr.writes()).map(|row| row.end());
+        let named = needs.values.with(needs.boxes).last().map_or(0, |register| register + 1);
+        rows.chain([named]).all(|end| end <= self.proto.max_stack.into())
     }
 
     pub fn abc(&mut self, op: Op, a: u8, b: u8, c: u8) {
@@ -136,16 +193,23 @@ impl<'a, 's> Emitter<'a, 's> {
     }
 
     pub fn patch(&mut self, pc: usize, instr: Instr) {
-        self.proto.code[pc] = instr.0;
+        self.patch_word(pc, instr.0);
     }
 
     pub fn patch_aux(&mut self, pc: usize, aux: u32) {
-        self.proto.code[pc + 1] = aux;
+        self.patch_word(pc + 1, aux);
+    }
+
+    fn patch_word(&mut self, pc: usize, word: u32) {
+        debug_assert!(pc < self.pc() || self.shared.refused);
+        if let Some(place) = self.proto.code.get_mut(pc) {
+            *place = word;
+        }
     }
 
     pub fn load_nil(&mut self, first: u8, count: usize) {
         let Some(more) = count.checked_sub(1) else { return };
-        if let Some(last) = self.last {
+        if let Some(last) = self.last.filter(|&last| last < self.pc()) {
             let previous = Instr(self.proto.code[last]);
             let end = previous.a() as usize + previous.b() as usize + 1;
             if previous.op() == Op::LoadNil && end == first as usize {
@@ -161,6 +225,7 @@ impl<'a, 's> Emitter<'a, 's> {
     /// Takes the next `count` registers; gives the first.
     pub fn reserve(&mut self, count: usize) -> Fallible<u8> {
         let first = self.free;
+        self.whole()?;
         self.check_registers(count)?;
         self.free += count;
         Ok(first as u8)
@@ -179,6 +244,10 @@ impl<'a, 's> Emitter<'a, 's> {
     // Constants.
 
     pub fn constant(&mut self, key: ConstKey) -> u32 {
+        if self.consts.len() == self.consts.capacity() && self.consts.try_reserve(1).is_err() {
+            self.shared.refused = true;
+            return 0;
+        }
         self.consts.insert_full(key).0 as u32
     }
 
@@ -218,8 +287,10 @@ impl<'a, 's> Emitter<'a, 's> {
     /// A forward jump that joins the list.
     pub fn jump(&mut self, list: &mut JumpList) {
         let node = PendingJump { pc: self.pc() as u32, next: *list };
-        *list = JumpList(Some(self.jumps.len() as u32));
-        self.jumps.push(node);
+        let index = self.jumps.len() as u32;
+        if Self::push(&mut self.shared.refused, &mut self.jumps, node) {
+            *list = JumpList(Some(index));
+        }
         self.instr(Instr::sj(Op::Jmp, 0));
     }
 
@@ -288,9 +359,13 @@ impl<'a, 's> Emitter<'a, 's> {
     pub fn activate_as(&mut self, index: usize, boxed: bool) {
         let local = self.function.locals[index];
         self.active.push(self.proto.locals.len());
-        let name = self.ast.strings.get(local.name).into();
         let start_pc = self.pc() as u32;
-        self.proto.locals.push(LocalVar { name, register: local.register, boxed, start_pc, end_pc: start_pc });
+        let Ok(name) = text(self.ast.strings.get(local.name)) else {
+            self.shared.refused = true;
+            return;
+        };
+        let local = LocalVar { name, register: local.register, boxed, start_pc, end_pc: start_pc };
+        Self::push(&mut self.shared.refused, &mut self.proto.locals, local);
     }
 
     /// Ends the visibility of the active locals from the `mark`-th on.
@@ -298,7 +373,10 @@ impl<'a, 's> Emitter<'a, 's> {
         let end_pc = self.pc() as u32;
         let mark = mark.min(self.active.len());
         for &index in &self.active[mark..] {
-            self.proto.locals[index].end_pc = end_pc;
+            // It is not there where memory was refused.
+            if let Some(local) = self.proto.locals.get_mut(index) {
+                local.end_pc = end_pc;
+            }
         }
         self.active.truncate(mark);
     }

@@ -185,11 +185,10 @@ impl Emitter<'_, '_> {
 
     fn closure(&mut self, id: FuncId, dst: Dst, line: u32) -> Fallible<u8> {
         let proto = compile_function(self.shared, id)?;
-        let index = self.proto.protos.len();
-        if index == MAX_FUNCTIONS {
+        if self.proto.protos.len() == MAX_FUNCTIONS {
             return Err(self.error(&format!("too many functions (limit is {MAX_FUNCTIONS})")));
         }
-        self.proto.protos.push(proto);
+        let index = self.push_function(proto)?;
         let register = self.place(dst)?;
         self.line = line;
         match u16::try_from(index) {
@@ -241,7 +240,7 @@ impl Emitter<'_, '_> {
         let mut left = loop {
             match self.ast[node].kind {
                 ExprKind::Binary { op, left, .. } if !is_logical(op) && op != BinaryOp::Concat => {
-                    self.spine.push(node);
+                    self.push_spine(node);
                     node = left;
                 }
                 _ => break Operand::Expr(node),
@@ -389,7 +388,7 @@ impl Emitter<'_, '_> {
         let (free, mark) = (self.free, self.spine.len());
         let mut node = expr;
         loop {
-            self.spine.push(node);
+            self.push_spine(node);
             match self.ast[node].kind {
                 ExprKind::Index { object, .. } | ExprKind::Method { object, .. } => node = object,
                 ExprKind::Call { callee, .. } => node = callee,

@@ -1,12 +1,13 @@
 //! Functions: entry, body, exit.
 
-use super::emit::{Emitter, Shared};
+use super::emit::{Emitter, Shared, text};
 use crate::bytecode::{Op, Proto, UpvalDesc};
+use crate::syntax::Fallible;
 use crate::syntax::ast::{Ast, FuncId, LocalId};
-use crate::syntax::{Fallible, StrId};
 
 pub fn compile_main(ast: &Ast, chunk_name: &[u8]) -> Fallible<Proto> {
-    let mut shared = Shared { ast, source: std::rc::Rc::new(chunk_name.into()), long_loops: false, again: false };
+    let source = std::rc::Rc::new(text(chunk_name)?);
+    let mut shared = Shared { ast, source, long_loops: false, again: false, refused: false };
     compile_function(&mut shared, FuncId(0))
 }
 
@@ -30,10 +31,10 @@ fn compile_once(shared: &mut Shared, id: FuncId) -> Fallible<Proto> {
     emitter.proto.line_defined = function.line;
     emitter.proto.last_line_defined = function.end_line;
     let ast = emitter.ast;
-    let name = |id: StrId| Some(ast.strings.get(id).into());
-    let upvals = function.upvals.iter();
-    let upvals = upvals.map(|upval| UpvalDesc { name: name(upval.name), from_register: upval.from_register, index: upval.index });
-    emitter.proto.upvals = upvals.collect();
+    for upval in &function.upvals {
+        let name = Some(text(ast.strings.get(upval.name))?);
+        emitter.proto.upvals.push(UpvalDesc { name, from_register: upval.from_register, index: upval.index });
+    }
 
     // A captured parameter is visible all the time, but only later in its box.
     for index in 0..params {
@@ -57,5 +58,5 @@ fn compile_once(shared: &mut Shared, id: FuncId) -> Fallible<Proto> {
     emitter.line = function.return_line;
     emitter.return_nothing();
     emitter.deactivate(0);
-    Ok(emitter.finish())
+    emitter.finish()
 }

@@ -291,6 +291,7 @@ impl Emitter<'_, '_> {
         }
         self.activate(first, 3);
         self.line = do_line;
+        self.check_registers(1)?;
         let prepare = self.pc();
         self.abx(Op::ForPrep, base, 0);
         let long = self.shared.long_loops;

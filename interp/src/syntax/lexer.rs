@@ -58,13 +58,13 @@ impl<'s> Lexer<'s> {
                     self.skip_comment()?;
                     continue;
                 }
-                Token::Name => (class, Value::Str(self.strings.intern(self.inner.slice()))),
+                Token::Name => (class, Value::Str(self.strings.intern(self.inner.slice())?)),
                 Token::NumeralStart => self.read_numeral(start)?,
                 Token::Quote => (Token::Str, Value::Str(self.read_string(self.inner.slice()[0])?)),
                 Token::LongBracket => {
                     let level = self.inner.slice().len() - 2;
                     self.read_long(level, true)?;
-                    (Token::Str, Value::Str(self.strings.intern(&self.buffer)))
+                    (Token::Str, Value::Str(self.strings.intern(&self.buffer)?))
                 }
                 Token::BrokenLongBracket => {
                     let near = quote(self.inner.slice());

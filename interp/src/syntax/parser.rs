@@ -12,8 +12,8 @@ use super::token::Token;
 /// few are taken before its parser starts.
 pub const MAX_LEVELS: u32 = 197;
 
-/// The tree is measured every so many tokens.
-const TOKENS_PER_MEASURE: u32 = 512;
+/// The tree is measured every so many tokens, at least and at most.
+const TOKENS_PER_MEASURE: (usize, usize) = (32, 512);
 
 /// Names that the compiler itself uses.
 pub(super) struct WellKnown {
@@ -32,6 +32,7 @@ pub(super) struct Parser<'s> {
     pub ast: Ast,
     /// The most bytes that the tree may have.
     room: usize,
+    /// Tokens until it is measured.
     unmeasured: u32,
     /// What finished functions have beside the tree's arenas.
     function_bytes: usize,
@@ -56,9 +57,9 @@ pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, Synta
     }
     // The first name has a meaning from the start, as the upvalue of the main function.
     let names = WellKnown {
-        env: lexer.strings.intern(b"_ENV"),
-        self_name: lexer.strings.intern(b"self"),
-        for_state: lexer.strings.intern(b"(for state)"),
+        env: lexer.strings.intern(b"_ENV").map_err(|error| *error)?,
+        self_name: lexer.strings.intern(b"self").map_err(|error| *error)?,
+        for_state: lexer.strings.intern(b"(for state)").map_err(|error| *error)?,
     };
     let mut parser = Parser {
         lexer,
@@ -71,17 +72,37 @@ pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, Synta
         unmeasured: 0,
         function_bytes: 0,
         scopes: Vec::new(),
-        meanings: vec![1],
+        meanings: Vec::new(),
         names,
         pending_exprs: Vec::new(),
         pending_fields: Vec::new(),
         pending_stmts: Vec::new(),
         pending_clauses: Vec::new(),
     };
+    parser.measure().map_err(|error| *error)?;
+    parser.meanings.push(1);
     parser.main_function().map_err(|error| *error)?;
     let mut ast = parser.ast;
     ast.strings = parser.lexer.strings;
     Ok(ast)
+}
+
+/// Moves what is pending from `mark` on to its arena. The room is made only here: two lists that grow in turns would never find any behind them.
+pub(super) fn settle_list<T>(arena: &mut Vec<T>, pending: &mut Vec<T>, mark: usize) -> Fallible<List> {
+    let list = List { start: arena.len() as u32, len: (pending.len() - mark) as u32 };
+    reserve(arena, pending.len() - mark)?;
+    arena.extend(pending.drain(mark..));
+    Ok(list)
+}
+
+/// Makes room in a list; what the host refuses is an error. Lists that grow by doubling have lengths that are powers of two, whatever was asked for,
+/// so that a large one is not moved once more shortly before the tree has no room.
+pub(super) fn reserve<T>(list: &mut Vec<T>, more: usize) -> Fallible<()> {
+    if list.capacity() - list.len() >= more {
+        return Ok(());
+    }
+    let wanted = (list.len() + more).next_power_of_two();
+    list.try_reserve_exact(wanted - list.len()).map_err(|_| SyntaxError::out_of_memory())
 }
 
 impl Parser<'_> {
@@ -89,8 +110,8 @@ impl Parser<'_> {
 
     pub(super) fn next(&mut self) -> Fallible<()> {
         self.last_line = self.lexer.line;
-        self.unmeasured += 1;
-        if self.unmeasured == TOKENS_PER_MEASURE {
+        self.unmeasured -= 1;
+        if self.unmeasured == 0 {
             self.measure()?;
         }
         self.token = match self.ahead.take() {
@@ -100,17 +121,34 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Whether the tree, with what is under construction, still has room.
+    /// Whether the tree, with what is under construction, still has room; and memory of the host's for what the tokens up to the next time make of
+    /// it, so that none of them finds a list full.
     #[cold]
     fn measure(&mut self) -> Fallible<()> {
-        self.unmeasured = 0;
+        let (least, most) = TOKENS_PER_MEASURE;
+        let tokens = (self.ast.exprs.len() / 2).clamp(least, most);
+        self.unmeasured = tokens as u32;
         let pending = size_of_val(&self.pending_exprs[..])
             + size_of_val(&self.pending_fields[..])
             + size_of_val(&self.pending_stmts[..])
             + size_of_val(&self.pending_clauses[..])
             + self.scopes.iter().map(FunctionScope::bytes).sum::<usize>();
         let bytes = self.ast.bytes() + self.lexer.strings.bytes() + self.function_bytes + pending;
-        if bytes > self.room { Err(SyntaxError::out_of_memory()) } else { Ok(()) }
+        if bytes > self.room {
+            return Err(SyntaxError::out_of_memory());
+        }
+        // What has been begun is finished some time, by a few nodes for each level.
+        let more = tokens + self.levels as usize;
+        let ast = &mut self.ast;
+        reserve(&mut ast.exprs, 4 * more)?;
+        reserve(&mut ast.lists, 2 * more)?;
+        reserve(&mut ast.functions, tokens / 3 + 1)?;
+        reserve(&mut self.pending_exprs, 2 * more)?;
+        reserve(&mut self.pending_stmts, more)?;
+        reserve(&mut self.pending_fields, more)?;
+        reserve(&mut self.pending_clauses, more)?;
+        let names = (self.lexer.strings.count() + more).saturating_sub(self.meanings.len());
+        reserve(&mut self.meanings, names)
     }
 
     /// The class of the token after the current one.
@@ -226,6 +264,7 @@ impl Parser<'_> {
 
     pub(super) fn add_expr(&mut self, kind: ExprKind, line: u32) -> ExprId {
         let id = ExprId(self.ast.exprs.len() as u32);
+        debug_assert!(self.ast.exprs.len() < self.ast.exprs.capacity(), "not provided for");
         self.ast.exprs.push(Expr { kind, line });
         id
     }
@@ -236,10 +275,8 @@ impl Parser<'_> {
     }
 
     /// Makes a list of the pending expressions from `mark` on.
-    pub(super) fn finish_list(&mut self, mark: usize) -> List {
-        let list = List { start: self.ast.lists.len() as u32, len: (self.pending_exprs.len() - mark) as u32 };
-        self.ast.lists.extend(self.pending_exprs.drain(mark..));
-        list
+    pub(super) fn finish_list(&mut self, mark: usize) -> Fallible<List> {
+        settle_list(&mut self.ast.lists, &mut self.pending_exprs, mark)
     }
 
     fn add_stmt(&mut self, kind: StmtKind) {
@@ -366,9 +403,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        let list = List { start: self.ast.stmts.len() as u32, len: (self.pending_stmts.len() - mark) as u32 };
-        self.ast.stmts.extend(self.pending_stmts.drain(mark..));
-        Ok(list)
+        settle_list(&mut self.ast.stmts, &mut self.pending_stmts, mark)
     }
 
     // Statements.
@@ -435,8 +470,7 @@ impl Parser<'_> {
         if self.accept(Token::Else)? {
             otherwise = Some(self.block()?);
         }
-        let clauses = List { start: self.ast.clauses.len() as u32, len: (self.pending_clauses.len() - mark) as u32 };
-        self.ast.clauses.extend(self.pending_clauses.drain(mark..));
+        let clauses = settle_list(&mut self.ast.clauses, &mut self.pending_clauses, mark)?;
         self.add_stmt(StmtKind::If { clauses, otherwise });
         self.expect_match(Token::End, Token::If, line)
     }
@@ -496,7 +530,7 @@ impl Parser<'_> {
             let step = self.expr()?;
             self.pending_exprs.push(step);
         }
-        let values = self.finish_list(mark);
+        let values = self.finish_list(mark)?;
         let first = self.scope().activate(3);
         let (body, do_line) = self.for_body(1, for_line)?;
         Ok(StmtKind::NumericFor { first, values, body, exit, do_line })
@@ -680,7 +714,7 @@ impl Parser<'_> {
             // The reference recurses here; the same programs shall be too deep.
             self.enter_level()?;
         }
-        let targets = self.finish_list(mark);
+        let targets = self.finish_list(mark)?;
         self.expect(Token::Assign)?;
         let values = self.expr_list()?;
         self.levels = levels;

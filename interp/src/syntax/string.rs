@@ -2,6 +2,7 @@
 
 use super::error::Fallible;
 use super::lexer::{Lexer, quote};
+use super::parser::reserve;
 use super::strings::StrId;
 
 impl Lexer<'_> {
@@ -16,6 +17,8 @@ impl Lexer<'_> {
             let Some(run) = run else {
                 return Err(self.error("unfinished string", Some(b"<eof>")));
             };
+            // And for what an escape makes, which is never more than eight bytes.
+            reserve(&mut self.buffer, run + 8)?;
             self.buffer.extend_from_slice(&text[at..at + run]);
             at += run;
             match text[at] {
@@ -26,7 +29,7 @@ impl Lexer<'_> {
             }
         }
         self.advance(at + 1);
-        Ok(self.strings.intern(&self.buffer[1..]))
+        self.strings.intern(&self.buffer[1..])
     }
 
     /// Decodes the escape whose backslash is at `start` into the buffer; gives the place after it.
@@ -135,6 +138,7 @@ impl Lexer<'_> {
             };
             let end = at + run;
             if is_string {
+                reserve(&mut self.buffer, run + 1)?;
                 self.buffer.extend_from_slice(&text[at..end]);
             }
             if text[end] == b']' {
@@ -145,6 +149,7 @@ impl Lexer<'_> {
                     return Ok(());
                 }
                 if is_string {
+                    reserve(&mut self.buffer, next - end)?;
                     self.buffer.extend_from_slice(&text[end..next]);
                 }
                 at = next;

@@ -1,5 +1,6 @@
 //! The strings of a chunk (names and literals), each held once and known by a number.
 
+use super::error::{Fallible, SyntaxError};
 use indexmap::IndexSet;
 
 /// The number of a string in its chunk's `Strings`.
@@ -18,15 +19,26 @@ pub struct Strings {
 const STRING_HEAD: usize = 56;
 
 impl Strings {
-    pub fn intern(&mut self, bytes: &[u8]) -> StrId {
+    pub fn intern(&mut self, bytes: &[u8]) -> Fallible<StrId> {
         let index = match self.set.get_index_of(bytes) {
             Some(index) => index,
             None => {
+                let mut own = Vec::new();
+                let full = self.set.len() == self.set.capacity();
+                if own.try_reserve_exact(bytes.len()).is_err() || full && self.set.try_reserve(1).is_err() {
+                    return Err(SyntaxError::out_of_memory());
+                }
+                own.extend_from_slice(bytes);
                 self.len += bytes.len();
-                self.set.insert_full(bytes.into()).0
+                self.set.insert_full(own.into_boxed_slice()).0
             }
         };
-        StrId(index as u32)
+        Ok(StrId(index as u32))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.set.len()
     }
 
     /// About as many bytes as they take.

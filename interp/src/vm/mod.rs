@@ -175,6 +175,10 @@ impl Vm {
         Ok(vm)
     }
 
+    /// The word that asks for a safepoint, for whoever wants to interrupt.
+    pub fn poll_word(&self) -> Arc<AtomicU32> {
+        self.poll.clone()
+    }
     /// The table of globals.
     pub fn globals(&self) -> Gc<Table> {
         self.roots.globals
