@@ -48,6 +48,17 @@ impl Interpreter {
         }
     }
 
+    /// Sets a global variable to a text.
+    pub fn set_text(&mut self, name: &str, text: &[u8]) -> Result<(), OutOfMemory> {
+        let vm = &mut self.vm;
+        let globals = vm.globals();
+        let set = vm.new_str(text).and_then(|text| vm.set_field(globals, name, text));
+        set.map_err(|_| {
+            vm.take_error();
+            OutOfMemory
+        })
+    }
+
     /// Why the last run ended before its time, if it did. Tells it once.
     pub fn take_stop(&mut self) -> Option<Stop> {
         self.vm.take_stop()

@@ -1,7 +1,11 @@
 //! Binary chunks: what the verifier lets in harms nobody. Each function here is one that would, were it run; beside most of them stands
 //! its neighbour that does no harm, and is accepted.
 
-use neap::bytecode::{Const, Instr, LocalVar, Op, Proto, UpvalDesc, verify};
+use neap::Interpreter;
+use neap::bytecode::budget::Budget;
+use neap::bytecode::{Const, Instr, LocalVar, Op, Proto, UpvalDesc, chunk, verify};
+use neap_gc::Config;
+use std::convert::Infallible;
 
 fn abc(op: Op, a: u8, b: u8, c: u8) -> u32 {
     Instr::abc(op, a, b, c).0
@@ -159,4 +163,85 @@ fn constants_are_in_range() {
         |index| Proto { consts: vec![Const::Int(1)], ..function(0, 2, &[abx(Op::LoadK, 0, index), abc(Op::Return1, 0, 0, 0)]) };
     accepted(&of(0));
     refused(&of(1), "out of range");
+}
+
+#[test]
+fn values_up_to_the_top_write_over_whatever_is_there() {
+    // A box above the first of them is no box any more when a table has taken them.
+    let inner = Proto {
+        upvals: vec![UpvalDesc { name: None, from_register: true, index: 2 }],
+        ..function(0, 2, &[abc(Op::Return0, 0, 0, 0)])
+    };
+    let of = |first| Proto {
+        protos: vec![inner.clone()],
+        is_vararg: true,
+        ..function(
+            0,
+            6,
+            &[
+                abc(Op::VarArgPrep, 0, 0, 0),
+                abc(Op::NewTable, 0, 0, 0),
+                0,
+                abc(Op::LoadNil, 1, 1, 0),
+                abc(Op::NewBox, 2, 0, 0),
+                abc(Op::NewTable, 3, 0, 0),
+                0,
+                abc(Op::VarArg, first + 1, 0, 0),
+                abc(Op::SetList, first, 0, 0),
+                0,
+                abx(Op::Closure, first + 1, 0),
+                abc(Op::Return0, 0, 0, 0),
+            ],
+        )
+    };
+    accepted(&of(3));
+    refused(&of(0), "no box");
+}
+
+#[test]
+fn functions_beyond_sixteen_bits() {
+    let mut lua = Interpreter::new(Config { limit_bytes: 64 << 20, ..Config::default() }).expect("a heap");
+    let source = "local f = assert(load('local x ' .. ('x = function() return 7 end '):rep(70000) .. ' return x()'))
+        local chunk = string.dump(f, true)
+        f = nil
+        return tostring(assert(load(chunk, 'x', 'b'))())";
+    assert_eq!(lua.run(source.as_bytes(), b"=x", 0).as_deref(), Ok(&b"7"[..]));
+    // The reference implementation has the same limit.
+    let source = format!("local x {}", "x = function() end ".repeat(131_072));
+    let mut lua = Interpreter::new(Config::default()).expect("a heap");
+    let message = lua.run(source.as_bytes(), b"=x", 0).expect_err("too many functions");
+    assert!(String::from_utf8_lossy(&message).contains("too many functions (limit is 131071)"));
+}
+
+/// A chunk of so many instructions and local variables, whose jumps lead everywhere.
+fn large(words: u32, locals: u32) -> Vec<u8> {
+    let mut code = vec![abc(Op::LoadNil, 0, 200, 0)];
+    code.extend((0..words).map(|_| Instr::sj(Op::Jmp, 0).0));
+    code.push(abc(Op::Return0, 0, 0, 0));
+    let end = code.len() as u32;
+    let one = |n: u32| variable("x", (n % 200) as u8, false, 1 + n / 200, if n / 200 < locals / 200 { 2 + n / 200 } else { end });
+    let proto = Proto { locals: (0..locals).map(one).collect(), ..function(0, 201, &code) };
+    let mut bytes = Vec::new();
+    let dumped = chunk::dump(&proto, false, &mut |piece| {
+        bytes.extend_from_slice(piece);
+        Ok::<(), Infallible>(())
+    });
+    dumped.expect("a Vec takes it");
+    bytes
+}
+
+#[test]
+fn verifying_takes_time_in_proportion() {
+    // The looks at the clock of interrupts count the work.
+    let looks = |words, locals| {
+        let mut count = 0u32;
+        let mut look = || {
+            count += 1;
+            true
+        };
+        chunk::undump(&large(words, locals), &mut Budget::new(usize::MAX, &mut look)).expect("a sound chunk");
+        count
+    };
+    let (small, large) = (looks(50_000, 2_000), looks(200_000, 8_000));
+    assert!(small > 4 && large < small * 6, "{small} {large}");
 }

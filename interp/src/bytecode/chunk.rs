@@ -356,55 +356,55 @@ impl<'c> Reader<'c, '_, '_> {
     }
 }
 
+impl<'f> Function<'f> for &'f Proto {
+    fn source(self) -> &'f [u8] {
+        &self.source
+    }
+    fn has_source_of(self, other: Self) -> bool {
+        self.source == other.source
+    }
+    fn extent(self) -> [u32; 2] {
+        [self.line_defined, self.last_line_defined]
+    }
+    fn frame(self) -> (u8, bool, u8) {
+        (self.num_params, self.is_vararg, self.max_stack)
+    }
+    fn code(self) -> impl ExactSizeIterator<Item = u32> {
+        self.code.iter().copied()
+    }
+    fn constants(self) -> impl ExactSizeIterator<Item = Constant<'f>> {
+        self.consts.iter().map(|constant| match constant {
+            Const::Nil => Constant::Nil,
+            Const::Bool(value) => Constant::Bool(*value),
+            Const::Int(value) => Constant::Int(*value),
+            Const::Float(value) => Constant::Float(*value),
+            Const::Str(text) => Constant::Str(text),
+        })
+    }
+    fn functions(self) -> impl ExactSizeIterator<Item = Self> {
+        self.protos.iter()
+    }
+    fn upvalues(self) -> impl ExactSizeIterator<Item = (bool, u8, Option<&'f [u8]>)> {
+        self.upvals.iter().map(|upval| (upval.from_register, upval.index, upval.name.as_deref()))
+    }
+    fn lines(self) -> &'f [u32] {
+        &self.lines
+    }
+    fn variables(self) -> impl ExactSizeIterator<Item = Variable<'f>> {
+        self.locals.iter().map(|local| Variable {
+            name: &local.name,
+            register: local.register,
+            boxed: local.boxed,
+            start_pc: local.start_pc,
+            end_pc: local.end_pc,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bytecode::disassemble;
-
-    impl<'f> Function<'f> for &'f Proto {
-        fn source(self) -> &'f [u8] {
-            &self.source
-        }
-        fn has_source_of(self, other: Self) -> bool {
-            self.source == other.source
-        }
-        fn extent(self) -> [u32; 2] {
-            [self.line_defined, self.last_line_defined]
-        }
-        fn frame(self) -> (u8, bool, u8) {
-            (self.num_params, self.is_vararg, self.max_stack)
-        }
-        fn code(self) -> impl ExactSizeIterator<Item = u32> {
-            self.code.iter().copied()
-        }
-        fn constants(self) -> impl ExactSizeIterator<Item = Constant<'f>> {
-            self.consts.iter().map(|constant| match constant {
-                Const::Nil => Constant::Nil,
-                Const::Bool(value) => Constant::Bool(*value),
-                Const::Int(value) => Constant::Int(*value),
-                Const::Float(value) => Constant::Float(*value),
-                Const::Str(text) => Constant::Str(text),
-            })
-        }
-        fn functions(self) -> impl ExactSizeIterator<Item = Self> {
-            self.protos.iter()
-        }
-        fn upvalues(self) -> impl ExactSizeIterator<Item = (bool, u8, Option<&'f [u8]>)> {
-            self.upvals.iter().map(|upval| (upval.from_register, upval.index, upval.name.as_deref()))
-        }
-        fn lines(self) -> &'f [u32] {
-            &self.lines
-        }
-        fn variables(self) -> impl ExactSizeIterator<Item = Variable<'f>> {
-            self.locals.iter().map(|local| Variable {
-                name: &local.name,
-                register: local.register,
-                boxed: local.boxed,
-                start_pc: local.start_pc,
-                end_pc: local.end_pc,
-            })
-        }
-    }
 
     const PROGRAM: &[u8] = b"
         local t = { x = 1, y = 2.5, z = 'text', [3] = 0x7fffffffffffffff, -0.0 }

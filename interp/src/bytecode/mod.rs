@@ -13,5 +13,5 @@ pub use disasm::disassemble;
 pub use layout::{Aux, Keep, Layout, Role};
 pub use op::{Instr, Op};
 pub use proto::{Const, LocalVar, Proto, UpvalDesc};
-pub use registers::{Lack, Set, State, open_row};
+pub use registers::{Lack, Needs, Set, State, open_row};
 pub use verify::{verify, verify_within};

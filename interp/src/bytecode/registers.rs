@@ -2,7 +2,7 @@
 //!
 //! The verifier keeps this for all paths at once; debug builds keep it for the one that is run (`vm/shadow.rs`).
 
-use super::layout::{Closing, Flow, Layout, Numeric, Role};
+use super::layout::{Closing, Flow, Layout, Numeric, Registers, Role};
 use super::op::Instr;
 
 /// A set of registers.
@@ -80,6 +80,15 @@ impl Set {
         }
     }
 
+    /// The highest of them.
+    pub const fn last(self) -> Option<usize> {
+        match (self.low, self.high) {
+            (0, 0) => None,
+            (low, 0) => Some(127 - low.leading_zeros() as usize),
+            (_, high) => Some(255 - high.leading_zeros() as usize),
+        }
+    }
+
     /// All of them in ascending order.
     pub fn iter(self) -> impl Iterator<Item = usize> {
         let mut left = self;
@@ -149,7 +158,9 @@ impl State {
     }
 
     fn overwrite(&mut self, from: usize, end: usize) {
-        self.loops = self.loops.without(Set::range(from.saturating_sub(2), end));
+        if !self.loops.is_empty() {
+            self.loops = self.loops.without(Set::range(from.saturating_sub(2), end));
+        }
     }
 
     fn write(&mut self, from: usize, end: usize) {
@@ -177,16 +188,18 @@ impl State {
         lacks(needs.boxes, self.boxes).map_err(Lack::Box)?;
         // B1: what is named stands on registers that have been written.
         lacks(needs.either.with(Set::below(needs.stands_on)), written).map_err(Lack::Below)?;
-        lacks(Set::below(needs.live_top), written.with(needs.written)).map_err(Lack::Below)?;
+        if needs.live_top > 0 {
+            lacks(Set::below(needs.live_top), written.with(needs.written)).map_err(Lack::Below)?;
+        }
         if needs.loop_at.is_some_and(|base| !self.loops.has(base)) {
             return Err(Lack::Loop);
         }
-        lacks(self.pending, Set::below(needs.closed)).map_err(Lack::Closed)
+        if self.pending.is_empty() { Ok(()) } else { lacks(self.pending, Set::below(needs.closed)).map_err(Lack::Closed) }
     }
 
     /// What the instruction does to the registers, where control takes the way with its effects.
     #[inline]
-    pub fn apply(&mut self, instr: Instr, before: Option<Instr>) {
+    pub fn apply(&mut self, instr: Instr, needs: &Needs) {
         let declaration = instr.op().declaration();
         let a = instr.a() as usize;
         match declaration.closing {
@@ -194,7 +207,7 @@ impl State {
             Closing::Closes => self.pending = self.pending.and(Set::below(a)),
             Closing::Nothing | Closing::Ended | Closing::EndedUnlessC => {}
         }
-        if let Some(top) = instr.keeps(before) {
+        if let Some(top) = needs.keeps {
             self.cut(top);
         }
         match declaration.layout {
@@ -206,13 +219,13 @@ impl State {
             self.write(a, a + 3);
             self.loops = self.loops.with(Set::one(a));
         }
-        if let Some(row) = instr.writes() {
+        if let Some(row) = needs.row {
             self.write(row.from, row.end());
         }
     }
 }
 
-/// What an instruction needs of the registers.
+/// What an instruction needs of the registers, and which of them it gives up and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Needs {
     /// Registers that hold values, boxes, or either.
@@ -230,6 +243,9 @@ pub struct Needs {
     pub loop_at: Option<usize>,
     /// No variable from here on waits to be closed.
     closed: usize,
+    /// See [`Instr::keeps`].
+    pub keeps: Option<usize>,
+    row: Option<Registers>,
 }
 
 impl Instr {
@@ -254,6 +270,8 @@ impl Instr {
                 Closing::EndedUnlessC if self.c() == 0 => 0,
                 Closing::Nothing | Closing::Closes | Closing::EndedUnlessC => 256,
             },
+            keeps: None,
+            row: None,
         };
         let mut operand = |role: Role, register: u8| {
             let register = register as usize;
@@ -288,8 +306,10 @@ impl Instr {
         if let Some(row) = self.writes() {
             needs.stands_on = needs.stands_on.max(row.from);
             needs.written = Set::range(row.from, row.end());
+            needs.row = Some(row);
         }
         if let Some(top) = self.keeps(before) {
+            needs.keeps = Some(top);
             needs.live_top = top;
             needs.closed = needs.closed.min(top);
         }

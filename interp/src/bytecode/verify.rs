@@ -249,7 +249,7 @@ fn words(proto: &Proto, places: &mut Places, budget: &mut Budget) -> Check {
         }
         if takes_open(instr) {
             let from = instr.reads().map_or(0, |row| row.from);
-            if !open_row(before).is_some_and(|open| open >= from) {
+            if open_row(before).is_none_or(|open| open < from) {
                 return fail("no open values");
             }
         }
@@ -280,17 +280,6 @@ fn words(proto: &Proto, places: &mut Places, budget: &mut Budget) -> Check {
         }
         before = Some(instr);
         pc = next;
-    }
-    // Nothing leads between two parts of one thing.
-    let mut pc = 0;
-    let mut before = None;
-    while pc < proto.code.len() {
-        let instr = Instr(proto.code[pc]);
-        if places.targets.get(pc) && (instr.op().declaration().after.is_some() || open_row(before).is_some()) {
-            return unsound(proto, pc, "jump between two parts");
-        }
-        before = Some(instr);
-        pc += instr.op().words();
     }
     Ok(())
 }
@@ -413,10 +402,14 @@ impl<'p> Walk<'p> {
         let (mut pc, mut before) = (0, None);
         while pc < proto.code.len() {
             budget.work(1)?;
+            let instr = Instr(proto.code[pc]);
             if walk.targets.get(pc) {
+                // Nothing leads between two parts of one thing.
+                if instr.op().declaration().after.is_some() || open_row(before).is_some() {
+                    return unsound(proto, pc, "jump between two parts");
+                }
                 walk.places.push(pc as u32);
             }
-            let instr = Instr(proto.code[pc]);
             if let Some(target) = instr.target(pc, aux_at(proto, pc)).filter(|&target| target <= pc) {
                 let top = instr.keeps(before).unwrap_or(usize::MAX).min(u8::MAX.into()) as u8;
                 let known = &mut walk.tops[walk.targets.rank(target)];
@@ -495,14 +488,15 @@ impl<'p> Walk<'p> {
             active.advance(pc, budget)?;
             let instr = Instr(proto.code[pc]);
             let aux = aux_at(proto, pc);
-            self.variables(&state, active, instr, pc, before)?;
-            if let Err(lack) = state.check(&instr.needs(before, captures(proto, instr, aux))) {
+            let needs = instr.needs(before, captures(proto, instr, aux));
+            self.variables(&state, active, instr, pc, needs.keeps)?;
+            if let Err(lack) = state.check(&needs) {
                 return unsound(proto, pc, lack);
             }
             let next = pc + instr.op().words();
             let mut on = None;
             let unchanged = state;
-            state.apply(instr, before);
+            state.apply(instr, &needs);
             for (target, effects) in instr.ways(pc, aux).into_iter().flatten() {
                 let there = if effects { state } else { unchanged };
                 if target == next && !self.targets.get(target) {
@@ -517,7 +511,7 @@ impl<'p> Walk<'p> {
     }
 
     /// V2, for the variables that debug information names.
-    fn variables(&self, state: &State, active: &Active, instr: Instr, pc: usize, before: Option<Instr>) -> Check {
+    fn variables(&self, state: &State, active: &Active, instr: Instr, pc: usize, keeps: Option<usize>) -> Check {
         if !(state.values.contains(active.values) && state.boxes.contains(active.boxes)) {
             let register = active.values.without(state.values).with(active.boxes.without(state.boxes)).first().unwrap_or(0);
             return unsound(self.proto, pc, format_args!("register {register} does not hold its variable"));
@@ -527,7 +521,7 @@ impl<'p> Walk<'p> {
         }
         // At a jump back they are those of the place where it leads to.
         let stays = instr.op().declaration().flow == Flow::Next;
-        match instr.keeps(before) {
+        match keeps {
             Some(top) if stays && !Set::below(top).contains(active.all()) => {
                 unsound(self.proto, pc, "a local variable in a register that is given up")
             }

@@ -1,7 +1,7 @@
 //! The debug library (§6.10). May import `support`, the machine.
 
 use super::support::{self, Functions};
-use crate::value::{Gc, Outcome, Hook, Tag, Thread, Value};
+use crate::value::{Gc, Hook, Outcome, Tag, Thread, Value};
 use crate::vm::{Activation, Args, Ready, Throw, Vm};
 use std::io::{BufRead, Write};
 

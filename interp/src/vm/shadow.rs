@@ -4,14 +4,19 @@
 //! ways. So an instruction that does something else than it says is found out, and code that the verifier should not have let in.
 //!
 //! * **S1** A frame begins with the first word of its code; what was known of the frame that had its place before is forgotten there.
+//! * **S2** What is kept is the host's and stays small: frames beyond [`FRAMES`] of a thread are not looked at, and when there are more than [`THREADS`] all
+//!   is forgotten. Of a frame of which nothing is known nothing is asked.
 //!
 //! May import `bytecode`, `value`, the machine.
 
 use super::Vm;
-use crate::bytecode::{Instr, Op, State};
+use crate::bytecode::{Instr, Needs, Op, State};
 use crate::value::{Closure, Tag};
 use std::cell::Cell;
 use std::collections::HashMap;
+
+const FRAMES: usize = 64;
+const THREADS: usize = 64;
 
 /// What is known of a frame.
 #[derive(Clone, Copy)]
@@ -21,6 +26,7 @@ struct Known {
     /// The instruction begun last, and the registers before it.
     pc: usize,
     state: State,
+    needs: Needs,
     /// The one before that, if it stands before that.
     before: Option<Instr>,
 }
@@ -39,6 +45,12 @@ impl Vm {
         let word = |at: usize| proto.words().get(at).map_or(0, Cell::get);
         let instr = Instr(word(at));
         let thread = self.thread.addr();
+        if depth >= FRAMES {
+            return;
+        }
+        if self.shadow.0.len() >= THREADS && !self.shadow.0.contains_key(&thread) {
+            self.shadow.0 = HashMap::new();
+        }
         let frames = self.shadow.0.entry(thread).or_default();
         if frames.len() <= depth {
             frames.resize(depth + 1, None);
@@ -46,7 +58,7 @@ impl Vm {
         let (mut state, mut before) = (State::entry(proto.num_params), None);
         if at > 0 {
             let known = frames[depth].filter(|known| known.closure == frame.closure.cast_const() && known.base == frame.base);
-            let known = known.expect("a frame begins at its first word");
+            let Some(known) = known else { return };
             let last = Instr(word(known.pc));
             state = arrive(known, last, at, word);
             // One that is done again stands where it stood.
@@ -58,7 +70,7 @@ impl Vm {
         if let Err(lack) = state.check(&needs) {
             panic!("{lack} ({} at {at} of {}:{})", instr.op().name(), proto.source.bytes().escape_ascii(), proto.line_defined);
         }
-        frames[depth] = Some(Known { closure: frame.closure, base: frame.base, pc: at, state, before });
+        frames[depth] = Some(Known { closure: frame.closure, base: frame.base, pc: at, state, needs, before });
         let tag = |register: usize| self.slot(frame.base as usize + register).tag();
         assert!(
             needs.values.iter().all(|register| tag(register) != Tag::BOX),
@@ -87,7 +99,7 @@ fn arrive(known: Known, last: Instr, at: usize, word: impl Fn(usize) -> u32) -> 
     let states = ways.chain(past).filter(|&(place, _)| place == at).map(|(_, effects)| {
         let mut state = known.state;
         if effects {
-            state.apply(last, known.before);
+            state.apply(last, &known.needs);
         }
         state
     });
