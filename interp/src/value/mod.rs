@@ -29,7 +29,7 @@ pub use proto::{Local, ProtoCell, Upvalue};
 pub use string::Str;
 pub use table::{Node, SetError, Table};
 pub use text::Text;
-pub use thread::{Frame, Hook, Status, Thread, frame_flags};
+pub use thread::{Frame, Hook, Status, Thread, ThreadState, frame_flags};
 pub use userdata::Userdata;
 
 pub use crate::syntax::float_to_int;

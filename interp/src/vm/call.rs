@@ -175,10 +175,7 @@ impl Vm {
             }
             let dest = f.func as usize;
             let count = if f.wanted < 0 { n } else { f.wanted as usize };
-            for i in 0..count.min(n) {
-                let v = self.slot(first + i);
-                self.set_slot(dest + i, v);
-            }
+            self.move_down(first, dest, count.min(n));
             if count > n {
                 self.check_stack(dest + count)?;
                 for i in n..count {

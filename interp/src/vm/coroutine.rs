@@ -1,5 +1,6 @@
 //! Coroutines: a thread takes over from another in the same loop, without recursion in the host.
 
+use super::stack::copy_values;
 use super::{Flow, Throw, Vm, limits};
 use crate::value::{Gc, Native, Status, Str, Tag, Thread, Value, frame_flags};
 
@@ -47,9 +48,12 @@ impl Vm {
         let func = self.frame().func as usize;
         self.thread.status.set(Status::Normal);
         co.status.set(Status::Running);
-        let from = self.stack;
-        self.save_thread(func + 1);
-        co.state().resumer = Some(self.thread);
+        let resumer = self.thread;
+        self.save_thread(first + n);
+        self.cut_left(resumer);
+        resumer.state().stack.top = func + 1;
+        let from = resumer.state().slots;
+        co.state().resumer = Some(resumer);
         // SAFETY: R11: the coroutine is about to run; its top is right since it was suspended.
         unsafe { self.heap.touch_thread(co.as_ref()) };
         self.roots.chain.push(co);
@@ -59,11 +63,8 @@ impl Vm {
         if let Err(throw) = self.check_stack(at + n + limits::NATIVE_SLOTS) {
             return self.recover(throw);
         }
-        for i in 0..n {
-            // SAFETY: the resumer's stack does not move while the coroutine's is checked; the values stand there still.
-            let v = unsafe { *from.add(first + i) };
-            self.set_slot(at + i, v);
-        }
+        // SAFETY: the resumer's stack does not move while the coroutine's is checked; the values stand there still, and here there is room for them.
+        unsafe { copy_values(from.add(first), self.stack.add(at), n) };
         self.top = at + n;
         let result = if started {
             // The frame of the yield returns the values.
@@ -118,8 +119,10 @@ impl Vm {
         let f = self.frame();
         f.flags |= frame_flags::YIELD;
         let (func, base) = (f.func as usize, f.base as usize);
-        self.thread.status.set(Status::Suspended);
+        let co = self.thread;
+        co.status.set(Status::Suspended);
         let (first, n) = self.back_to_resumer(func + 1, base, nargs)?;
+        self.cut_left(co);
         self.deliver(first, n)
     }
 
@@ -155,19 +158,19 @@ impl Vm {
         if skip == 1 {
             self.set_slot(first, Value::TRUE);
         }
-        for i in 0..n {
-            // SAFETY: the coroutine's stack stays where it is: the collector does not run in between.
-            let v = unsafe { *values.add(from + i) };
-            self.set_slot(first + skip + i, v);
-        }
+        // SAFETY: the coroutine's stack stays where it is: the collector does not run in between.
+        unsafe { copy_values(values.add(from), self.stack.add(first + skip), n) };
         self.top = first + skip + n;
         Ok((first, n + skip))
     }
 
     /// The coroutine's function has returned `n` values, in slots from `first` on.
     pub(super) fn end_coroutine(&mut self, first: usize, n: usize) -> Result<(usize, usize), Throw> {
-        self.thread.status.set(Status::Dead);
-        self.back_to_resumer(0, first, n)
+        let co = self.thread;
+        co.status.set(Status::Dead);
+        let results = self.back_to_resumer(0, first, n);
+        self.release_stack(co);
+        results
     }
 
     /// An error leaves the running coroutine. `resume` returns `false` and the error; through a wrap function it goes on (`None`).
@@ -187,10 +190,9 @@ impl Vm {
         };
         // SAFETY: the frames end within the capacity, and the block has one slot more.
         unsafe { *self.stack.add(live) = error };
-        let (first, _) = match self.back_to_resumer(live + 1, live, 1) {
-            Ok(x) => x,
-            Err(_) => return Ok(None),
-        };
+        let results = self.back_to_resumer(live + 1, live, 1);
+        self.cut_left(co);
+        let Ok((first, _)) = results else { return Ok(None) };
         let f = *self.frame();
         if f.has(frame_flags::WRAP) {
             let error = self.slot(first);
@@ -213,6 +215,9 @@ impl Vm {
     /// Closes the pending variables of a coroutine that does not run, and with them the coroutine, on whose stack the closing methods run: for
     /// them it is the running one, which can't yield. Returns the error they end with (`error` if none of them fails).
     fn close_variables_of(&mut self, co: Gc<Thread>, error: Option<Value>) -> Option<Value> {
+        if co.state().slots.is_null() {
+            return error;
+        }
         let closer = self.thread;
         closer.status.set(Status::Normal);
         co.status.set(Status::Running);
@@ -229,20 +234,20 @@ impl Vm {
         state.failed = false;
         state.protected = 0;
         state.metamethods = 0;
-        state.stack.low = 0;
         self.roots.chain.pop();
         co.status.set(Status::Dead);
         // SAFETY: R7: the closer runs again; its top was saved.
         unsafe { self.heap.touch_thread(closer.as_ref()) };
         self.load_thread(closer);
         closer.status.set(Status::Running);
+        self.release_stack(co);
         error
     }
 
     /// `coroutine.close`: the error with which it ended, if any.
     pub fn close_coroutine(&mut self, co: Gc<Thread>) -> Option<Value> {
         let state = co.state();
-        // SAFETY: the error is the last live slot.
+        // SAFETY: the error is the last live slot, and the stack of a coroutine that has failed is kept.
         let error = state.failed.then(|| unsafe { *state.slots.add(state.stack.top - 1) });
         self.close_variables_of(co, error)
     }

@@ -25,6 +25,7 @@ mod native;
 mod protect;
 mod restart;
 mod safepoint;
+mod shrink;
 mod stack;
 mod traceback;
 mod type_error;
@@ -85,8 +86,11 @@ pub struct Vm {
     pub(crate) frame_capacity: usize,
     /// End of the values in flight: open calls and returns, arguments and results of native functions.
     pub(crate) top: usize,
-    /// Where the running thread's top stood at its last scan.
+    /// Where the running thread's top stood at its last scan, or the lowest that it has come down to since.
     pub(crate) scanned_top: usize,
+    /// Growth beyond that which brings about an epoch end, and where the stack stood when it was asked for last.
+    scan_step: usize,
+    asked_top: usize,
     pub(crate) poll: Arc<AtomicU32>,
     /// Depth of host recursion.
     pub(crate) depth: u32,
@@ -145,6 +149,8 @@ impl Vm {
             frame_capacity: 0,
             top: 0,
             scanned_top: 0,
+            scan_step: Vm::SCAN_STEP,
+            asked_top: 0,
             poll,
             depth: 0,
             handled: false,

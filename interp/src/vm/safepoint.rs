@@ -68,6 +68,9 @@ impl Vm {
     #[cold]
     #[inline(never)]
     pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), super::Throw> {
+        if self.poll.load(Ordering::Relaxed) & poll::STACK != 0 {
+            self.measure_stack(live_top);
+        }
         let word = self.poll.load(Ordering::Relaxed);
         if word & poll::COLLECT != 0 {
             self.collect_with(live_top, |heap, roots| {
@@ -102,6 +105,7 @@ impl Vm {
         work: impl FnOnce(&mut neap_gc::Heap<crate::value::LuaRuntime>, &Roots) -> T,
     ) -> T {
         self.save_thread(live_top);
+        let peak = self.soft_limit;
         let result = work(&mut self.heap, &self.roots);
         let f = self.frame();
         f.flags |= frame_flags::WATERMARK;
@@ -119,6 +123,7 @@ impl Vm {
             let end = end.max(live_top);
             self.soft_limit = (end + super::limits::NATIVE_SLOTS).min(state.capacity).min(limit.max(end));
             state.stack.high = self.soft_limit;
+            self.cut_running(live_top, peak);
         }
         result
     }
@@ -176,6 +181,7 @@ impl Vm {
             // SAFETY: M3.
             unsafe { heap.collect_full(roots) }
         });
+        self.cut_running(live_top, 0);
     }
 
     /// `collectgarbage("collect")`.
