@@ -1,7 +1,7 @@
 -- Stacks give back what they do not need any more, and lose nothing that is in use.
 
 local stressed = os.getenv("NEAP_GC") ~= nil
-local rounds, height = stressed and 20 or 200, stressed and 300 or 1000
+local rounds, height = stressed and 10 or 200, stressed and 120 or 1000
 
 local function deep(n) if n == 0 then return 0 end return 1 + deep(n - 1) end
 
@@ -38,7 +38,7 @@ end
 do
   collectgarbage()
   local before = collectgarbage("count")
-  deep(stressed and 2000 or 150000)
+  deep(stressed and 1000 or 150000)
   for _ = 1, 10 do collectgarbage() end
   local kept = collectgarbage("count") - before
   assert(kept < 64, kept)
