@@ -158,3 +158,22 @@ do
   assert(ok == false and e == "failed")
   assert(debug.traceback(co) == "stack traceback:" and coroutine.close(co) == true)
 end
+
+-- ---- What a function has left in registers above those of a call is not found there again (R6): the function called is scanned, its caller writes above that, and
+-- comes to its own safepoint later. Debug builds check it.
+do
+  local names, values = {}, {}
+  for i = 1, 150 do names[i] = "v" .. i values[i] = "t" end
+  local text = [[
+    local function make() local t for i = 1, 3 do t = { i } end return t end
+    for round = 1, ... do
+      local t = make()
+      do local %s = %s end
+      t = nil
+      make()
+      make()
+      t = { { round } }
+    end
+  ]]
+  assert(load(text:format(table.concat(names, ","), table.concat(values, ","))))(stressed and 20 or 200000)
+end

@@ -202,7 +202,7 @@ impl<R: Runtime> Collector<R> {
     pub fn record_write(&mut self, object: Ref, slot: usize) {
         // SAFETY: the caller of the barrier vouches for the object.
         let recorded = unsafe { self.log.record_write(&self.rt, &mut self.cx, object, slot) };
-        if recorded && self.log.is_full(self.release.waiting.loads()) {
+        if recorded && self.log.is_full() {
             self.request_safepoint();
         }
     }
@@ -284,7 +284,7 @@ impl<R: Runtime> Collector<R> {
     /// Loads are work for the epoch end, as the log is.
     #[inline]
     fn heed_loads(&mut self) {
-        if self.release.waiting.loads() % 1024 == 1023 && self.log.is_full(self.release.waiting.loads()) {
+        if self.release.waiting.has_become_full() {
             self.request_safepoint();
         }
     }

@@ -54,7 +54,7 @@ pub struct Proto {
     /// In the order of declaration.
     pub locals: Vec<LocalVar>,
     /// The chunk's name as given to `load` (`@file`, `=name` or source text).
-    pub source: std::rc::Rc<[u8]>,
+    pub source: std::rc::Rc<Box<[u8]>>,
 }
 
 impl std::fmt::Debug for Instr {

@@ -1,14 +1,17 @@
 //! Expressions: values into registers.
 
 use super::cond::{is_comparison, is_logical};
-use super::emit::{ConstKey, Emitter, JumpList};
+use super::emit::{ConstKey, Emitter, Fallible, JumpList};
 use super::function::compile_function;
 use crate::bytecode::{Instr, Op};
+use crate::syntax::Arith;
 use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, FuncId, List, UnaryOp};
-use crate::syntax::{Arith, Fallible};
 
 /// Positional values of a table constructor are stored in batches of this size.
 const ITEMS_PER_FLUSH: usize = 50;
+
+/// Functions within one function, as in the reference implementation.
+const MAX_FUNCTIONS: usize = 131_071;
 
 /// Where a value is to be put.
 #[derive(Clone, Copy)]
@@ -118,6 +121,10 @@ impl Emitter<'_, '_> {
     /// The value, one only, into `dst`; gives the register.
     pub fn value(&mut self, expr: ExprId, dst: Dst) -> Fallible<u8> {
         let node = self.ast[expr];
+        // A table takes its register before anything in it has been read.
+        if !matches!(node.kind, ExprKind::Table { .. }) {
+            self.shared.at = expr;
+        }
         match node.kind {
             ExprKind::Nil => {
                 let register = self.place(dst)?;
@@ -158,7 +165,11 @@ impl Emitter<'_, '_> {
             ExprKind::Binary { op: BinaryOp::Concat, .. } => self.concat(expr, dst),
             ExprKind::Binary { .. } => self.binary(expr, dst),
             ExprKind::Unary { op, operand } => self.unary(op, operand, dst, node.line),
-            ExprKind::Table { fields, end_line } => self.table(fields, dst, node.line, end_line),
+            ExprKind::Table { fields, end_line } => {
+                let register = self.table(fields, dst, node.line, end_line)?;
+                self.shared.at = expr;
+                Ok(register)
+            }
             ExprKind::Paren(inner) => self.value(inner, dst),
         }
     }
@@ -207,14 +218,20 @@ impl Emitter<'_, '_> {
     }
 
     fn closure(&mut self, id: FuncId, dst: Dst, line: u32) -> Fallible<u8> {
+        let at = self.shared.at;
         let proto = compile_function(self.shared, id)?;
-        let Ok(index) = u16::try_from(self.proto.protos.len()) else {
-            return Err(self.error("too many functions (limit is 65536)"));
-        };
+        self.shared.at = at;
+        let index = self.proto.protos.len();
+        if index == MAX_FUNCTIONS {
+            return Err(self.limit("too many functions (limit is 131071)"));
+        }
         self.proto.protos.push(proto);
         let register = self.place(dst)?;
         self.line = line;
-        self.abx(Op::Closure, register, index);
+        match u16::try_from(index) {
+            Ok(index) => self.abx(Op::Closure, register, index),
+            Err(_) => self.with_aux(Op::ClosureX, register, 0, 0, index as u32),
+        }
         Ok(register)
     }
 
@@ -260,7 +277,7 @@ impl Emitter<'_, '_> {
         let mut left = loop {
             match self.ast[node].kind {
                 ExprKind::Binary { op, left, .. } if !is_logical(op) && op != BinaryOp::Concat => {
-                    self.spine.push(node);
+                    self.push_spine(node)?;
                     node = left;
                 }
                 _ => break Operand::Expr(node),
@@ -408,7 +425,7 @@ impl Emitter<'_, '_> {
         let (free, mark) = (self.free, self.spine.len());
         let mut node = expr;
         loop {
-            self.spine.push(node);
+            self.push_spine(node)?;
             match self.ast[node].kind {
                 ExprKind::Index { object, .. } | ExprKind::Method { object, .. } => node = object,
                 ExprKind::Call { callee, .. } => node = callee,
@@ -422,6 +439,7 @@ impl Emitter<'_, '_> {
             let last = if is_last { last } else { Last::Value(Dst::Next) };
             let result = match self.ast[node].kind {
                 ExprKind::Index { key, .. } => {
+                    self.shared.at = node;
                     let dst = if let Last::Value(dst) = last { dst } else { Dst::Next };
                     self.index(object, key, dst, free, self.ast[node].line)?
                 }
@@ -473,6 +491,7 @@ impl Emitter<'_, '_> {
     /// Puts method and object into the next two registers, the base of a call.
     fn lookup_method(&mut self, object: Operand, name: ExprId, free: usize) -> Fallible<u8> {
         let object = self.operand(object)?;
+        self.shared.at = name;
         let line = self.ast[name].line;
         match self.key(name)? {
             Key::Field(field) => {

@@ -1,7 +1,7 @@
 //! The debug library (§6.10). May import `support`, the machine.
 
 use super::support::{self, Functions};
-use crate::value::{Gc, Hook, Special, Tag, Thread, Value};
+use crate::value::{Gc, Hook, Tag, Thread, Value};
 use crate::vm::{Activation, Args, Throw, Vm};
 use std::io::{BufRead, Write};
 
@@ -14,6 +14,7 @@ const FUNCTIONS: Functions = &[
     ("getregistry", getregistry),
     ("getupvalue", getupvalue),
     ("getuservalue", getuservalue),
+    ("sethook", sethook),
     ("setlocal", setlocal),
     ("setmetatable", setmetatable),
     ("setupvalue", setupvalue),
@@ -24,9 +25,7 @@ const FUNCTIONS: Functions = &[
 ];
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
-    let library = support::library(vm, "debug", FUNCTIONS)?;
-    let sethook = vm.new_special("sethook", sethook, Special::SetHook, &[])?;
-    vm.set_field(library, "sethook", sethook)
+    support::library(vm, "debug", FUNCTIONS).map(drop)
 }
 
 /// The thread that a call is about, and where its further arguments begin: the first one may be a thread.
@@ -67,7 +66,7 @@ fn debug(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
         if result.is_err() {
             let error = vm.take_error();
             vm.push(error)?;
-            if let Ok(message) = vm.tostring(error) {
+            if let Ok(message) = vm.tostring_now(error) {
                 let _ = errors.write_all(&[message.bytes(), b"\n"].concat());
             }
         }
@@ -83,8 +82,14 @@ fn traceback(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let level = vm.opt_int(args, first + 1, (thread == vm.current_thread()) as i64)?;
     let message = vm.coerce_to_str(message)?;
-    let text = vm.traceback(thread, message.map(|m| m.bytes()), usize::try_from(level).unwrap_or(usize::MAX));
-    vm.ret_str(&text)
+    let has_message = message.is_some();
+    let trace = vm.traceback(thread, usize::try_from(level).unwrap_or(usize::MAX));
+    let message = message.map_or(&b""[..], |message| message.bytes());
+    vm.ret_text(|vm, text| {
+        vm.append(text, message)?;
+        vm.append(text, if has_message { b"\n" } else { b"" })?;
+        vm.append(text, &trace)
+    })
 }
 
 fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -107,10 +112,11 @@ fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let table = vm.new_table(0, 16)?;
     for option in options {
+        vm.work(64)?;
         match option {
             b'S' => {
                 let info = Vm::function_info(f);
-                let texts = [("source", &info.source[..]), ("short_src", &info.short_source), ("what", info.what.as_bytes())];
+                let texts = [("source", info.source), ("short_src", &info.short_source), ("what", info.what.as_bytes())];
                 for (field, text) in texts {
                     let text = vm.new_str(text)?;
                     vm.set_field(table, field, text)?;
@@ -146,8 +152,9 @@ fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             }
             b'L' => {
                 if let Some(lines) = Vm::active_lines(f) {
-                    let set = vm.new_table(0, lines.len())?;
+                    let set = vm.new_table(0, 0)?;
                     for line in lines {
+                        vm.work(4)?;
                         vm.raw_set(set, Value::int(line.into()), Value::TRUE)?;
                     }
                     vm.set_field(table, "activelines", Value::table(set))?;

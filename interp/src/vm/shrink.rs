@@ -19,7 +19,7 @@ const KEPT_FRAMES: usize = 32;
 const EXCESS: usize = 4;
 
 /// The end of the slots that a thread's frames may use without asking, its live slots ending at `top` (G1).
-fn granted(state: &ThreadState, frame_count: usize, top: usize) -> usize {
+fn frames_end(state: &ThreadState, frame_count: usize, top: usize) -> usize {
     let mut end = top + limits::NATIVE_SLOTS;
     for i in (0..frame_count).rev() {
         // SAFETY: a frame of the thread.
@@ -81,7 +81,7 @@ impl Vm {
     fn cut(&mut self, thread: Gc<Thread>, top: usize, used: usize, frame_count: usize) {
         let state = thread.state();
         if state.capacity > KEPT_SLOTS.max(used * EXCESS) {
-            let capacity = granted(state, frame_count, top).max(used * 2);
+            let capacity = frames_end(state, frame_count, top).max(used * 2);
             // The block has one slot more.
             let size = (capacity + 1) * size_of::<Value>();
             if let Some(block) = NonNull::new(state.slots.cast::<u8>()).filter(|_| capacity < state.capacity)

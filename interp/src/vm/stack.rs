@@ -1,7 +1,7 @@
 //! The running thread's stack and frames.
 
 use super::{Throw, Vm, limits};
-use crate::value::{Frame, Gc, Thread, Value, frame_flags};
+use crate::value::{Frame, FrameKind, Gc, Thread, Value, frame_flags};
 use neap_gc::OutOfMemory;
 use neap_gc::heap::poll;
 use std::ptr::{self, NonNull};
@@ -55,11 +55,32 @@ impl Vm {
 
     /// Takes away the innermost frame, which is at hand; the watermark goes down with it (R7).
     #[inline(always)]
-    pub(crate) fn take_away(&mut self, innermost: &Frame) {
+    pub(crate) fn pop_frame(&mut self, innermost: &Frame) {
         self.frame_count -= 1;
         if innermost.has(frame_flags::WATERMARK) {
             self.lower_watermark();
         }
+        if innermost.is_hidden() || innermost.has(frame_flags::NO_YIELD) {
+            self.abandon(innermost);
+        } else if innermost.has(frame_flags::ASIDE) {
+            self.thread.state().nested -= 1;
+        }
+    }
+
+    /// A frame with such flags has been added, which `abandon` will take back.
+    #[inline(always)]
+    pub(super) fn note_frame(&mut self, flags: u8) {
+        if flags & (frame_flags::ASIDE | frame_flags::NO_YIELD) != 0 {
+            let state = self.thread.state();
+            state.nested += u32::from(flags & frame_flags::ASIDE != 0);
+            state.unyieldable += u32::from(flags & frame_flags::NO_YIELD != 0);
+        }
+    }
+
+    /// How many frames that are not called by an instruction `Call` a thread may have. They take no stack of the host, but a recursion of nothing else
+    /// would fill all of this one and what it makes on the way; the reference has far fewer.
+    pub(super) fn nesting_limit(&self) -> u32 {
+        limits::NESTING + if self.handlers > 0 { limits::NESTING_RESERVE } else { 0 }
     }
 
     /// The frame that is innermost now runs: nothing above its function slot counts as scanned (R7).
@@ -87,15 +108,7 @@ impl Vm {
 
     /// The frame that a host program stands on.
     pub(crate) fn push_host_frame(&mut self) -> Result<(), OutOfMemory> {
-        let frame = Frame {
-            pc: std::ptr::null(),
-            closure: std::ptr::null_mut(),
-            func: 0,
-            base: 1,
-            varargs: 0,
-            wanted: 0,
-            flags: frame_flags::NATIVE | frame_flags::FRESH,
-        };
+        let frame = Frame::native(FrameKind::Host, 0, 0, 0, 0);
         self.set_slot(0, Value::NIL);
         self.top = 1;
         self.push_frame(frame).map_err(|_| OutOfMemory)
@@ -174,15 +187,25 @@ impl Vm {
 
     /// The slots that a stack may have at present.
     pub(super) fn stack_limit(&self) -> usize {
-        limits::STACK_SLOTS + if self.in_handler { limits::STACK_RESERVE } else { 0 }
+        limits::STACK_SLOTS + if self.handlers > 0 { limits::STACK_RESERVE } else { 0 }
     }
 
     /// Growth of a stack, in slots, that brings about an epoch end, so that no single scan is long: at first, and for a program that goes up and
     /// down by as much again and again.
     pub(super) const SCAN_STEP: usize = 8_192;
     const SCAN_STEP_MAX: usize = 8 * Self::SCAN_STEP;
-    /// Slots above the top that the frames of a thread may have been granted: each of them begins below the top.
-    const FRAME_SLOTS: usize = u8::MAX as usize + limits::NATIVE_SLOTS;
+    /// The end of what the frames of a thread may use without asking, since each of them begins below the top: the outer ones write there again when the
+    /// inner ones have returned.
+    pub(super) fn granted(top: usize, capacity: usize) -> usize {
+        (top + u8::MAX as usize + limits::NATIVE_SLOTS).min(capacity)
+    }
+
+    /// Whether there is no reference above the running thread's top that the scan would not clear (R6). For debug builds, as far as a frame reaches.
+    pub(super) fn is_clean_above(&self, top: usize) -> bool {
+        let state = self.thread.state();
+        let start = state.stack.high.max(top);
+        (start..Self::granted(start, state.capacity)).all(|i| self.slot(i).as_ref().is_none())
+    }
 
     /// Writes the cached state back to the running thread (M1); `top` is the end of its live slots.
     pub(crate) fn save_thread(&mut self, top: usize) {
@@ -200,8 +223,9 @@ impl Vm {
         self.frames = state.frames;
         self.frame_count = state.frame_count;
         self.frame_capacity = state.frame_capacity;
-        self.soft_limit = state.capacity.min(self.stack_limit()).min(state.stack.top + Self::FRAME_SLOTS);
-        state.stack.high = state.stack.high.max(self.soft_limit);
+        let granted = Self::granted(state.stack.top, state.capacity);
+        self.soft_limit = granted.min(self.stack_limit());
+        state.stack.high = state.stack.high.max(granted);
         self.top = state.stack.top;
         self.note_hook();
         // What runs now is the innermost frame (R7).
