@@ -63,6 +63,9 @@ pub mod poll {
     pub const COLLECT: u32 = super::POLL_COLLECT;
     /// For the embedding runtime: interrupt, limits, hooks.
     pub const INTERRUPT: u32 = 2;
+    /// For the embedding runtime: a stack has grown by much. The runtime looks at the safepoint whether it still stands so high, and then asks for
+    /// an epoch end ([`Heap::request_epoch`](super::Heap::request_epoch)).
+    pub const STACK: u32 = 4;
 }
 
 /// A heap of cells described by `R`.

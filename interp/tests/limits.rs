@@ -488,12 +488,7 @@ fn the_resident_memory_is_the_heap() {
     let figures = |make: &str| {
         let tell = "local f = io.open('/proc/self/statm') local pages = f:read('n') and f:read('n') f:close() print('resident', pages * 4096)";
         let told = run(&["--gc-stats", "-e", &format!("kept = (function() {make} end)() {tell}")]);
-        let number = |name: &str| {
-            let after = told.split(name).nth(1).unwrap_or_else(|| panic!("{told}"));
-            let digits = after.trim_start().split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-            digits.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {told}"))
-        };
-        (number("resident"), number(", mapped "))
+        (figure(&told, "resident") as f64, figure(&told, ", mapped ") as f64)
     };
     let (resident, mapped) = figures("return 1");
     for make in [
@@ -511,4 +506,44 @@ fn the_resident_memory_is_the_heap() {
         assert!(grown > 10e6, "{make}: {grown}");
         assert!(on_heap >= 0.95 * grown, "{make}: {grown} bytes, {on_heap} of them on the heap");
     }
+}
+
+/// A figure of what a run has told: the number behind the words.
+fn figure(told: &str, words: &str) -> u64 {
+    let after = told.split(words).nth(1).unwrap_or_else(|| panic!("{told}"));
+    let digits = after.trim_start().split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    digits.parse().unwrap_or_else(|_| panic!("{words}: {told}"))
+}
+
+/// A stack that grows by much brings about an epoch end, where it stays so high; not for what is handed over and gone, nor each time anew.
+#[test]
+fn many_arguments_end_no_epoch_each() {
+    if !is_neap() {
+        return;
+    }
+    let values = "local t = {} for i = 1, 10000 do t[i] = i end";
+    for calls in [
+        "local function sum(...) local s = 0 for i = 1, 1000 do s = s + (select(i, ...)) end return s end assert(sum(table.unpack(t)) == 500500)",
+        "local function count(...) local n = 0 for i = 1, 2 do n = n + select('#', ...) end return n end
+         for i = 1, 500 do assert(count(table.unpack(t)) == 20000) end",
+        "local co = coroutine.wrap(function(...) while true do coroutine.yield(...) end end)
+         for i = 1, 500 do assert(select('#', co(table.unpack(t))) == 10000) end",
+        "local function down(n) if n == 0 then return 0 end return 1 + down(n - 1) end for i = 1, 500 do down(6000) end",
+    ] {
+        let epochs = figure(&run(&["--gc-stats", "-e", &format!("{values} {calls}")]), "epochs ");
+        assert!(epochs < 200, "{epochs} epochs: {calls}");
+    }
+}
+
+/// So is one that has come down and has grown again, before the program asks for memory up there.
+#[test]
+fn no_scan_of_a_stack_is_long() {
+    if !is_neap() {
+        return;
+    }
+    let script = "local function fill() local t for i = 1, 3e5 do t = { t and i } end end
+        local function down(n, f) if n == 0 then return f() end return (down(n - 1, f)) end
+        for i = 1, 2 do down(200000, function() end) down(200000, fill) end";
+    let most = figure(&run(&["--gc-stats", "-e", script]), "units of work in a stop: at most ");
+    assert!(most <= neap_gc::STOP_UNITS_MAX, "{most} units");
 }

@@ -20,6 +20,8 @@ use std::ptr::{self, NonNull};
 
 /// Entries of a page of the counted list, the first one of a short list aside.
 const PAGE_ENTRIES: usize = 1024;
+/// The least that a first page has.
+const FIRST_ENTRIES: usize = 8;
 
 /// Mature threads that ran in this epoch.
 pub(crate) struct Stacks {
@@ -183,20 +185,11 @@ impl Counted {
         // SAFETY: the sizes are those that the memory was taken with.
         unsafe {
             if self.page_count <= 1 && self.capacity() < len {
-                // The first page: just enough while the stack is small.
-                let capacity = len.next_power_of_two().clamp(8, PAGE_ENTRIES);
-                let page = store.raw_alloc(capacity * ENTRY).cast::<Option<Ref>>();
                 if self.page_count == 0 {
                     self.pages = store.raw_alloc(size_of::<*mut u8>()).cast().as_ptr();
                     self.table_capacity = 1;
-                } else {
-                    let old = *self.pages;
-                    ptr::copy_nonoverlapping(old, page.as_ptr(), self.len.min(PAGE_ENTRIES));
-                    store.raw_free(NonNull::new_unchecked(old).cast());
                 }
-                *self.pages = page.as_ptr();
-                self.page_count = 1;
-                self.first_capacity = capacity as u32;
+                self.replace_first_page(len, store);
             }
             while self.capacity() < len {
                 if self.page_count == self.table_capacity {
@@ -214,7 +207,27 @@ impl Counted {
         }
     }
 
-    /// Gives back the pages that the list no longer needs; all of them, table too, if `len` is 0.
+    /// A list of one page or none gets a first page just large enough for `len` entries, while that is less than a whole one.
+    ///
+    /// # Safety
+    /// There is a table; `len` is not less than the list's own.
+    unsafe fn replace_first_page(&mut self, len: usize, store: &mut Store) {
+        let capacity = len.next_power_of_two().clamp(FIRST_ENTRIES, PAGE_ENTRIES);
+        // SAFETY: by the caller; the page of a list has its capacity, which its length does not exceed.
+        unsafe {
+            let page = store.raw_alloc(capacity * size_of::<Option<Ref>>()).cast::<Option<Ref>>();
+            if self.page_count == 1 {
+                let old = *self.pages;
+                ptr::copy_nonoverlapping(old, page.as_ptr(), self.len.min(capacity));
+                store.raw_free(NonNull::new_unchecked(old).cast());
+            }
+            *self.pages = page.as_ptr();
+        }
+        self.page_count = 1;
+        self.first_capacity = capacity as u32;
+    }
+
+    /// Gives back the pages that the list no longer needs, and most of a first page of which it needs little; all of them, table too, if `len` is 0.
     pub(crate) fn shrink(&mut self, store: &mut Store) {
         // SAFETY: as in `reserve`.
         unsafe {
@@ -227,6 +240,9 @@ impl Counted {
                 store.raw_free(NonNull::new_unchecked(self.pages).cast());
                 self.pages = ptr::null_mut();
                 self.table_capacity = 0;
+            }
+            if self.page_count == 1 && self.first_capacity as usize > FIRST_ENTRIES.max(self.len * 4) {
+                self.replace_first_page(self.len, store);
             }
         }
     }

@@ -111,7 +111,7 @@ impl Emitter<'_, '_> {
                 } else if let Some(index) = self.const_operand(right) {
                     (Op::EqK, self.operand(left)?, index, on)
                 } else {
-                    let (a, b) = self.both(left, right, line)?;
+                    let (a, b) = self.both(left, right)?;
                     (Op::Eq, a, b, on)
                 }
             }
@@ -133,7 +133,7 @@ impl Emitter<'_, '_> {
                     };
                     (op, self.any(right)?, value, on)
                 } else {
-                    let (a, b) = self.both(left, right, line)?;
+                    let (a, b) = self.both(left, right)?;
                     match op {
                         BinaryOp::Lt => (Op::Lt, a, b, on),
                         BinaryOp::Le => (Op::Le, a, b, on),

@@ -85,22 +85,8 @@ impl Emitter<'_, '_> {
     }
 
     /// Both operands of a binary operator. A variable in a box is read last, as one in a register is: what evaluating the
-    /// right operand assigns to it is seen. So is a number, as part of the operation in `line`: a call in the right operand then stands a slot lower,
-    /// and a recursion there comes as deep as one in the left operand.
-    pub fn both(&mut self, left: Operand, right: ExprId, line: u32) -> Fallible<(u8, u8)> {
-        if let Operand::Expr(number) = left {
-            match self.ast[number].kind {
-                ExprKind::Int(value) => {
-                    let b = self.any(right)?;
-                    return Ok((self.int(value, Dst::Next, line)?, b));
-                }
-                ExprKind::Float(value) => {
-                    let b = self.any(right)?;
-                    return Ok((self.float(value, Dst::Next, line)?, b));
-                }
-                _ => {}
-            }
-        }
+    /// right operand assigns to it is seen.
+    pub fn both(&mut self, left: Operand, right: ExprId) -> Fallible<(u8, u8)> {
         if let Operand::Expr(left) = left
             && let ExprKind::Local(id) = self.ast[left].kind
             && self.function.locals[id.0 as usize].captured
@@ -110,6 +96,26 @@ impl Emitter<'_, '_> {
             return Ok((self.any(left)?, b));
         }
         Ok((self.operand(left)?, self.any(right)?))
+    }
+
+    /// The same for arithmetic. A number on the left is loaded last, as part of the operation in `line`: a call in the right operand then stands a slot
+    /// lower, and a recursion there comes as deep as one in the left operand.
+    fn arithmetic_operands(&mut self, left: Operand, right: ExprId, line: u32) -> Fallible<(u8, u8)> {
+        let kind = match left {
+            Operand::Expr(left) => self.ast[left].kind,
+            Operand::Register(_) => return self.both(left, right),
+        };
+        match kind {
+            ExprKind::Int(value) => {
+                let b = self.any(right)?;
+                Ok((self.int(value, Dst::Next, line)?, b))
+            }
+            ExprKind::Float(value) => {
+                let b = self.any(right)?;
+                Ok((self.float(value, Dst::Next, line)?, b))
+            }
+            _ => self.both(left, right),
+        }
     }
 
     /// The value, one only, into `dst`; gives the register.
@@ -288,7 +294,7 @@ impl Emitter<'_, '_> {
                 let (op, constant) = self.select(op, right);
                 let (a, b) = match constant {
                     Some(operand) => (self.operand(left)?, operand),
-                    None => self.both(left, right, line)?,
+                    None => self.arithmetic_operands(left, right, line)?,
                 };
                 self.free = free;
                 result = self.place(dst)?;

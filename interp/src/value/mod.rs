@@ -29,7 +29,7 @@ pub use proto::ProtoCell;
 pub use string::{NewStr, Str};
 pub use table::{Entry, SetError, Table};
 pub use text::Text;
-pub use thread::{Frame, FrameKind, Hook, Status, Thread, frame_flags};
+pub use thread::{Frame, FrameKind, Hook, Status, Thread, ThreadState, frame_flags};
 pub use userdata::{Owned, Userdata};
 
 pub use crate::syntax::float_to_int;

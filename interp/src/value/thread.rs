@@ -191,13 +191,19 @@ impl Slots {
     pub(super) fn block(&self) -> Option<NonNull<u8>> {
         NonNull::new(self.block.cast())
     }
+
+    /// Gives the block away; the list is empty.
+    pub fn take_block(&mut self) -> Option<NonNull<u8>> {
+        std::mem::replace(self, Slots::new()).block()
+    }
 }
 
 /// What a thread keeps beside its cell's fixed head. Only the interpreter and the collector touch it, never at the same time.
 pub struct ThreadState {
     /// The collector's record.
     pub stack: Stack,
-    /// An explicit block of `capacity` values and one more, for the error that ends a coroutine whose frames need all of them.
+    /// An explicit block of `capacity` values and one more, for the error that ends a coroutine whose frames need all of them. A dead coroutine has none,
+    /// unless an error has ended it.
     pub slots: *mut Value,
     pub capacity: usize,
     /// An explicit block of `frame_capacity` frames.
@@ -250,7 +256,7 @@ pub struct Thread {
 impl Gc<Thread> {
     /// Slots, the one for the error among them, and frames of a new coroutine: most stay small.
     const FIRST_SLOTS: usize = 32;
-    const FIRST_FRAMES: usize = 4;
+    pub const FIRST_FRAMES: usize = 4;
 
     pub fn new(heap: &mut Heap<LuaRuntime>) -> Result<Gc<Thread>, OutOfMemory> {
         let slots = heap.malloc(Self::FIRST_SLOTS * size_of::<Value>())?;

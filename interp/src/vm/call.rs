@@ -238,12 +238,7 @@ impl Vm {
     #[inline(always)]
     fn hand_over(&mut self, dest: usize, wanted: i16, first: usize, n: usize) -> Result<usize, Throw> {
         let count = if wanted < 0 { n } else { wanted as usize };
-        // SAFETY: slots of the stack; results go down.
-        unsafe {
-            for i in 0..count.min(n) {
-                *self.stack.add(dest + i) = *self.stack.add(first + i);
-            }
-        }
+        self.move_down(first, dest, count.min(n));
         if count > n {
             self.check_stack(dest + count)?;
             for i in n..count {

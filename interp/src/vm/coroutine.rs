@@ -60,9 +60,12 @@ pub(crate) fn yield_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if vm.thread.state().unyieldable > 0 {
         return Err(vm.plain_error(b"attempt to yield across a C-call boundary"));
     }
-    vm.thread.status.set(Status::Suspended);
+    let co = vm.thread;
+    co.status.set(Status::Suspended);
     // What it is resumed with it returns.
-    vm.back_to_resumer(args.base as usize, args.base as usize, args.count())
+    let step = vm.back_to_resumer(args.base as usize, args.base as usize, args.count());
+    vm.cut_left(co);
+    step
 }
 
 /// `coroutine.close(co)`
@@ -73,7 +76,7 @@ pub(crate) fn close(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         return Err(vm.error(format!("cannot close a {status} coroutine")));
     }
     let state = co.state();
-    // SAFETY: the error is the last live slot.
+    // SAFETY: the error is the last live slot, and the stack of a coroutine that has failed is kept.
     let error = state.failed.then(|| unsafe { *state.slots.add(state.stack.top - 1) });
     vm.close_thread(co, error, end_close)
 }
@@ -120,8 +123,9 @@ impl Vm {
             self.plain_error(problem);
             return Ok(FAIL);
         }
-        let from = self.stack;
-        self.switch_to(co);
+        let resumer = self.thread;
+        self.switch_to(co, first + n);
+        let from = resumer.state().slots;
         let started = self.frame_count > 0;
         let at = self.top;
         self.check_stack(at + n + limits::NATIVE_SLOTS)?;
@@ -132,13 +136,16 @@ impl Vm {
         Ok(if started { CONTINUE | n as u32 } else { call(n, -1) })
     }
 
-    /// A coroutine that does not run takes over from the running thread, whose live slots end with the function of the innermost frame.
-    fn switch_to(&mut self, co: Gc<Thread>) {
-        let func = self.frame().func as usize;
-        self.thread.status.set(Status::Normal);
+    /// A coroutine that does not run takes over from the running thread, whose live slots end with the function of the innermost frame. What stands
+    /// below `end` is there to be fetched afterwards.
+    fn switch_to(&mut self, co: Gc<Thread>, end: usize) {
+        let (resumer, live) = (self.thread, self.frame().func as usize + 1);
+        resumer.status.set(Status::Normal);
         co.status.set(Status::Running);
-        self.save_thread(func + 1);
-        co.state().resumer = Some(self.thread);
+        self.save_thread(end.max(live));
+        self.cut_left(resumer);
+        resumer.state().stack.top = live;
+        co.state().resumer = Some(resumer);
         // SAFETY: R11: the coroutine is about to run; its top is right since it was suspended.
         unsafe { self.heap.touch_thread(co.as_ref()) };
         self.roots.chain.push(co);
@@ -186,8 +193,11 @@ impl Vm {
 
     /// The coroutine's function has returned `n` values, in slots from `first` on.
     pub(super) fn end_coroutine(&mut self, first: usize, n: usize) -> Result<u32, Throw> {
-        self.thread.status.set(Status::Dead);
-        self.back_to_resumer(0, first, n)
+        let co = self.thread;
+        co.status.set(Status::Dead);
+        let step = self.back_to_resumer(0, first, n);
+        self.release_stack(co);
+        step
     }
 
     /// An error leaves the running coroutine, for the frame that has resumed it.
@@ -204,7 +214,9 @@ impl Vm {
         };
         // SAFETY: the frames end within the capacity, and the block has one slot more.
         unsafe { *self.stack.add(live) = error };
-        self.back_to_resumer(live + 1, live, 0)?;
+        let step = self.back_to_resumer(live + 1, live, 0);
+        self.cut_left(co);
+        step?;
         let _ = self.throw(error);
         Ok(FAIL)
     }
@@ -223,14 +235,14 @@ impl Vm {
             co.status.set(Status::Dead);
             // SAFETY: R11: its stack is about to change.
             unsafe { self.heap.touch_thread(co.as_ref()) };
-            state.stack.top = 0;
+            self.release_stack(co);
             let n = error.is_some() as u32;
             return error.map_or(Ok(()), |error| self.push(error)).map(|()| CONTINUE | n);
         }
         if self.roots.chain.len() >= limits::HOST_DEPTH as usize {
             return Err(self.overflow_error(b"C stack overflow"));
         }
-        self.switch_to(co);
+        self.switch_to(co, 0);
         // The place of the coroutine's function is free for the error.
         self.set_slot(0, error.unwrap_or(Value::NIL));
         let flags = frame_flags::CATCHES | frame_flags::CLOSING | frame_flags::NO_YIELD | frame_flags::ASIDE;

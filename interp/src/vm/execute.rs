@@ -13,6 +13,7 @@ use super::arith::{compare_le, compare_lt};
 use super::fields::hinted_node;
 use super::loops::for_step;
 use super::meta::Access;
+use super::stack::copy_values;
 use super::{Arith, Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
 use crate::syntax::arith::{float_floor_div, float_mod, float_pow, int_floor_div, int_mod, int_shl, int_shr};
@@ -591,9 +592,7 @@ impl Vm {
                                 // The callee takes the place of this frame.
                                 let old = *frame;
                                 let dest = old.func as usize;
-                                for n in 0..=nargs {
-                                    *self.stack.add(dest + n) = *self.stack.add(func + n);
-                                }
+                                self.move_down(func, dest, nargs + 1);
                                 self.frame_count -= 1;
                                 if let Err(throw) = self.enter_lua(f, dest, nargs, old.wanted, old.flags | frame_flags::TAIL) {
                                     // No stack: the frame is still what it was.
@@ -742,10 +741,10 @@ impl Vm {
                             base = self.stack.add((*frame).base as usize);
                             self.top = dest + n;
                         }
-                        let from = base.sub(n);
                         let to = base.add(i.a() as usize);
-                        for j in 0..count {
-                            *to.add(j) = if j < n { *from.add(j) } else { Value::NIL };
+                        copy_values(base.sub(n), to, count.min(n));
+                        for j in n..count {
+                            *to.add(j) = Value::NIL;
                         }
                     }
                     // Done at the call.

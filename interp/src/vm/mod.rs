@@ -32,6 +32,7 @@ mod restart;
 mod safepoint;
 #[cfg(debug_assertions)]
 mod shadow;
+mod shrink;
 mod stack;
 mod step;
 pub(crate) mod stop;
@@ -108,8 +109,11 @@ pub struct Vm {
     pub(crate) frame_capacity: usize,
     /// End of the values in flight: open calls and returns, arguments and results of native functions.
     pub(crate) top: usize,
-    /// Where the running thread's top stood at its last scan.
+    /// Where the running thread's top stood at its last scan, or the lowest that it has come down to since.
     pub(crate) scanned_top: usize,
+    /// Growth beyond that which brings about an epoch end, and where the stack stood when it was asked for last.
+    scan_step: usize,
+    asked_top: usize,
     pub(crate) poll: Arc<AtomicU32>,
     /// Units of work until the next look at the poll word (`work`).
     unlooked: usize,
@@ -181,6 +185,8 @@ impl Vm {
             frame_capacity: 0,
             top: 0,
             scanned_top: 0,
+            scan_step: Vm::SCAN_STEP,
+            asked_top: 0,
             poll,
             unlooked: 0,
             depth: 0,

@@ -70,6 +70,9 @@ impl Vm {
     #[cold]
     #[inline(never)]
     pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), Throw> {
+        if self.poll.load(Ordering::Relaxed) & poll::STACK != 0 {
+            self.measure_stack(live_top);
+        }
         let word = self.poll.load(Ordering::Relaxed);
         if word & STOPS != 0
             && let Err(throw) = self.check_stops_at_next()
@@ -129,23 +132,22 @@ impl Vm {
         work: impl FnOnce(&mut neap_gc::Heap<crate::value::LuaRuntime>, &Roots) -> T,
     ) -> T {
         self.save_thread(live_top);
+        debug_assert!(self.is_clean_above(live_top));
+        let peak = self.soft_limit;
         let result = work(&mut self.heap, &self.roots);
         let f = self.frame();
         f.flags |= frame_flags::WATERMARK;
-        let (func, end) = if f.is_lua() {
-            (f.func as usize, f.base as usize + f.closure().proto.max_stack as usize)
-        } else {
-            (f.func as usize, live_top)
-        };
+        let func = f.func as usize;
         let limit = self.stack_limit();
         let state = self.thread.state();
         state.stack.low = state.stack.low.min(func);
         if state.stack.high <= live_top {
             // Scanned: what is above the live top is empty now.
             self.scanned_top = live_top;
-            let end = end.max(live_top);
-            self.soft_limit = (end + super::limits::NATIVE_SLOTS).min(state.capacity).min(limit.max(end));
-            state.stack.high = self.soft_limit;
+            let granted = Self::granted(live_top, state.capacity);
+            self.soft_limit = granted.min(limit.max(live_top));
+            state.stack.high = granted;
+            self.cut_running(live_top, peak);
         }
         result
     }
@@ -162,6 +164,7 @@ impl Vm {
             // SAFETY: M3.
             unsafe { heap.collect_full(roots) }
         });
+        self.cut_running(live_top, 0);
     }
 
     /// A whole collection, with the table of strings, while a native function or nothing runs. Returned: how many finalizers have fallen due by now.

@@ -3,7 +3,9 @@
 use super::{Throw, Vm, limits};
 use crate::value::{Frame, FrameKind, Gc, Thread, Value, frame_flags};
 use neap_gc::OutOfMemory;
-use std::ptr::NonNull;
+use neap_gc::heap::poll;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering;
 
 impl Vm {
     #[inline(always)]
@@ -17,6 +19,13 @@ impl Vm {
         debug_assert!(i < self.thread.state().capacity);
         // SAFETY: as above.
         unsafe { *self.stack.add(i) = v };
+    }
+    /// Copies `n` slots to where they belong, further below (or where they are).
+    #[inline(always)]
+    pub(crate) fn move_down(&mut self, from: usize, to: usize, n: usize) {
+        debug_assert!(to <= from && from + n <= self.thread.state().capacity + 1);
+        // SAFETY: as above.
+        unsafe { copy_values(self.stack.add(from), self.stack.add(to), n) };
     }
     /// The innermost frame.
     #[inline(always)]
@@ -77,14 +86,24 @@ impl Vm {
     /// The frame that is innermost now runs: nothing above its function slot counts as scanned (R7).
     #[inline(never)]
     pub(crate) fn lower_watermark(&mut self) {
-        if self.frame_count > 0 {
-            let f = self.frame();
-            f.flags |= frame_flags::WATERMARK;
-            let stack = &mut self.thread.state().stack;
-            stack.low = stack.low.min(f.func as usize);
-        } else {
+        let base = self.set_watermark();
+        self.scanned_top = self.scanned_top.min(base);
+        // So that growing as high again is seen.
+        self.soft_limit = self.soft_limit.min(self.scanned_top + self.scan_step);
+    }
+
+    /// Returns where the registers of the innermost frame begin.
+    #[inline(always)]
+    fn set_watermark(&mut self) -> usize {
+        if self.frame_count == 0 {
             self.thread.state().stack.low = 0;
+            return 0;
         }
+        let f = self.frame();
+        f.flags |= frame_flags::WATERMARK;
+        let stack = &mut self.thread.state().stack;
+        stack.low = stack.low.min(f.func as usize);
+        f.base as usize
     }
 
     /// The frame that a host program stands on.
@@ -141,12 +160,29 @@ impl Vm {
             state.capacity = capacity;
         }
         self.soft_limit = (need + 8 * SLACK).min(state.capacity).min(limit);
-        state.stack.high = self.soft_limit;
-        if self.soft_limit > self.scanned_top + Self::SCAN_STEP {
-            self.scanned_top = self.soft_limit;
-            self.heap.request_epoch();
+        state.stack.high = state.stack.high.max(self.soft_limit);
+        if self.soft_limit > self.scanned_top + self.scan_step {
+            self.poll.fetch_or(poll::STACK, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// At a safepoint, after the stack has grown by much: if it still stands so high, its scan should not wait. What native functions were called with
+    /// is gone by now.
+    #[cold]
+    pub(super) fn measure_stack(&mut self, live_top: usize) {
+        self.poll.fetch_and(!poll::STACK, Ordering::Relaxed);
+        let step_end = self.scanned_top + self.scan_step;
+        if live_top <= step_end {
+            self.soft_limit = self.soft_limit.min(step_end);
+            return;
+        }
+        if live_top <= self.asked_top {
+            // The last scan that was asked for was in vain: the program has come down, and here it is again.
+            self.scan_step = (self.scan_step * 2).min(Self::SCAN_STEP_MAX);
+        }
+        self.asked_top = live_top;
+        self.heap.request_epoch();
     }
 
     /// The slots that a stack may have at present.
@@ -154,8 +190,22 @@ impl Vm {
         limits::STACK_SLOTS + if self.handlers > 0 { limits::STACK_RESERVE } else { 0 }
     }
 
-    /// Growth of a stack, in slots, that brings about an epoch end, so that no single scan is long.
-    const SCAN_STEP: usize = 8_192;
+    /// Growth of a stack, in slots, that brings about an epoch end, so that no single scan is long: at first, and for a program that goes up and
+    /// down by as much again and again.
+    pub(super) const SCAN_STEP: usize = 8_192;
+    const SCAN_STEP_MAX: usize = 8 * Self::SCAN_STEP;
+    /// The end of what the frames of a thread may use without asking, since each of them begins below the top: the outer ones write there again when the
+    /// inner ones have returned.
+    pub(super) fn granted(top: usize, capacity: usize) -> usize {
+        (top + u8::MAX as usize + limits::NATIVE_SLOTS).min(capacity)
+    }
+
+    /// Whether there is no reference above the running thread's top that the scan would not clear (R6). For debug builds, as far as a frame reaches.
+    pub(super) fn is_clean_above(&self, top: usize) -> bool {
+        let state = self.thread.state();
+        let start = state.stack.high.max(top);
+        (start..Self::granted(start, state.capacity)).all(|i| self.slot(i).as_ref().is_none())
+    }
 
     /// Writes the cached state back to the running thread (M1); `top` is the end of its live slots.
     pub(crate) fn save_thread(&mut self, top: usize) {
@@ -173,12 +223,29 @@ impl Vm {
         self.frames = state.frames;
         self.frame_count = state.frame_count;
         self.frame_capacity = state.frame_capacity;
-        self.soft_limit = state.capacity.min(self.stack_limit());
-        state.stack.high = state.capacity.max(state.stack.high);
+        let granted = Self::granted(state.stack.top, state.capacity);
+        self.soft_limit = granted.min(self.stack_limit());
+        state.stack.high = state.stack.high.max(granted);
         self.top = state.stack.top;
-        self.scanned_top = state.stack.top;
         self.note_hook();
         // What runs now is the innermost frame (R7).
-        self.lower_watermark();
+        self.set_watermark();
+        self.scanned_top = state.stack.low;
+    }
+}
+
+/// Copies `n` values. A single one, the common case, is not worth a call.
+///
+/// # Safety
+/// `from` has `n` values and `to` has room for them.
+#[inline(always)]
+pub(super) unsafe fn copy_values(from: *const Value, to: *mut Value, n: usize) {
+    // SAFETY: by the caller.
+    unsafe {
+        match n {
+            0 => {}
+            1 => *to = *from,
+            _ => ptr::copy(from, to, n),
+        }
     }
 }
