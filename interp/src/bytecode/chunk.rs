@@ -16,7 +16,7 @@
 use super::budget::{Budget, Refusal};
 use super::layout::Aux;
 use super::op::Op;
-use super::proto::{Const, LocalVar, Proto, UpvalDesc};
+use super::proto::{Const, LocalVar, Proto, Source, UpvalDesc};
 use super::verify::verify_within;
 use std::rc::Rc;
 
@@ -295,7 +295,7 @@ impl<'c> Reader<'c, '_, '_> {
         if self.flag()? { self.text().map(Some) } else { Ok(None) }
     }
 
-    fn function(&mut self, outer: Option<&Rc<Box<[u8]>>>, depth: usize) -> Read<Proto> {
+    fn function(&mut self, outer: Option<&Source>, depth: usize) -> Read<Proto> {
         if depth > MAX_DEPTH {
             return Err("functions nested too deep".into());
         }

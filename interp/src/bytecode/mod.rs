@@ -12,6 +12,6 @@ mod verify;
 pub use disasm::disassemble;
 pub use layout::{Aux, Keep, Layout, Role};
 pub use op::{Instr, Op};
-pub use proto::{Const, LocalVar, Proto, UpvalDesc};
+pub use proto::{Const, LocalVar, Proto, Source, UpvalDesc};
 pub use registers::{Lack, Needs, Set, State, open_row};
 pub use verify::{verify, verify_within};

@@ -1,6 +1,6 @@
 //! Emission: words of code with their lines, constants, registers, jumps.
 
-use crate::bytecode::{Const, Instr, LocalVar, Op, Proto};
+use crate::bytecode::{Const, Instr, LocalVar, Op, Proto, Source};
 use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId};
 use crate::syntax::{StrId, SyntaxError, boxed};
 use indexmap::IndexSet;
@@ -54,7 +54,7 @@ pub struct LabelState {
 /// What all functions of a chunk share.
 pub struct Shared<'a> {
     pub ast: &'a Ast,
-    pub source: std::rc::Rc<Box<[u8]>>,
+    pub source: Source,
     /// The expression being compiled, or the last one that was: where the source is, for messages.
     pub at: ExprId,
     /// Whether `for` loops are compiled in the form that has room for any body (see `stmt`). Set when one had not.

@@ -265,7 +265,7 @@ fn setmetatable(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn tonumber(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if vm.arg(args, 1).is_nil() {
         let value = vm.check_any(args, 0)?;
-        let number = vm.to_number(value)?.unwrap_or(Value::NIL);
+        let number = vm.number_of(value)?.unwrap_or(Value::NIL);
         return vm.ret1(number);
     }
     let base = vm.check_int(args, 1)?;

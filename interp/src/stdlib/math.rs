@@ -174,7 +174,7 @@ fn randomseed(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn tointeger(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let value = vm.check_any(args, 0)?;
-    let number = vm.to_number(value)?.unwrap_or(Value::NIL);
+    let number = vm.number_of(value)?.unwrap_or(Value::NIL);
     let integer = support::integer_of(number);
     vm.ret1(integer.map_or(Value::NIL, Value::int))
 }

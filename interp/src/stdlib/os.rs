@@ -183,7 +183,7 @@ fn time_field_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
 
 fn field(vm: &mut Vm, args: Args, i: usize, default: Option<i64>, delta: i64) -> Result<i64, Throw> {
     let value = vm.at(args.end() + i);
-    let field = match vm.to_number(value)?.and_then(integer_of) {
+    let field = match vm.number_of(value)?.and_then(integer_of) {
         _ if value.is_nil() => Field::Absent,
         Some(integer) => Field::Integer(integer),
         None => Field::Other,

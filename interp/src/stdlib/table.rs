@@ -92,7 +92,7 @@ fn length(vm: &mut Vm, table: Value, then: crate::value::Continuation) -> Result
 }
 
 fn checked_length(vm: &mut Vm, length: Value) -> Result<i64, Throw> {
-    match vm.to_number(length)?.and_then(support::integer_of) {
+    match vm.number_of(length)?.and_then(support::integer_of) {
         Some(length) => Ok(length),
         None => Err(vm.error("object length is not an integer")),
     }

@@ -91,7 +91,7 @@ fn int_float_order(i: i64, f: f64) -> Option<Ordering> {
 impl Vm {
     /// The number that a value is or that a string reads as, however long that is (W2).
     #[inline]
-    pub fn to_number(&mut self, v: Value) -> Result<Option<Value>, Throw> {
+    pub fn number_of(&mut self, v: Value) -> Result<Option<Value>, Throw> {
         match v.as_str() {
             Some(s) if s.len() > LONG_NUMERAL => self.long_number(s),
             _ => Ok(coerce_number(v)),
@@ -111,7 +111,7 @@ impl Vm {
         if !is_long(x) && !is_long(y) {
             return Ok((x, y));
         }
-        Ok(match (self.to_number(x)?, self.to_number(y)?) {
+        Ok(match (self.number_of(x)?, self.number_of(y)?) {
             (Some(x), Some(y)) => (x, y),
             _ => (x, y),
         })

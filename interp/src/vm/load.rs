@@ -3,7 +3,7 @@
 use super::{Throw, Vm};
 use crate::bytecode::budget::{Budget, Refusal};
 use crate::bytecode::chunk::{self, Constant, Variable};
-use crate::bytecode::{Const, Proto};
+use crate::bytecode::{Const, Proto, Source};
 use crate::value::{Closure, Gc, ProtoCell, Str, Tag, Text, UpBox, Value};
 use neap_gc::OutOfMemory;
 use std::cell::Cell;
@@ -122,7 +122,7 @@ impl Vm {
 
     /// Links a prototype into the heap, inner ones first; `outer` is the source of the function around it, which is mostly its own too. (The nesting of
     /// functions is bounded by the parser.) There is no safepoint in between.
-    fn link(&mut self, proto: Proto, outer: Option<(Gc<Str>, &Rc<Box<[u8]>>)>) -> Result<Gc<ProtoCell>, Unlinked> {
+    fn link(&mut self, proto: Proto, outer: Option<(Gc<Str>, &Source)>) -> Result<Gc<ProtoCell>, Unlinked> {
         // A chunk without a name has its whole text for a name: the same one is told by its address.
         let source = match outer.filter(|(_, source)| Rc::ptr_eq(source, &proto.source) || **source == proto.source) {
             Some((source, _)) => source,

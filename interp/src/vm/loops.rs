@@ -67,7 +67,7 @@ impl Vm {
             self.set_slot(a + 3, init);
             return Ok(false);
         }
-        let mut float = |v| Ok(self.to_number(v)?.and_then(Value::number));
+        let mut float = |v| Ok(self.number_of(v)?.and_then(Value::number));
         let (l, s, i) = (float(limit)?, float(step)?, float(init)?);
         let Some(l) = l else { return Err(self.for_error("limit", limit)) };
         let Some(s) = s else { return Err(self.for_error("step", step)) };
@@ -88,7 +88,7 @@ impl Vm {
 
     /// The limit of a loop over integers, if that is none itself: clipped towards the loop's direction. `None`: the loop does not run.
     fn int_limit(&mut self, limit: Value, step: i64) -> Result<Option<i64>, Throw> {
-        let f = match self.to_number(limit)? {
+        let f = match self.number_of(limit)? {
             None => return Err(self.for_error("limit", limit)),
             Some(l) if l.is_int() => return Ok(Some(l.raw_int())),
             Some(f) => f.raw_float(),

@@ -72,7 +72,7 @@ impl Vm {
     #[cold]
     fn check_int_slow(&mut self, args: Args, i: usize) -> Result<i64, Throw> {
         let v = self.arg(args, i);
-        match self.to_number(v)? {
+        match self.number_of(v)? {
             Some(n) => match n.as_int().or_else(|| float_to_int(n.raw_float())) {
                 Some(n) => Ok(n),
                 None => Err(self.arg_error(i, "number has no integer representation")),
@@ -99,7 +99,7 @@ impl Vm {
         if v.is_number() {
             return Ok(v);
         }
-        match self.to_number(v)? {
+        match self.number_of(v)? {
             Some(n) => Ok(n),
             None => Err(self.arg_type_error(args, i, "number")),
         }
