@@ -13,7 +13,6 @@ use neap::bytecode::budget::Budget;
 use neap::bytecode::{Proto, chunk, disassemble};
 use neap::{Interpreter, Limits};
 use neap_gc::Config;
-use std::convert::Infallible;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -57,12 +56,7 @@ impl Nursery {
         let mut dice = dice(self.seed, number);
         let (mut proto, strip) = (proto.clone(), dice.chance(15));
         mutant::change(&mut dice, &mut proto);
-        let mut chunk = Vec::new();
-        let dumped = chunk::dump(&proto, strip, &mut |piece| {
-            chunk.extend_from_slice(piece);
-            Ok::<(), Infallible>(())
-        });
-        dumped.expect("a Vec takes it");
+        let mut chunk = chunk::dumped(&proto, strip);
         if dice.chance(8) {
             mutant::damage(&mut dice, &mut chunk);
         }

@@ -59,12 +59,6 @@ local function look(f)
   getinfo(f, "SuL")
 end
 
-local function copy(t)
-  local new = {}
-  for key, value in next, t do new[key] = value end
-  return new
-end
-
 local function play(f, number)
   seed, fuel = number, 300
   local env = {

@@ -5,7 +5,6 @@ use neap::Interpreter;
 use neap::bytecode::budget::Budget;
 use neap::bytecode::{Const, Instr, LocalVar, Op, Proto, UpvalDesc, chunk, verify};
 use neap_gc::Config;
-use std::convert::Infallible;
 
 fn abc(op: Op, a: u8, b: u8, c: u8) -> u32 {
     Instr::abc(op, a, b, c).0
@@ -221,13 +220,7 @@ fn large(words: u32, locals: u32) -> Vec<u8> {
     let end = code.len() as u32;
     let one = |n: u32| variable("x", (n % 200) as u8, false, 1 + n / 200, if n / 200 < locals / 200 { 2 + n / 200 } else { end });
     let proto = Proto { locals: (0..locals).map(one).collect(), ..function(0, 201, &code) };
-    let mut bytes = Vec::new();
-    let dumped = chunk::dump(&proto, false, &mut |piece| {
-        bytes.extend_from_slice(piece);
-        Ok::<(), Infallible>(())
-    });
-    dumped.expect("a Vec takes it");
-    bytes
+    chunk::dumped(&proto, false)
 }
 
 #[test]

@@ -180,3 +180,13 @@ assert(resume(inside) and seen == "attempt to yield across a C-call boundary")
 co = create(function() local x <close> = setmetatable({}, { __close = function() seen = { pcall(yield) } end }) yield() end)
 resume(co)
 assert(coroutine.close(co) and seen[1] == false)
+
+-- What a metamethod of concatenation is called with stays its own, whatever is collected meanwhile.
+do
+  local meta = { __concat = function(a, b) coroutine.yield(1) return b end }
+  local object = setmetatable({}, meta)
+  local co = coroutine.wrap(function() return object .. "7" end)
+  assert(co() == 1 and co() == "7")
+  meta.__concat = function(a, b) local t = { a } return t and b end
+  assert(object .. "8" == "8" and object .. "8" .. "9" == "89")
+end

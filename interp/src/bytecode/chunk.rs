@@ -18,6 +18,7 @@ use super::layout::Aux;
 use super::op::Op;
 use super::proto::{Const, LocalVar, Proto, Source, UpvalDesc};
 use super::verify::verify_within;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 /// How every binary chunk begins. The first part is the header of Lua 5.4, which programs look at: the mark of binary chunks, the version, bytes that
@@ -87,6 +88,16 @@ pub trait Function<'f>: Copy {
 pub fn dump<'f, E>(function: impl Function<'f>, strip: bool, put: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     put(HEADER)?;
     Writer { put, strip }.function(function, None)
+}
+
+/// The whole chunk of a function, for hosts that have the memory.
+pub fn dumped<'f>(function: impl Function<'f>, strip: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let Ok(()) = dump(function, strip, &mut |piece| {
+        bytes.extend_from_slice(piece);
+        Ok::<(), Infallible>(())
+    });
+    bytes
 }
 
 /// The function in a binary chunk.
@@ -418,16 +429,6 @@ mod tests {
         ::done::
         return f, t";
 
-    fn dump(proto: &Proto, strip: bool) -> Vec<u8> {
-        let mut out = Vec::new();
-        let put = &mut |bytes: &[u8]| {
-            out.extend_from_slice(bytes);
-            Ok::<_, ()>(())
-        };
-        super::dump(proto, strip, put).expect("a Vec takes it");
-        out
-    }
-
     fn undump(chunk: &[u8]) -> Result<Proto, String> {
         super::undump(chunk, &mut Budget::unlimited()).map_err(|refusal| match refusal {
             Refusal::Unsound(problem) => problem,
@@ -442,23 +443,23 @@ mod tests {
     #[test]
     fn there_and_back() {
         let proto = compiled(PROGRAM);
-        let chunk = dump(&proto, false);
+        let chunk = dumped(&proto, false);
         let back = undump(&chunk).expect("a function");
         assert_eq!(disassemble(&back), disassemble(&proto));
         assert_eq!(back.source, proto.source);
         assert_eq!(back.protos[0].source, proto.source);
-        assert_eq!(dump(&back, false), chunk);
+        assert_eq!(dumped(&back, false), chunk);
     }
 
     #[test]
     fn stripped() {
         let proto = compiled(PROGRAM);
-        let chunk = dump(&proto, true);
+        let chunk = dumped(&proto, true);
         let back = undump(&chunk).expect("a function");
         assert_eq!(&back.source[..], b"=?");
         assert!(back.lines.is_empty() && back.locals.is_empty() && back.upvals[0].name.is_none());
         assert_eq!(back.code, proto.code);
-        assert!(chunk.len() < dump(&proto, false).len());
+        assert!(chunk.len() < dumped(&proto, false).len());
     }
 
     #[test]
@@ -467,12 +468,12 @@ mod tests {
         let mut used = proto.clone();
         let field = used.code.iter().position(|&word| Op::decode(word).is_some_and(|op| op.aux() == Aux::Field));
         used.code[field.expect("an access to a field") + 1] |= 0x7_0000;
-        assert_eq!(dump(&used, false), dump(&proto, false));
+        assert_eq!(dumped(&used, false), dumped(&proto, false));
     }
 
     #[test]
     fn every_prefix_and_every_damage_is_survived() {
-        let chunk = dump(&compiled(PROGRAM), false);
+        let chunk = dumped(&compiled(PROGRAM), false);
         for end in 0..chunk.len() {
             assert!(undump(&chunk[..end]).is_err(), "{end}");
         }
@@ -503,13 +504,13 @@ mod tests {
 
     #[test]
     fn memory_and_time_are_bounded() {
-        let chunk = dump(&compiled(PROGRAM), false);
+        let chunk = dumped(&compiled(PROGRAM), false);
         for room in [0, 100, 1000] {
             let result = super::undump(&chunk, &mut Budget::new(room, &mut || true));
             assert_eq!(result.err(), Some(Refusal::Memory), "{room}");
         }
         assert!(super::undump(&chunk, &mut Budget::new(1 << 20, &mut || true)).is_ok());
-        let long = dump(&compiled("a = a + 1 ".repeat(20_000).as_bytes()), false);
+        let long = dumped(&compiled("a = a + 1 ".repeat(20_000).as_bytes()), false);
         let mut asked = 0;
         assert!(
             super::undump(

@@ -125,10 +125,17 @@ fn parsed<'s>(
 
 /// Whether a text is no chunk, and none can begin with it: something is wrong before the last token, which might go on.
 pub fn is_hopeless(source: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> bool {
+    /// An escape that the end of the text has cut is no longer than that.
+    const ESCAPE: usize = 16;
+    let shorter = &source[..source.len().saturating_sub(ESCAPE)];
+    is_wrong_inside(source, room, go_on) && is_wrong_inside(shorter, room, go_on)
+}
+
+fn is_wrong_inside(source: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> bool {
     let Ok(mut parser) = Parser::new(source, b"=", room, None, go_on) else { return true };
     let result = parser.main_function();
     // A token that has been looked at may end the text without being to blame.
-    result.is_err_and(|error| !error.stopped) && !parser.lexer.is_at_end()
+    result.is_err_and(|error| !error.stopped && !error.incomplete) && !parser.lexer.is_at_end()
 }
 
 impl<'s> Parser<'s> {

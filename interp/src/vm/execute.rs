@@ -501,8 +501,12 @@ impl Vm {
                         }
                     }
                     Op::Concat => {
-                        slow!(self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize), 0);
-                        allocated!(i.a());
+                        save!();
+                        match self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize)? {
+                            Flow::Next => allocated!(i.a()),
+                            // A metamethod's frame is innermost, whose registers are others.
+                            flow => go_on!(flow),
+                        }
                     }
 
                     // ---- to-be-closed variables
