@@ -294,7 +294,7 @@ impl<R: Runtime> Collector<R> {
         if pacer.running && self.cx.phase() != Phase::Idle {
             // Waiting for an epoch end, the cycle needs one soon.
             let wanted = self.cycle_slice_bytes();
-            let wanted = if self.cycle_has_slices() { wanted } else { wanted * EPOCH_SLICES };
+            let wanted = if self.cycle_has_slices() { wanted } else { wanted.saturating_mul(EPOCH_SLICES) };
             step = step.min(wanted);
             explicit = explicit.min(wanted);
         } else if self.cycle_has_slices() {
