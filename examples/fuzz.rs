@@ -6,8 +6,13 @@
 //! in `target/fuzz`. Without a reference interpreter only crashes and hangs are found. `NEAP_GC=stress,audit` in the environment
 //! makes it a torture of the collector.
 //!
+//! The mode `chunk` is of another kind: binary chunks with changed fields are loaded and run in a process of this program's own, thousands a
+//! second. The numbers of those that end it are shown, and the chunks left in `target/fuzz`.
+//!
 //! I1: the programs are a function of mode, seed and the number of the batch.
 
+#[path = "fuzz/chunks.rs"]
+mod chunks;
 #[path = "fuzz/collection.rs"]
 mod collection;
 #[path = "fuzz/dice.rs"]
@@ -16,6 +21,8 @@ mod dice;
 mod expressions;
 #[path = "fuzz/functions.rs"]
 mod functions;
+#[path = "fuzz/mutant.rs"]
+mod mutant;
 #[path = "fuzz/objects.rs"]
 mod objects;
 #[path = "fuzz/run.rs"]
@@ -47,10 +54,13 @@ usage: fuzz [OPTIONS]
       --lua PATH     the reference (default lua5.4; \"\" is for none)
       --neap PATH    the neap to test (default: build it)
       --lines        compare the lines in messages too (between versions of the reference some differ)
+      --first N      the first mutant of the mode chunk (default 0)
       --print        show the programs of one batch and stop";
 
 /// The batches of each mode in a run of no given length.
 const SHORT: u64 = 4;
+/// The mutants of a batch of chunks.
+const MUTANTS: u64 = 10_000;
 
 /// What is made at random.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,14 +99,10 @@ impl Mode {
             Mode::Pack => strings::packs(dice),
             Mode::Lexer => text::bytes(dice),
             Mode::Parser => text::tokens(dice),
-            Mode::Chunk => text::chunks(dice),
+            // Made elsewhere.
+            Mode::Chunk => Node::Block(Vec::new()),
             Mode::Collection => collection::program(dice),
         }
-    }
-
-    /// A chunk is for one implementation only.
-    fn compares(self) -> bool {
-        self != Mode::Chunk
     }
 }
 
@@ -109,6 +115,7 @@ struct Options {
     neap: Option<PathBuf>,
     lines: bool,
     print: bool,
+    first: u64,
 }
 
 /// How a program went wrong.
@@ -157,6 +164,7 @@ fn parse() -> Result<Options, Error> {
         neap: None,
         lines: false,
         print: false,
+        first: 0,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -172,6 +180,13 @@ fn parse() -> Result<Options, Error> {
             Long("lua") => options.lua = parser.value()?.string()?,
             Long("neap") => options.neap = Some(parser.value()?.into()),
             Long("lines") => options.lines = true,
+            Long("first") => options.first = parser.value()?.parse()?,
+            Long("work") => {
+                let mut number = || -> Result<u64, Error> { Ok(parser.value()?.parse()?) };
+                let (seed, first, count) = (number()?, number()?, number()?);
+                chunks::work(seed, first, count, &PathBuf::from(parser.value()?))?;
+                std::process::exit(0);
+            }
             Long("print") => options.print = true,
             Short('h') | Long("help") => {
                 println!("{USAGE}");
@@ -220,18 +235,31 @@ fn fuzz(options: &Options) -> Result<bool, Error> {
     };
     let start = Instant::now();
     let mut ran = vec![0usize; options.modes.len()];
-    let mut found = 0usize;
+    let (mut found, mut accepted) = (0usize, 0);
     let mut round = 0;
     while options.seconds.map_or(round < SHORT, |seconds| start.elapsed() < Duration::from_secs(seconds)) {
         for (mode, ran) in options.modes.iter().zip(&mut ran) {
+            if *mode == Mode::Chunk {
+                let first = options.first + round * MUTANTS;
+                let outcome = chunks::run(options.seed, first, MUTANTS, &scratch)?;
+                for (number, how) in &outcome.faults {
+                    found += 1;
+                    let path = folder.join(format!("chunk-{}-{number}", options.seed));
+                    std::fs::write(&path, chunks::chunk_of(options.seed, *number))?;
+                    println!("== chunk {number}: {}\n{how}", path.display());
+                }
+                *ran += MUTANTS as usize;
+                accepted += outcome.accepted;
+                continue;
+            }
             let programs = batch(*mode, options.seed, round, options.batch);
-            for (faulty, fault) in fuzzer.findings(*mode, &programs)? {
+            for (faulty, fault) in fuzzer.findings(&programs)? {
                 found += 1;
                 // Each attempt at a program that hangs takes all of its time.
                 let tries = if fault == Fault::Hangs { 40 } else { 3000 };
-                let small = tree::minimise(&faulty, tries, |candidate| fuzzer.fault(*mode, candidate) == Some(fault));
+                let small = tree::minimise(&faulty, tries, |candidate| fuzzer.fault(candidate) == Some(fault));
                 let name = format!("{}-{}-{found}.lua", mode.name(), options.seed);
-                fuzzer.report(*mode, &small, fault, &folder.join(name))?;
+                fuzzer.report(&small, fault, &folder.join(name))?;
             }
             *ran += programs.len();
         }
@@ -240,7 +268,7 @@ fn fuzz(options: &Options) -> Result<bool, Error> {
     std::fs::remove_dir_all(&scratch)?;
     let counts: Vec<String> = options.modes.iter().zip(&ran).map(|(mode, ran)| format!("{} {ran}", mode.name())).collect();
     println!(
-        "fuzz: seed {}, {:.0} s; programs: {}; found: {found}",
+        "fuzz: seed {}, {:.0} s; programs: {}; chunks accepted: {accepted}; found: {found}",
         options.seed,
         start.elapsed().as_secs_f64(),
         counts.join(", ")
@@ -268,15 +296,11 @@ fn different_part(text: &[u8], other: &[u8]) -> String {
 }
 
 impl Fuzzer {
-    fn reference(&self, mode: Mode) -> Option<&Interpreter> {
-        self.lua.as_ref().filter(|_| mode.compares())
-    }
-
     /// What goes wrong in a batch: programs that do so alone; else the batch as a whole, since one may have left behind what
     /// another stumbled over.
-    fn findings(&self, mode: Mode, programs: &[Node]) -> Result<Vec<(Vec<Node>, Fault)>, Error> {
-        let Some(trouble) = self.trouble(mode, programs, self.limit)? else { return Ok(Vec::new()) };
-        let alone = |program: &&Node| Some((vec![(*program).clone()], self.fault(mode, std::slice::from_ref(*program))?));
+    fn findings(&self, programs: &[Node]) -> Result<Vec<(Vec<Node>, Fault)>, Error> {
+        let Some(trouble) = self.trouble(programs, self.limit)? else { return Ok(Vec::new()) };
+        let alone = |program: &&Node| Some((vec![(*program).clone()], self.fault(std::slice::from_ref(*program))?));
         let found: Vec<(Vec<Node>, Fault)> = trouble.suspects.iter().filter_map(alone).collect();
         match trouble.fault {
             Some(fault) if found.is_empty() => Ok(vec![(programs.to_vec(), fault)]),
@@ -285,12 +309,12 @@ impl Fuzzer {
     }
 
     /// How some programs go wrong, if they do.
-    fn fault(&self, mode: Mode, programs: &[Node]) -> Option<Fault> {
+    fn fault(&self, programs: &[Node]) -> Option<Fault> {
         let limit = if programs.len() == 1 { self.limit / 4 } else { self.limit };
-        self.trouble(mode, programs, limit).ok()??.fault
+        self.trouble(programs, limit).ok()??.fault
     }
 
-    fn trouble<'p>(&self, mode: Mode, programs: &'p [Node], limit: Duration) -> Result<Option<Trouble<'p>>, Error> {
+    fn trouble<'p>(&self, programs: &'p [Node], limit: Duration) -> Result<Option<Trouble<'p>>, Error> {
         let all = |fault| Ok(Some(Trouble { fault, suspects: programs.iter().collect() }));
         let outcome = self.neap.run(programs, &self.folder, limit)?;
         match outcome.end {
@@ -298,7 +322,7 @@ impl Fuzzer {
             End::Hang => return all(Some(Fault::Hangs)),
             End::Well => {}
         }
-        let Some(lua) = self.reference(mode) else { return Ok(None) };
+        let Some(lua) = &self.lua else { return Ok(None) };
         let expected = lua.run(programs, &self.folder, limit)?;
         if expected.end != End::Well {
             return all(None);
@@ -313,7 +337,7 @@ impl Fuzzer {
         Ok((!suspects.is_empty()).then_some(Trouble { fault: Some(Fault::Differs), suspects }))
     }
 
-    fn report(&self, mode: Mode, programs: &[Node], fault: Fault, path: &Path) -> Result<(), Error> {
+    fn report(&self, programs: &[Node], fault: Fault, path: &Path) -> Result<(), Error> {
         let texts: Vec<String> = programs.iter().map(Node::text).collect();
         println!("== {fault:?}: {}\n{}", path.display(), texts.join("----\n"));
         std::fs::write(path, run::script(programs, self.neap.lines))?;
@@ -322,7 +346,7 @@ impl Fuzzer {
             Ok((outcome.end, outcome.said.into_iter().flatten().collect::<Vec<_>>().concat()))
         };
         let (end, said) = run(&self.neap)?;
-        let expected = self.reference(mode).map(run).transpose()?;
+        let expected = self.lua.as_ref().map(run).transpose()?;
         let other = expected.as_ref().map_or(&[][..], |(_, said)| said);
         println!("-- neap: {end:?}\n{}", different_part(&said, other));
         if let Some((end, expected)) = &expected {

@@ -98,57 +98,6 @@ local function ordered(t)
   end
 end
 
--- Binary chunks: the bytes of `f` with some of them changed; if they still load, what they do is run for a while.
-local function mutated(f, seed, strip)
-  local bytes = string.dump(f, strip)
-  local function random(n)
-    seed = (seed * 6364136223846793005 + 1442695040888963407)
-    return (seed >> 33) % n
-  end
-  local b = { bytes:byte(1, -1) }
-  local start = #b > 40 and 18 or 0
-  for _ = 1, 1 + random(4) do
-    local at, what = 1 + start + random(#b - start), random(6)
-    if what == 0 then b[at] = random(256)
-    elseif what == 1 then b[at] = b[at] ~ (1 << random(8))
-    elseif what == 2 then b[at] = (b[at] + 1) & 255
-    elseif what == 3 then b[at] = (b[at] - 1) & 255
-    elseif what == 4 then local from = 1 + random(#b) b[at] = b[from]
-    else b[at] = random(8) end
-  end
-  for i = 1, #b do b[i] = string.char(b[i]) end
-  local changed = concat(b)
-  local function sane(name) return type(name) == "string" end
-  local g = load(changed, "=mutated", "b")
-  if not g then return end
-  local thread = create(function(...)
-    for _ = 1, 3 do
-      local result = g(...)
-      if type(result) == "function" then g = result end
-    end
-  end)
-  local steps = 0
-  sethook(thread, function(event)
-    steps = steps + 1
-    local info = debug.getinfo(2, "nSlutf")
-    if event ~= "count" and info and sane(info.source) then
-      debug.getlocal(2, 1)
-      debug.getlocal(2, -1)
-    end
-    if steps > 2000 then error("stop", 0) end
-  end, "crl", 10)
-  for _ = 1, 5 do
-    local ok = coroutine.resume(thread, 1, "two", { 3 }, 4.5)
-    if not ok or coroutine.status(thread) == "dead" then break end
-  end
-  debug.traceback(thread)
-  coroutine.close(thread)
-  pcall(string.dump, g)
-  for i = 1, 255 do
-    if not debug.getupvalue(g, i) then break end
-  end
-end
-
 -- Collections where a program asks for them, and only there, until they find nothing more: which of them frees an object, and in what order the
 -- finalizers of objects that refer to each other are called, is left open. Those of a program that has ended are not heard.
 local finalized = {}
@@ -194,7 +143,7 @@ local function fresh()
   local strings = copy(string)
   strings.format = format_plain
   local env = {
-    out = out, tick = tick, cut = cut, filled = filled, settled = settled, ordered = ordered, mutated = mutated,
+    out = out, tick = tick, cut = cut, filled = filled, settled = settled, ordered = ordered,
     string = strings, table = copy(table), math = copy(compatible), coroutine = copy(coroutine), utf8 = copy(utf8),
     assert = assert, error = error, getmetatable = metatable_of, setmetatable = setmetatable, ipairs = ipairs, next = next,
     pcall = pcall, xpcall = xpcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,

@@ -1,4 +1,4 @@
-//! Sources for `load` that are no Lua, or almost, and binary chunks. Imports `dice`, `statements`, `tree`.
+//! Sources for `load` that are no Lua, or almost. Imports `dice`, `statements`, `tree`.
 
 use super::dice::Dice;
 use super::statements;
@@ -131,15 +131,4 @@ fn words(dice: &mut Dice) -> String {
         }
     }
     words.concat()
-}
-
-/// Functions whose binary chunks are changed, loaded and run.
-pub fn chunks(dice: &mut Dice) -> Node {
-    let program = statements::program(dice);
-    let mut statements = vec![stmt!["local function f(...)\n", program, "end"]];
-    for _ in 0..dice.between(4, 24) {
-        let (seed, strip) = (dice.bits() as i64, dice.chance(20));
-        statements.push(stmt![format!("mutated(f, {seed}, {strip})")]);
-    }
-    Node::Block(statements)
 }

@@ -5,7 +5,7 @@
 #[allow(dead_code, reason = "the other tests need more of it")]
 mod toy;
 
-use neap_gc::heap::{Config, Heap, RootSource, Sabotage};
+use neap_gc::heap::{Config, Heap, Phase, RootSource, Sabotage};
 use neap_gc::observe::{Event, Observer};
 use neap_gc::{Handle, Kind, Ref, Runtime, STOP_UNITS_MAX, Side, Stack, Verdict};
 use std::cell::Cell;
@@ -432,4 +432,102 @@ fn no_stop_exceeds_the_bound() {
 fn a_loop_outside_of_the_budget_is_seen() {
     let (visits, _) = most(list, 400_000, Sabotage::Unbounded);
     assert!(visits > STOP_UNITS_MAX, "{visits}");
+}
+
+/// What is loaded through weak references has a price of its own: a program that has written what the log takes in its stride, and then only reads,
+/// does not come to an epoch end with as many loads as there were words of log.
+#[test]
+fn loads_end_an_epoch_however_cheap_the_log() {
+    const HELD: usize = 60_000;
+    const SLOTS: usize = 56;
+    /// Loads that end an epoch at most, those until the program comes to its safepoint, and what else an epoch end looks at.
+    const MOST: u64 = (4 << 10) + 256 + 64;
+    let (mut host, most) = Host::new(Sabotage::None);
+    let holder = host.new_cell(toy::WEAK, HELD);
+    host.roots.0[1] = Some(holder);
+    host.objects(HELD);
+    for i in 0..HELD {
+        // SAFETY: both are reached from roots.
+        unsafe {
+            let object = toy::slots(host.roots.0[0].expect("the objects"))[i].expect("an object");
+            host.heap.weak_hold(object);
+            toy::pairs(holder)[i] = (None, Some(object));
+        }
+        host.poll();
+    }
+    // Arrays that are written without a change: as many words of log as can be, for next to nothing.
+    let arrays = host.new_cell(toy::ARRAY, 1_000);
+    host.roots.0[2] = Some(arrays);
+    for i in 0..1_000 {
+        let array = host.new_cell(toy::ARRAY, SLOTS);
+        host.store(arrays, i, Some(array));
+        for slot in 0..SLOTS {
+            host.store(array, slot, Some(holder));
+        }
+        host.poll();
+    }
+    for i in 0..100_000 {
+        // SAFETY: reached from a root.
+        let array = unsafe { toy::slots(arrays)[i % 1_000] }.expect("an array");
+        host.store(array, 0, Some(holder));
+        host.poll();
+    }
+    host.churn(100_000);
+    most.set((0, 0));
+    for i in 0..4 * HELD {
+        // SAFETY: reached from a root.
+        assert!(unsafe { host.heap.weak_value(toy::pairs(holder)[i * 7_919 % HELD].1.expect("an object")) });
+        host.poll();
+    }
+    let (_, units) = most.get();
+    assert!(units <= MOST, "a stop of {units} units");
+}
+
+/// The most pages that a stop of marking has touched first.
+#[cfg(all(target_os = "linux", not(miri)))]
+struct Pages {
+    before: u64,
+    most: Rc<Cell<u64>>,
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+impl Observer for Pages {
+    fn event(&mut self, event: &Event) {
+        /// Faults of this thread so far that needed no disk.
+        fn faults() -> u64 {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("the state of the thread");
+            // The fields behind the name, which is in parentheses.
+            let fields = stat.rsplit(')').next().expect("fields");
+            fields.split_whitespace().nth(7).and_then(|n| n.parse().ok()).expect("a number")
+        }
+        match event {
+            Event::Begin => self.before = faults(),
+            Event::Stop(stop) if !stop.is_whole() && stop.phase == Phase::Mark => {
+                self.most.set(self.most.get().max(faults() - self.before));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The bits that only marking needs have been touched before it begins, in slices. The first epoch end of marking shades what the log names, which is
+/// everywhere: it used to find a fresh page for half a megabyte of the heap each.
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn marking_finds_its_bits_touched() {
+    let (mut host, _) = Host::new(Sabotage::None);
+    let n = 1_500_000;
+    let array = host.objects(n);
+    let most = Rc::new(Cell::new(0));
+    host.heap.set_observer(Some(Box::new(Pages { before: 0, most: most.clone() })));
+    let cycles = host.heap.counters().cycles;
+    while host.heap.counters().cycles == cycles {
+        let (from, to) = (host.below(n), host.below(n));
+        // SAFETY: the array is reached from a root.
+        let moved = unsafe { toy::slots(array)[from] };
+        host.store(array, to, moved);
+        host.new_cell(toy::PLAIN, 0);
+        host.poll();
+    }
+    assert!(most.get() < 48, "a stop has touched {} pages first", most.get());
 }

@@ -330,15 +330,28 @@ fn an_interrupt_is_an_error() {
 
 #[test]
 fn a_second_interrupt_kills() {
-    let mut child = spawn("while true do pcall(function() print('runs') while true do end end) end");
+    // What waits for another process looks at nothing.
+    let mut child = spawn("print('runs') os.execute('exec sleep 5')");
     let output = &mut BufReader::new(child.stdout.take().expect("a pipe"));
-    // The first one has been an error of the function: it runs once more.
     hear(output, "runs");
+    std::thread::sleep(Duration::from_millis(200));
     signal(&child);
-    hear(output, "runs");
+    std::thread::sleep(Duration::from_millis(200));
     signal(&child);
     let (status, errors) = wait(&mut child);
     assert_eq!((status.signal(), &*errors), (Some(2), ""));
+}
+
+#[test]
+fn an_interrupt_is_not_caught() {
+    if !is_neap() {
+        return;
+    }
+    let mut child = spawn("print('runs') local function f() while true do end end while true do\npcall(xpcall, f, f) end");
+    hear(&mut BufReader::new(child.stdout.take().expect("a pipe")), "runs");
+    signal(&child);
+    let (status, errors) = wait(&mut child);
+    assert_eq!((status.code(), errors.lines().next()), (Some(1), Some("neap: (command line):1: interrupted!")), "{errors}");
 }
 
 // ---- of neap's own

@@ -4,9 +4,7 @@
 //!
 //! `NEAP_TEST_ROUNDS=20 cargo test --release -p neap --test faults` goes on longer: more of everything, and under stress.
 
-use neap::stdlib;
-use neap::value::Value;
-use neap::vm::Vm;
+use neap::Interpreter;
 use neap_gc::Config;
 use neap_gc::heap::Faults;
 
@@ -162,37 +160,13 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 const MESSAGE: &[u8] = b"not enough memory";
 
-/// An interpreter with the libraries, if there is memory for that.
-fn interpreter(config: Config) -> Result<Vm, ()> {
-    let mut vm = Vm::new(config).map_err(drop)?;
-    match stdlib::open_all(&mut vm) {
-        Ok(()) => Ok(vm),
-        Err(_) => {
-            assert_eq!(text(vm.take_error()), MESSAGE);
-            Err(())
-        }
-    }
-}
-
-fn text(value: Value) -> Vec<u8> {
-    value.as_str().map_or_else(|| b"no text".to_vec(), |s| s.bytes().to_vec())
-}
-
 /// The result of a program, or its error.
-fn run(vm: &mut Vm, program: &str, size: i64) -> Result<Vec<u8>, Vec<u8>> {
-    let program = [CHECK, program].concat();
-    let result = vm.load(program.as_bytes(), b"=program").and_then(|chunk| vm.call1(Value::closure(chunk), &[Value::int(size)]));
-    match result {
-        Ok(value) => Ok(text(value)),
-        Err(_) => Err(text(vm.take_error())),
-    }
+fn run(lua: &mut Interpreter, program: &str, size: i64) -> Result<Vec<u8>, Vec<u8>> {
+    lua.run([CHECK, program].concat().as_bytes(), b"=program", size)
 }
 
-fn audit(vm: &mut Vm) {
-    vm.collect_full();
-    vm.collect_full();
-    // SAFETY: a safepoint has just been, and nothing has run since but finalizers.
-    if let Err(error) = unsafe { vm.heap.audit() } {
+fn audit(lua: &mut Interpreter) {
+    if let Err(error) = lua.audit() {
         panic!("{error}");
     }
 }
@@ -204,22 +178,22 @@ fn shown(outcome: &Result<Vec<u8>, Vec<u8>>) -> String {
 
 /// Runs the program with the n-th request refused, for n from 0 in steps, until the refusal comes too late. Says how many runs were refused.
 fn refuse_each(program: &str, size: i64, config: &Config, step: usize, faults: Way) -> usize {
-    let fresh = || interpreter(config.clone()).expect("memory for the libraries");
+    let fresh = || Interpreter::new(config.clone()).expect("memory for the libraries");
     let expected = run(&mut fresh(), program, size);
     assert!(expected.is_ok(), "{}", shown(&expected));
     let mut refused = 0;
     let mut n = 0;
     loop {
-        let mut vm = fresh();
-        vm.heap.inject(faults(n));
-        let outcome = run(&mut vm, program, size);
-        let late = matches!(vm.heap.inject(Faults::None), Faults::At(_) | Faults::From(1..));
+        let mut lua = fresh();
+        lua.inject(faults(n));
+        let outcome = run(&mut lua, program, size);
+        let late = matches!(lua.inject(Faults::None), Faults::At(_) | Faults::From(1..));
         match &outcome {
             Err(message) if message == MESSAGE => refused += 1,
             outcome => assert_eq!(shown(outcome), shown(&expected), "request {n}"),
         }
-        audit(&mut vm);
-        assert_eq!(shown(&run(&mut vm, program, size)), shown(&expected), "after the refusal of request {n}");
+        audit(&mut lua);
+        assert_eq!(shown(&run(&mut lua, program, size)), shown(&expected), "after the refusal of request {n}");
         if late {
             return refused;
         }
@@ -262,19 +236,19 @@ fn each_request_is_refused_under_stress() {
 #[test]
 fn each_limit_is_too_low_or_enough() {
     let mut limit_bytes = 0;
-    while interpreter(Config { limit_bytes, ..Config::default() }).is_err() {
+    while Interpreter::new(Config { limit_bytes, ..Config::default() }).is_err() {
         limit_bytes += 4096;
     }
     assert!((64 << 10..2 << 20).contains(&limit_bytes), "{limit_bytes}");
     let start = limit_bytes;
     for (name, program) in PROGRAMS {
         let config = |limit_bytes| Config { limit_bytes, ..Config::default() };
-        let expected = run(&mut interpreter(config(usize::MAX)).expect("memory for the libraries"), program, 100);
+        let expected = run(&mut Interpreter::new(config(usize::MAX)).expect("memory for the libraries"), program, 100);
         let mut limit_bytes = start;
         loop {
-            let mut vm = interpreter(config(limit_bytes)).expect("memory for the libraries");
-            let outcome = run(&mut vm, program, 100);
-            audit(&mut vm);
+            let mut lua = Interpreter::new(config(limit_bytes)).expect("memory for the libraries");
+            let outcome = run(&mut lua, program, 100);
+            audit(&mut lua);
             if outcome.as_ref().is_err_and(|message| message == MESSAGE) {
                 limit_bytes += 4096;
                 continue;
@@ -283,6 +257,35 @@ fn each_limit_is_too_low_or_enough() {
             break;
         }
     }
+}
+
+/// What has been done again and has gone well is over: an interrupt that comes later is no reason to do something again.
+#[test]
+fn an_interrupt_after_a_refusal_is_not_lost() {
+    let program = "local n = ... local t = {}
+        for i = 1, n do rawset(t, i, i) rawset(t, i + 0.5, i) table.insert(t, i) setmetatable(t, {}) end
+        return 'done'";
+    let mut n = 0;
+    loop {
+        let mut lua = Interpreter::new(Config::default()).expect("memory for the libraries");
+        lua.inject(Faults::At(n));
+        let outcome = run(&mut lua, program, 20_000);
+        let late = matches!(lua.inject(Faults::None), Faults::At(_));
+        if outcome.is_ok() {
+            lua.interrupt();
+            let outcome = run(&mut lua, "for i = 1, 10 do end return 'lost'", 0);
+            assert!(
+                outcome.as_ref().is_err_and(|message| message.ends_with(b"interrupted!")),
+                "request {n}: {}",
+                shown(&outcome)
+            );
+        }
+        if late {
+            break;
+        }
+        n += 1;
+    }
+    assert!(n > 2);
 }
 
 /// The scripts of `tests/lua` with refusals here and there. What becomes of their assertions nobody can say; the heap is sound.
@@ -298,11 +301,11 @@ fn scripts_leave_a_sound_heap() {
         loop {
             let mut late = true;
             for (faults, _) in WAYS {
-                let mut vm = interpreter(Config::default()).expect("memory for the libraries");
-                vm.heap.inject(faults(n));
-                let _ = vm.load(script.as_bytes(), b"=script").and_then(|chunk| vm.call1(Value::closure(chunk), &[]));
-                late &= matches!(vm.heap.inject(Faults::None), Faults::At(_) | Faults::From(1..));
-                audit(&mut vm);
+                let mut lua = Interpreter::new(Config::default()).expect("memory for the libraries");
+                lua.inject(faults(n));
+                let _ = lua.run(script.as_bytes(), b"=script", 0);
+                late &= matches!(lua.inject(Faults::None), Faults::At(_) | Faults::From(1..));
+                audit(&mut lua);
             }
             if late {
                 break;

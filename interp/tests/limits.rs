@@ -97,6 +97,102 @@ fn what_is_read_is_refused() {
     );
 }
 
+/// What is not on the heap counts against its limit all the same: a compiled pattern, a binary chunk on its way.
+#[test]
+fn what_the_host_needs_is_refused() {
+    refused(
+        r#"
+        refused(string.find, 'x', big .. '.')
+        refused(string.gsub, 'x', big .. '.', '')
+        refused(string.gmatch, 'x', big .. '.')
+        assert(not ('x'):find(big, 1, true) and not ('x'):find(big))
+        local nils = string.dump(load('return ' .. ('nil, '):rep(200) .. 'nil'))
+        local f, message = load(nils:rep(1000))
+        assert(f)
+        local chunk = string.dump(load('local a = ... ' .. ('a = a + 1 '):rep(100000)), true)
+        big = nil
+        -- The heap is nearly full.
+        local kept = {}
+        for _, bits in ipairs {20, 14} do
+            pcall(function() for i = 1, 10000 do kept[#kept + 1] = ('x'):rep(1 << bits) .. i end end)
+        end
+        local f, message = load(chunk)
+        assert(not f and message == 'not enough memory', message)
+        kept = nil collectgarbage()
+        assert(load(chunk)(1) == nil)"#,
+    );
+}
+
+/// What a program prints is not gathered, and neither are warnings.
+#[test]
+#[cfg(target_os = "linux")]
+#[cfg_attr(neap_asan, ignore = "the sanitizer has memory of its own")]
+fn long_outputs_are_not_gathered() {
+    if !is_neap() {
+        return;
+    }
+    let program = "local t = {} for i = 1, 100 do t[i] = big end
+        local function peak() return tonumber(io.open('/proc/self/status'):read('a'):match('VmHWM:%s+(%d+)')) end
+        local before = peak() print(table.unpack(t)) warn('@on') warn(table.unpack(t)) io.write(table.unpack(t))
+        assert(peak() < before + 2048, peak() - before)";
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "\"$0\" --heap-limit 16M -e \"big = ('x'):rep(4e6)\" -e \"$1\" 2>/dev/null | tail -c 3"]);
+    shell.arg(common::interpreter()).arg(program);
+    assert_eq!(output(shell), "xxx");
+}
+
+/// Where the system refuses memory, an error comes of it.
+#[test]
+#[cfg(target_os = "linux")]
+#[cfg_attr(neap_asan, ignore = "the sanitizer has memory of its own")]
+fn refusals_of_the_system_are_errors() {
+    if !is_neap() {
+        return;
+    }
+    for program in [
+        "local s = ('x'):rep(3e8) return s .. s",
+        "return load('return {' .. ('a, '):rep(2e7) .. '}')",
+        "return load(('x = 1 '):rep(1e7))",
+        "return load('return ' .. ('a + '):rep(1e7) .. 'a')",
+        "return load('return [[' .. ('x'):rep(1.5e8) .. ']]')",
+        "return load(('do local a, b = {}, a.b(a) goto c ::c:: end '):rep(2e6))",
+        "return ('x'):find(('.'):rep(1e8))",
+        "local t = {} for i = 1, 1e9 do t[i] = {i} end",
+        "local t = {} for i = 1, 1e9 do t[i] = 'key ' .. i end",
+        "return load(function() return 'x = 1 ' end)",
+        "return io.open('/dev/zero'):read('a')",
+    ] {
+        let guarded = format!("local ok, f, message = pcall(function() {program} end) io.write(tostring(ok and message or f))");
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "ulimit -v 500000; exec \"$0\" -e \"$1\""]).arg(common::interpreter()).arg(guarded);
+        assert_eq!(output(shell), "not enough memory", "{program}");
+    }
+}
+
+/// A text without end that is no program is refused as soon as that can be seen.
+#[test]
+fn endless_texts_are_refused() {
+    if !is_neap() {
+        return;
+    }
+    let told = run(&["--heap-limit", "32M", "-e", "print(loadfile('/dev/zero'))"]);
+    assert_eq!(told, "nil\t/dev/zero:1: unexpected symbol\n");
+    let program = "local n = 0 local f, message = load(function() n = n + 1 return 'x = = 1 ' end, '=x')
+        print(f, message, n < 10000, (load(function() return '\\27Lua' end)), (load(function() return 'x = 1 ' end, 'x', 'b')))
+        print(load(function() return '-- a comment' end))";
+    let told = run(&["--heap-limit", "32M", "-e", program]);
+    assert_eq!(told, "nil\tx:1: unexpected symbol near '='\ttrue\tnil\tnil\nnil\tnot enough memory\n");
+    let mut command = common::command();
+    command.arg("/dev/zero");
+    let outcome = common::run(command, b"", LIMIT).expect("a run");
+    assert_eq!(String::from_utf8_lossy(&outcome.stderr).lines().next(), Some("neap: /dev/zero:1: unexpected symbol"));
+    for code in ["read('a')", "read('l')", "lines()()", "read(1 << 40)"] {
+        let told =
+            run(&["--heap-limit", "32M", "-e", &format!("print(pcall(function() return io.open('/dev/zero'):{code} end))")]);
+        assert_eq!(told, "false\tnot enough memory\n", "{code}");
+    }
+}
+
 /// What the compiler makes of a source is not on the heap, and is refused all the same.
 #[test]
 #[cfg_attr(neap_asan, ignore = "the sanitizer has memory of its own")]
@@ -300,8 +396,15 @@ fn closed_streams_end_cleanly() {
     }
     for line in [
         "\"$0\" -e 'print(1) io.write(2) io.stdout:close()' >&-",
-        "\"$0\" -e 'assert(io.read() == nil) assert(io.read(\"a\") == \"\")' <&-",
-        "\"$0\" - <&-",
+        "\"$0\" -e 'io.write(2) local ok, e, n = io.stdout:flush() assert(not ok and e == \"Bad file descriptor\" and n == 9)' >&-",
+        "\"$0\" -e 'local ok, e, n = io.stderr:write(2) assert(not ok and e == \"Bad file descriptor\" and n == 9)' 2>&-",
+        "\"$0\" -e 'for _, what in ipairs {\"l\", \"n\", \"a\", 0, 1} do local line, e, n = io.read(what)
+            assert(line == nil and e == \"Bad file descriptor\" and n == 9) end' <&-",
+        "! \"$0\" -e 'io.lines()()' <&-",
+        "\"$0\" -e 'local ok, e, n = io.stdin:seek() assert(not ok and n == 9)' <&-",
+        "\"$0\" -e 'os.execute(\"exec 3<&0\")' <&- 2>&1 | grep -q -i 'bad file descriptor'",
+        "\"$0\" <&-",
+        "! \"$0\" - <&-",
         "\"$0\" -i <&- >&- 2>&-",
         "\"$0\" -v >&-",
         "\"$0\" --help >&-",

@@ -1,9 +1,7 @@
 //! Of the memory that a script makes grow, at least 95 % is on the heap: what the host's allocator gives is counted, thread by thread, and
 //! held against the heap's own figures.
 
-use neap::stdlib;
-use neap::value::Value;
-use neap::vm::Vm;
+use neap::Interpreter;
 use neap_gc::Config;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -63,27 +61,18 @@ impl Growth {
 
 /// Runs `make(n)` of the script, first with a small `n`, and measures the second run. What it returns is kept.
 fn grow(script: &str, small: i64, large: i64) -> Growth {
-    let mut vm = Vm::new(Config::default()).expect("a heap");
-    stdlib::open_all(&mut vm).unwrap_or_else(|_| panic!("the libraries"));
-    let chunk = vm.load(script.as_bytes(), b"=script").unwrap_or_else(|_| panic!("a chunk"));
-    let make = match vm.call1(Value::closure(chunk), &[]) {
-        Ok(make) => make,
-        Err(_) => panic!("{:?}", vm.take_error().as_str().map(|s| String::from_utf8_lossy(s.bytes()).into_owned())),
+    let mut lua = Interpreter::new(Config::default()).expect("a heap");
+    let mut run = |code: &str, n: i64| {
+        if let Err(error) = lua.run(code.as_bytes(), b"=script", n) {
+            panic!("{:?}", String::from_utf8_lossy(&error));
+        }
+        (lua.used_bytes() as isize, lua.peak_bytes() as isize, lua.mapped_bytes() as isize)
     };
-    vm.pin(make);
-    let mut run = |n: i64, name: &str| {
-        let kept = match vm.call1(make, &[Value::int(n)]) {
-            Ok(kept) => kept,
-            Err(_) => panic!("{:?}", vm.take_error().as_str().map(|s| String::from_utf8_lossy(s.bytes()).into_owned())),
-        };
-        let globals = vm.globals();
-        vm.set_field(globals, name, kept).unwrap_or_else(|_| panic!("a global"));
-        (vm.heap.used_bytes() as isize, vm.heap.peak_bytes() as isize, vm.heap.mapped_bytes() as isize)
-    };
-    let (used, _, mapped) = run(small, "warm");
+    run(&format!("make = (function() {script} end)()"), 0);
+    let (used, _, mapped) = run("warm = make(...)", small);
     let host = LIVE.get();
     PEAK.set(host);
-    let (after, peak, _) = run(large, "kept");
+    let (after, peak, _) = run("kept = make(...)", large);
     Growth { host: LIVE.get() - host, host_peak: PEAK.get() - host, heap: after - used, heap_peak: peak - mapped }
 }
 
@@ -196,4 +185,47 @@ fn texts_in_the_making() {
         eprintln!("{script}");
         passes_over_the_heap(script, 2, large, 7);
     }
+}
+
+/// What only passes through the host on its way: messages, names of files, dates, code that is dumped.
+#[test]
+fn texts_that_pass_through() {
+    let error = "local big = ('x'):rep(1 << 22) return function(n) return select(2, pcall(error, big:sub(1, n), 2)) end";
+    let named =
+        "local big = ('x'):rep(1 << 22) return function(n) return tostring(setmetatable({}, {__name = big:sub(1, n)})) end";
+    let blame = "local big = ('x'):rep(1 << 22) return function(n) local t = setmetatable({}, {__name = big:sub(1, n) .. n})
+        local ok, message = pcall(function() return t + 1 end) return t end";
+    let trace = "local big = ('x'):rep(1 << 22) return function(n) return debug.traceback(big:sub(1, n)) end";
+    let source = "local long = ('--' .. ('x'):rep(1000) .. '\\n'):rep(4000) return function(n)
+        return debug.getinfo(load(long:sub(1, n > 2 and -1 or n), long), 'S').source .. long end";
+    let date = "return function(n) return os.date(('%c, '):rep(n)) end";
+    let path = "return function(n) return select(2, package.searchpath('a.b', ('/x?;'):rep(n))) end";
+    let name = "return function(n) return select(2, package.searchpath(('a.'):rep(n), '/?;/?')) end";
+    let mark = "return function(n) return select(2, package.searchpath(('a.'):rep(n), ('?'):rep(20), '.', 'bcd')) end";
+    let module = "return function(n) return select(2, pcall(require, ('a.'):rep(n))) end";
+    let dump = "local long, short = load('local a = 1 ' .. ('a = a + 1 '):rep(1000000)), load('return 1')
+        return function(n) return string.dump(n > 2 and long or short, true) end";
+    let char = "local t = {} for i = 1, 200000 do t[i] = 65 end return function(n) local s = string.char(table.unpack(t, 1, n))
+        local u = utf8.char(table.unpack(t, 1, n)) return s:rep(40) .. u end";
+    let open = "local big = ('x'):rep(1 << 22) return function(n) return select(2, io.open(big:sub(1, n))) end";
+    for (script, large) in [
+        (error, 1 << 22),
+        (named, 1 << 22),
+        (blame, 1 << 22),
+        (trace, 1 << 22),
+        (source, 1 << 22),
+        (date, 1 << 18),
+        (path, 1 << 19),
+        (name, 1 << 20),
+        (mark, 1 << 17),
+        (module, 1 << 18),
+        (dump, 5),
+        (char, 200_000),
+        (open, 1 << 22),
+    ] {
+        eprintln!("{script}");
+        passes_over_the_heap(script, 2, large, 3);
+    }
+    let iterators = "return function(n) local t, p = {}, '[abc]%d.x?y*[^xyz]' for i = 1, n do t[i] = ('x'):gmatch(p:rep(20)) end return t end";
+    stays_on_the_heap(iterators, 1000, 20_000, 4);
 }

@@ -1,35 +1,25 @@
 //! What the collector does is in proportion to what the program does, and memory to what is live: counted on the heap's own figures, without a clock.
 
-use neap::stdlib;
-use neap::value::Value;
-use neap::vm::Vm;
+use neap::Interpreter;
 use neap_gc::Config;
 
-fn machine() -> Vm {
-    let mut vm = Vm::new(Config::default()).expect("a heap");
-    stdlib::open_all(&mut vm).unwrap_or_else(|_| panic!("the libraries"));
-    vm
+fn interpreter() -> Interpreter {
+    Interpreter::new(Config::default()).expect("a heap")
 }
 
-/// Runs a script and gives its result.
-fn run(vm: &mut Vm, script: &str) -> Value {
-    let chunk = vm.load(script.as_bytes(), b"=script").unwrap_or_else(|_| panic!("a chunk"));
-    match vm.call1(Value::closure(chunk), &[]) {
-        Ok(value) => value,
-        Err(_) => panic!("{:?}", vm.take_error().as_str().map(|text| String::from_utf8_lossy(text.bytes()).into_owned())),
+fn run(lua: &mut Interpreter, script: &str) {
+    if let Err(error) = lua.run(script.as_bytes(), b"=script", 0) {
+        panic!("{:?}", String::from_utf8_lossy(&error));
     }
 }
 
 /// Stops of the program while the script's function runs.
 fn stops(script: &str) -> u64 {
-    let vm = &mut machine();
-    let work = run(vm, script);
-    vm.pin(work);
-    let before = vm.heap.counters().stops;
-    if vm.call1(work, &[]).is_err() {
-        panic!("{:?}", vm.take_error().as_str().map(|text| String::from_utf8_lossy(text.bytes()).into_owned()));
-    }
-    vm.heap.counters().stops - before
+    let lua = &mut interpreter();
+    run(lua, &format!("work = (function() {script} end)()"));
+    let before = lua.stops();
+    run(lua, "work()");
+    lua.stops() - before
 }
 
 /// After a whole collection not much more is mapped than is in use, whatever the garbage was.
@@ -42,11 +32,11 @@ fn memory_goes_back_with_a_collection() {
         "t[i] = setmetatable({}, {__mode = 'k'}) for k = 1, 10000 do local key = {} t[i][key], t[i][k] = key, key end",
         "t[i] = {} for k = 1, 2000 do t[i][k] = coroutine.wrap(function(a) coroutine.yield(a) end) t[i][k](k) end",
     ] {
-        let vm = &mut machine();
-        run(vm, &format!("t = {{}} for i = 1, 20 do {make} end"));
-        let full = vm.heap.mapped_bytes();
-        run(vm, "t = nil collectgarbage()");
-        let (used, mapped) = (vm.heap.used_bytes(), vm.heap.mapped_bytes());
+        let lua = &mut interpreter();
+        run(lua, &format!("t = {{}} for i = 1, 20 do {make} end"));
+        let full = lua.mapped_bytes();
+        run(lua, "t = nil collectgarbage()");
+        let (used, mapped) = (lua.used_bytes(), lua.mapped_bytes());
         eprintln!("{make}: {full} mapped, then {mapped}, {used} in use");
         assert!(full > 16 << 20, "{make}: only {full} bytes were mapped");
         assert!(mapped < used + (8 << 20), "{make}: {mapped} bytes are mapped for {used} in use");

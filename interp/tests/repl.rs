@@ -31,10 +31,12 @@ fn talk(lines: &[&str]) -> (Script, String) {
     let input = |line: &&str| if *line == "^C" { Input::Cancelled } else { Input::Line(line.as_bytes().to_vec()) };
     let mut script = Script { inputs: lines.iter().map(input).collect(), ..Script::default() };
     repl::run(&mut session, &mut script);
-    let globals = session.vm.globals();
-    assert!(session.run_text(b"out = table.concat(out, ';')", b"=test").is_ok());
-    let out = session.vm.get_field(globals, "out").expect("a field").as_str().expect("a string");
-    (script, String::from_utf8_lossy(out.bytes()).into_owned())
+    let folder = common::Folder::new();
+    let file = folder.0.join("out");
+    let write =
+        format!("local f <close> = assert(io.open({:?}, 'w')) f:write(table.concat(out, ';'))", file.to_str().expect("UTF-8"));
+    assert!(session.run_text(write.as_bytes(), b"=test").is_ok());
+    (script, std::fs::read_to_string(file).expect("a file"))
 }
 
 #[test]
@@ -74,6 +76,43 @@ fn the_last_result_has_a_name() {
 fn commands_are_there_without_a_terminal() {
     let (script, out) = talk(&["1", ".time print(2 +", "3)", ".nonsense", "...", ".quit", "4"]);
     assert_eq!((&*out, &*script.prompts.join("|")), ("1;5", "> |> |>> |> |> |> "));
+}
+
+/// What a session leaves behind, its inputs do when they are saved and loaded.
+#[test]
+fn a_saved_session_can_be_loaded() {
+    let folder = common::Folder::new();
+    let file = folder.0.join("saved.lua");
+    let save = format!(".save {}", file.display());
+    let state = "print(n, _, select('#', many()))";
+    let session = [
+        "n = 0",
+        "function up(by) n = n + by return n end",
+        "function many() return 1, 2, 3 end",
+        "function none() end",
+        "up(1)",
+        "up(_ + 1)",
+        "= up(2), 'second'",
+        "none()",
+        "(none())",
+        "up(1)",
+        "error('no ' .. up(0))",
+        "for i = 1, 3 do\nerror(i)\nend",
+        "... ",
+        "return up(1), 2",
+        "if n == 0 then return 5 end",
+        "local hidden = up(1)",
+    ];
+    let typed: Vec<&str> = session.into_iter().chain([&*save, state]).collect();
+    let (script, out) = talk(&typed);
+    assert_eq!(script.inputs.len(), 0);
+    let load = format!(".load {}", file.display());
+    assert_eq!(talk(&[&load, state]).1, out.rsplit(';').next().expect("a line"));
+    let saved = std::fs::read_to_string(&file).expect("a file");
+    assert!(
+        saved.contains("\n-- error('no ' .. up(0))\n") && saved.contains("\n-- for i = 1, 3 do\n-- error(i)\n-- end\n"),
+        "{saved}"
+    );
 }
 
 #[test]

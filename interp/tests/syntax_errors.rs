@@ -244,7 +244,15 @@ fn limits() {
 
     let args = |n: usize| format!("f({}x)", repeat("x,", n - 1));
     assert!(compile(args(254).as_bytes(), b"=x").is_ok());
-    assert!(message(args(255)).starts_with("x:1: function or expression needs too many registers"));
+    assert_eq!(message(args(255)), "x:1: function or expression needs too many registers near ')'");
+    // The token that is blamed is the one at which the registers are used up.
+    let list = |open: &str, item: &str, close: &str| format!("{open}{}{close}", repeat(item, 300));
+    assert_eq!(message(list("f(", "1,\n", "1)")), "x:256: function or expression needs too many registers near '1'");
+    for (item, near) in [("1, ", "'1'"), ("x, ", "'x'"), ("x(), ", "'('"), ("{}, ", "'{'"), ("x:y(), ", "'('")] {
+        let expected = format!("x:1: function or expression needs too many registers near {near}");
+        assert_eq!(message(list("return f(", item, "1)")), expected);
+        assert_eq!(message(list("return ", item, "1")), expected);
+    }
 }
 
 #[test]

@@ -155,6 +155,16 @@ fn errors_show_their_place() {
     let mut t = Terminal::start(&folder.0);
     t.expect("> ");
     t.ask("x = = 1", "stdin:1: unexpected symbol near '='\n   1 | x = = 1\n     |     ^\n");
+    // Of its two readings, as an expression and as a statement, the one that gets further knows more.
+    t.ask("{a=1 b=2}", "stdin:1: '}' expected near 'b'\n   1 | {a=1 b=2}\n     |      ^\n");
+    t.ask("1 + * 2", "stdin:1: unexpected symbol near '*'\n   1 | 1 + * 2\n     |     ^\n");
+    t.ask(".time f(1 2)", "stdin:1: ')' expected near '2'\n   1 | f(1 2)\n     |     ^\n");
+    t.ask(
+        "{\r  1,\r  a = b c\r",
+        "stdin:3: '}' expected (to close '{' at line 1) near 'c'\n   3 |   a = b c\n     |         ^\n",
+    );
+    t.ask("1 +)", "stdin:1: unexpected symbol near ')'\n");
+    t.ask("goto nowhere", "stdin:1: no visible label 'nowhere' for <goto> at line 1\n");
     t.press("function f(t)\r  return t.x.y\rend\r");
     t.expect("end\n> ");
     // The line is that of the input in which the function stands, not of this one.
@@ -203,6 +213,27 @@ fn scripts_show_the_line_of_an_error_on_a_terminal() {
     t.ends_with(1);
 }
 
+/// As C has it: who asks a question without a newline is heard before the answer is read.
+#[test]
+fn a_question_is_seen_before_its_answer_is_read() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new();
+    for read in ["io.read()", "io.read('n', 'l')", "io.stdin:read('L')", "io.lines()()", "io.open('/dev/tty'):read()"] {
+        let mut t = Terminal::run(&folder.0, &[], &["-e", &format!("io.write('na', 'me? ') {read} print('tha' .. 'nks')")]);
+        t.expect("name? ");
+        t.press("5\n");
+        t.expect("thanks\n");
+        t.ends();
+    }
+    let mut t = Terminal::run(&folder.0, &[], &["-e", "io.write('co', 'de? ') dofile()"]);
+    t.expect("code? ");
+    t.press("print('do' .. 'ne')\n\u{4}");
+    t.expect("done\n");
+    t.ends();
+}
+
 #[test]
 fn output_without_a_newline_is_not_drawn_over() {
     if !is_neap() {
@@ -234,6 +265,12 @@ fn commands() {
     t.ask(&format!(".load {}", saved.display()), "");
     t.ask("count", "1\n");
     t.ask(".time up()", "2\ntime: ");
+    // What is timed is the program, not how long it takes to show what it comes to.
+    t.press(".time setmetatable({}, {__tostring = function() local t = os.clock() repeat until os.clock() - t > 1 return 'sl' .. 'ow' end})\r");
+    t.expect("slow\ntime: ");
+    let time = t.expect("s\n");
+    assert!(time.ends_with(['µ', 'm']), "{time}");
+    t.expect("> ");
     t.ask(".time for i = 1, 2 do\r up() end", "time: ");
     t.ask("count", "4\n");
     t.ask(".gc", "heap ");
@@ -249,7 +286,7 @@ fn commands() {
     t.ends();
     assert_eq!(
         std::fs::read_to_string(saved).expect("a file"),
-        "count = 0\nfunction up() count = count + 1 return count end\nup()\n"
+        "count = 0\nfunction up() count = count + 1 return count end\n_ = up()\n"
     );
 }
 
@@ -298,6 +335,31 @@ fn a_history_that_cannot_be_had_is_no_error() {
     t.press("\u{4}");
     t.ends();
     assert_eq!(std::fs::read(&file).expect("a file"), b"#V2\none\n\xFF\n");
+}
+
+/// A home that is not there is none to make.
+#[test]
+fn no_home_no_history() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new();
+    let home = folder.0.join("nowhere/home");
+    let home = home.to_str().expect("UTF-8");
+    let mut t = Terminal::start_with(&folder.0, &[("NO_COLOR", "1"), ("XDG_STATE_HOME", ""), ("HOME", home)]);
+    t.expect("help.\n> ");
+    t.ask("1 + 1", "2\n");
+    t.press("\u{4}");
+    t.ends();
+    assert!(!folder.0.join("nowhere").exists());
+    // In one that is, the folders for it are made.
+    let home = folder.0.to_str().expect("UTF-8");
+    let mut t = Terminal::start_with(&folder.0, &[("NO_COLOR", "1"), ("XDG_STATE_HOME", ""), ("HOME", home)]);
+    t.expect("> ");
+    t.ask("1 + 1", "2\n");
+    t.press("\u{4}");
+    t.ends();
+    assert!(folder.0.join(".local/state/neap/history").exists());
 }
 
 #[test]
@@ -419,6 +481,28 @@ fn colours_and_hints() {
     t.expect("\n> ");
     t.press("\u{4}");
     t.ends();
+}
+
+/// What is pasted, where the terminal does not say that it is, comes as keys; to paint all of the text at each of them would take longer and longer.
+#[test]
+fn keys_in_a_row_are_not_painted_one_by_one() {
+    if !is_neap() {
+        return;
+    }
+    let folder = Folder::new();
+    let lines: String = (0..198).map(|i| format!("  local variable_{i} = some_function({i}, 'text')\r")).collect();
+    let many_lines = format!("if false then\r{lines}end\r");
+    let long_line = format!("x = {}1\r", "1 + ".repeat(1000));
+    for keys in [many_lines, long_line] {
+        let mut t = Terminal::start_with(&folder.0, &[]);
+        t.expect("> ");
+        t.press(&keys);
+        t.press("'do' .. 'ne'\r");
+        t.expect("\"done\"");
+        t.press("\u{4}");
+        assert!(t.drawn < 2000 * keys.len(), "{} bytes for {} keys", t.drawn, keys.len());
+        t.ends();
+    }
 }
 
 #[test]

@@ -203,3 +203,6 @@ assert(debug.getuservalue(1) == nil and not pcall(debug.setuservalue, {}, 1) and
 -- Files have no user values.
 assert(debug.setuservalue(io.stdout, 1) == nil and select("#", debug.getuservalue(io.stdout)) == 1 and not debug.getuservalue(io.stdout))
 assert(type(debug.getregistry()) == "table" and debug.getregistry()._LOADED == package.loaded)
+-- The main thread and the globals stand where the C API has them.
+assert(type(debug.getregistry()[1]) == "thread" and debug.getregistry()[2] == _G)
+coroutine.wrap(function() assert(debug.getregistry()[1] ~= coroutine.running()) end)()

@@ -54,7 +54,7 @@ said("set again early")
 -- The metamethod that counts is the one at the time of the collection; any value marks.
 do
   local mt = { __gc = true }
-  setmetatable({ name = "changed" }, mt)
+  local object = setmetatable({ name = "changed" }, mt)
   mt.__gc = function(o) log[#log + 1] = o.name end
   local none = { __gc = true }
   setmetatable({}, none)

@@ -329,3 +329,24 @@ do
   collectgarbage()
   assert(debug.gethook() == nil)
 end
+
+-- A hook that is set by a function that is called back, and one of another thread that is removed there.
+for _, call_back in ipairs {
+  function(f) table.sort({ 2, 1 }, f) end,
+  function(f) string.gsub("a", "a", f) end,
+} do
+  local heard = 0
+  local other = coroutine.create(function() end)
+  -- Then the collector has nothing to do in between.
+  collectgarbage()
+  debug.sethook(other, print, "l")
+  call_back(function()
+    debug.sethook(function() heard = heard + 1 end, "l")
+    debug.sethook(other)
+  end)
+  for _ = 1, 10 do
+    local a = 1
+  end
+  debug.sethook()
+  assert(heard > 15, heard)
+end

@@ -84,5 +84,17 @@ fails("resulting string too large", string.rep, ("x"):rep(1000), 1 << 60)
 fails("too many results", table.unpack, {}, 1, 1 << 40)
 fails("string slice too long", function() return ("x"):rep(10000000):byte(1, -1) end)
 fails("too many results", function() return table.unpack({}, 1, 999999), table.unpack({}, 1, 999999) end)
+-- What does not fit on the stack is an overflow of it, and is named; only `unpack` says no more than what it is.
+local long = ("x"):rep(2000000)
+for what, f in pairs {
+  ["string slice too long"] = function() return string.byte(long, 1, -1) end,
+  ["string slice too long "] = function() return utf8.codepoint(long, 1, -1) end,
+  ["too many results"] = function() return string.unpack(("b"):rep(#long), long) end,
+} do
+  ok, e = pcall(f)
+  assert(not ok and e:find("stack overflow (" .. what:gsub(" $", "") .. ")", 1, true), e)
+end
+ok, e = pcall(table.unpack, {}, 1, 2000000)
+assert(not ok and e == "too many results to unpack", e)
 ok, e = pcall(function() local a = { table.unpack({}, 1, 240) } return select("#", table.unpack(a, 1, 240)) end)
 assert(ok and e == 240)

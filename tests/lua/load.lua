@@ -196,3 +196,17 @@ for _, bytes in ipairs { "\27", "\27L", "\27xy" } do
 end
 f, err = load("\27xyz", "=s")
 assert(not f and err == "s: bad binary format (not a binary chunk)")
+
+-- A file is read in pieces: wherever one of them ends, the rest may go on with it.
+do
+  local name = os.tmpname()
+  for _, token in ipairs { "'a long text with \\x41 \\u{41} \\65 \\z  escapes'", "[==[ a long bracket ]=] ]==]", "0x1.8p1", "(1 --[[comment]] + 2)" } do
+    for shift = 0, #token do
+      local file = assert(io.open(name, "w"))
+      file:write("return --", ("x"):rep((1 << 16) - 10 - shift), "\n", token, " -- ", ("y"):rep(1 << 16))
+      file:close()
+      assert(assert(loadfile(name))() == load("return " .. token)(), token)
+    end
+  end
+  os.remove(name)
+end

@@ -45,3 +45,22 @@ assert(not ok and tostring(e):find("stack overflow"))
 -- The message of an overflow can be handled.
 ok, e = xpcall(endless, function(m) return "handled: " .. m end)
 assert(not ok and tostring(e):find("handled") or tostring(e):find("overflow"))
+-- How deep a recursion comes: a million slots, of which a call takes those of the caller that are live, the function's own and those of its arguments. A
+-- number on the left of an operator is no live slot.
+if not os.getenv("NEAP_GC") then
+  local reached
+  local function depth_of(f) reached = 0 fails("stack overflow", f, 1) return reached end
+  local f
+  f = function(n) reached = n return f(n + 1) + 1 end
+  assert(depth_of(f) > 499900, reached)
+  for operator in ("+ - ^ &"):gmatch("%S+") do
+    local text = "local f local reached f = function(n) reached = n return 7 %s f(n + 1) end return f, function() return reached end"
+    local g, deepest = assert(load(text:format(operator)))()
+    depth_of(g)
+    assert(deepest() > 499900, operator)
+  end
+  f = function(n) reached = n return 1.5 * f(n + 1) end
+  assert(depth_of(f) > 499900, reached)
+  f = function(n) reached = n local a, b, c = "", "", "" return 1 + f(n + 1) + #a + #b + #c end
+  assert(depth_of(f) > 199900, reached)
+end

@@ -103,7 +103,11 @@ fails("'package.searchers' must be a table", require, "absent")
 package.searchers = searchers
 package.path = nil
 fails("'package.path' must be a string", require, "absent")
-package.path = old_path
+-- A number is as good as a string.
+local old_cpath = package.cpath
+package.path, package.cpath = 5, 6.5
+fails("\n\tno file '5'\n\tno file '6.5'", require, "absent")
+package.path, package.cpath = old_path, old_cpath
 fails("bad argument #1 to 'require' (string expected, got no value)", require)
 
 for _, name in ipairs { "mod", "pack_init", "bad", "raises", "globals", "one", "two" } do os.remove(prefix .. name .. ".lua") end

@@ -129,9 +129,11 @@ local late = { {}, {}, x = {} }
 setmetatable(late, { __mode = "v" })
 collect()
 assert(next(late) == nil)
-late[1] = {}
+local kept = {}
+late[1] = kept
 getmetatable(late).__mode = nil
 setmetatable(late, getmetatable(late))
+kept = nil
 collect()
 assert(late[1] ~= nil)
 setmetatable(late, nil)

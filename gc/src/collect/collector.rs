@@ -218,7 +218,7 @@ impl<R: Runtime> Collector<R> {
 
     #[inline(always)]
     fn heed_log(&mut self) {
-        if self.log.is_full(self.release.waiting.loads()) {
+        if self.log.is_full() {
             self.request_safepoint();
         }
     }
@@ -300,7 +300,7 @@ impl<R: Runtime> Collector<R> {
     /// Loads are work for the epoch end, as the log is.
     #[inline]
     fn heed_loads(&mut self) {
-        if self.release.waiting.loads() % 1024 == 1023 && self.log.is_full(self.release.waiting.loads()) {
+        if self.release.waiting.has_become_full() {
             self.request_safepoint();
         }
     }

@@ -29,14 +29,14 @@ impl<R: Runtime> Collector<R> {
         self.cx.units = 0;
         self.cx.counters.epochs += 1;
         self.examine_early();
-        // A log that is full may double before the epoch ends.
-        let goal = self.pacer.epoch_goal() / 4;
+        // What was loaded, and the log, may take half of the goal each. A log that is full may double before the epoch ends.
+        let half = self.pacer.epoch_goal() / 2;
         let Collector { rt, cx, .. } = self;
         self.roots.count(cx);
         self.stacks.scan_touched(rt, cx);
         // R28.1.
         self.adoptions.apply_increments(cx);
-        self.log.replay(rt, cx, goal);
+        self.log.replay(rt, cx, half / 2);
         cx.count_promoted(rt);
         self.promote_handled();
         self.notice_young_dead();
@@ -45,7 +45,7 @@ impl<R: Runtime> Collector<R> {
         self.handles.end_epoch(&mut self.cx);
         self.finalizers.end_loans(&mut self.cx);
         // R14, after R3.
-        self.release.waiting.end_epoch(&mut self.cx);
+        self.release.waiting.end_epoch(&mut self.cx, half);
         self.look_at_everything();
         self.advance_at_epoch_end(fixpoint);
         self.end_young();
@@ -130,7 +130,8 @@ impl<R: Runtime> Collector<R> {
     fn examine_early(&mut self) {
         if self.cx.without(Sabotage::WaitingLast) {
             self.release.waiting.decide();
-            self.release.waiting.end_epoch(&mut self.cx);
+            let goal = self.pacer.epoch_goal();
+            self.release.waiting.end_epoch(&mut self.cx, goal);
             let (release, mut of) = self.release();
             release.step(&mut of, &mut Budget::endless());
         }

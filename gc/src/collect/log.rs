@@ -13,13 +13,13 @@
 //! * **logged-is-recorded** A mature object is LOGGED (a slot of a mature array dirty) exactly while the log has one record with its snapshot, one only.
 //! * **log-names-the-living** The log names only cells whose `live` bit is set: an object whose count reaches 0 while it is LOGGED or dirty waits (R3).
 //!
-//! May import: `memory`, `object`, and of the collector `context`, `queue`.
+//! May import: `memory`, `object`, and of the collector `context`, `queue`, `price`.
 
 use super::Sabotage;
 use super::context::Context;
 use super::edges::trace_whole;
 use super::moved::{Moved, Owed, Told};
-use super::pacer::cpu_time;
+use super::price::Price;
 use super::queue::Queue;
 use super::store::CHUNK_WORDS;
 use super::view::Entry;
@@ -45,8 +45,6 @@ const LOOK_AHEAD: usize = 2;
 /// Bounds of the words of log that end an epoch; between them the measured cost of the replay decides.
 const LIMIT_WORDS: (usize, usize) = (1 << 10, 32 << 10);
 const NS_PER_WORD: f64 = 20.0;
-/// The replay of a shorter log is not worth being measured.
-const MEASURED_WORDS: usize = 512;
 
 /// What a record is about.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,11 +97,10 @@ pub(crate) struct Log {
     records: Queue,
     /// Mature runs with dirty slots.
     dirty_runs: Queue,
-    /// The words of log that end an epoch.
-    limit_words: usize,
+    /// Of a word.
+    pub(super) price: Price,
     /// How long the log was when an epoch end was put off: further writes may be to what is recorded already.
     put_off: usize,
-    ns_per_word: f64,
     moved: Moved,
     /// What stands in the object of the record that is being replayed.
     present: Vec<usize>,
@@ -138,9 +135,8 @@ impl Log {
         Log {
             records: Queue::new(),
             dirty_runs: Queue::new(),
-            limit_words: LIMIT_WORDS.0,
+            price: Price::new(NS_PER_WORD, LIMIT_WORDS),
             put_off: 0,
-            ns_per_word: NS_PER_WORD,
             moved: Moved::new(),
             present: Vec::new(),
             scratch: Vec::new(),
@@ -150,17 +146,16 @@ impl Log {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
-    /// Whether the log, and other lists of so many words that the epoch end has to go through, should be gone through now.
-    pub fn is_full(&self, others: usize) -> bool {
-        let words = self.records.len() + others;
-        words >= self.put_off + self.limit_words
+    /// Whether the log should be gone through now.
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= self.put_off + self.price.limit()
     }
 
     /// At a safepoint where the log is full: whether the epoch may go on. A program that moves the entries of an array about writes again what is
     /// recorded; if the log does not grow any more, ending the epoch would only make it be recorded anew.
-    pub fn may_be_put_off(&mut self, others: usize) -> bool {
+    pub fn may_be_put_off(&mut self) -> bool {
         let first = self.put_off == 0;
-        self.put_off = self.records.len() + others;
+        self.put_off = self.records.len();
         first
     }
 
@@ -394,16 +389,9 @@ impl Log {
         let words = self.records.len();
         self.put_off = 0;
         cx.units += words;
-        if words < MEASURED_WORDS {
-            return self.replay_all(rt, cx);
-        }
-        let start = cpu_time();
+        let begin = self.price.begin(words);
         self.replay_all(rt, cx);
-        let measured = (cpu_time() - start).as_nanos() as f64 / words as f64;
-        // Quick to become careful, slow to forget.
-        let weight = if measured > self.ns_per_word { 0.5 } else { 0.1 };
-        self.ns_per_word += (measured - self.ns_per_word) * weight;
-        self.limit_words = ((goal.as_nanos() as f64 / self.ns_per_word) as usize).clamp(LIMIT_WORDS.0, LIMIT_WORDS.1);
+        self.price.end(begin, words, goal);
     }
 
     fn replay_all<R: Runtime>(&mut self, rt: &R, cx: &mut Context) {

@@ -16,7 +16,7 @@
 //! * `schedule`: a stop: an epoch end, or a slice of what is queued
 //! * `epoch`: the epoch end, step by step
 //! * `cycle`: the phases of a cycle, and every change of them
-//! * `pacer`, `pace`, `budget`, `ticker`: how much, how often, for how long
+//! * `pacer`, `pace`, `price`, `budget`, `ticker`: how much, how often, for how long
 //! * `relief`: how memory is asked for, and what happens near the limit
 //! * `whole`: whole collections, steps, stress
 //! * `report`, `view`, `drive`, `sabotage`: for the auditor and the model tests
@@ -42,6 +42,7 @@ mod moved;
 mod pace;
 mod pacer;
 mod phase;
+mod price;
 mod queue;
 mod release;
 mod relief;

@@ -140,18 +140,19 @@ impl<R: Runtime> Collector<R> {
         let cycle_waits = self.cx.phase() != Phase::Idle
             && !self.has_slices()
             && self.waits_for_epoch_end()
-            && young + self.explicit_growth() >= (self.cycle_slice_bytes() * EPOCH_SLICES).min(self.pacer.epoch_bytes);
+            && young + self.explicit_growth()
+                >= self.cycle_slice_bytes().saturating_mul(EPOCH_SLICES).min(self.pacer.epoch_bytes);
         young >= self.pacer.epoch_bytes
             || self.explicit_growth() >= self.pacer.explicit_bytes(self.cx.store.memory.used_bytes())
-            || self.log_is_full()
+            || self.lists_are_full()
             || cycle_waits
             || self.pacer.epoch_wanted
             || ticked && self.pacer.last_epoch.elapsed() >= self.stale() && self.waits_for_epoch_end()
     }
 
-    fn log_is_full(&mut self) -> bool {
-        let loads = self.release.waiting.loads();
-        self.log.is_full(loads) && !self.log.may_be_put_off(loads)
+    /// Whether the epoch end would find as much of what the program has written, or loaded through weak references, as it should.
+    fn lists_are_full(&mut self) -> bool {
+        self.log.is_full() && !self.log.may_be_put_off() || self.release.waiting.is_full()
     }
 
     /// What garbage may own that counting has not seen yet.
@@ -168,7 +169,7 @@ impl<R: Runtime> Collector<R> {
         self.cx.store.memory.young_bytes() != 0
             || !self.log.is_empty()
             || self.release.waiting.any_undecided()
-            || self.release.waiting.loads() != 0
+            || self.release.waiting.any_loads()
             || self.handles.any_returned()
             || self.finalizers.any_loans()
             || matches!(self.cx.phase(), Phase::Mark | Phase::MarkAgain | Phase::Drain)
@@ -228,7 +229,8 @@ impl<R: Runtime> Collector<R> {
         memory.young_bytes() >= self.pacer.epoch_bytes * EPOCHS_MAX
             || self.explicit_growth() >= self.pacer.explicit_bytes(memory.used_bytes()) * EPOCHS_MAX
             || backlog > (memory.used_bytes() / BACKLOG_PART).max(EPOCH_BYTES_MAX)
-            || self.log.is_full(0)
+            || self.log.is_full()
+            || self.release.waiting.is_full()
             || self.pacer.epoch_wanted
             || self.cx.phase() != Phase::Idle && self.pacer.cycle.is_late(&self.cx)
     }

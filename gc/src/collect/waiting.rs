@@ -8,13 +8,24 @@
 //! * **waiting-once** WAITING is set exactly on the objects on the two lists, each once.
 //! * **loads-are-kept** An object with WEAK_READ is on the list of loads, and does not die by counting before the epoch ends.
 //!
-//! May import: `object`, and of the collector `context`, `queue`, `weak` (what is decided).
+//! May import: `object`, and of the collector `context`, `queue`, `price`, `weak` (what is decided).
 
 use super::Sabotage;
 use super::context::Context;
+use super::price::Price;
 use super::queue::Queue;
 use super::weak::is_decided;
 use crate::object::{Header, Ref, STICKY, flags};
+use crate::prefetch;
+use std::time::Duration;
+
+/// Bounds of the loads that end an epoch; between them the measured cost decides.
+const LIMIT_LOADS: (usize, usize) = (1 << 10, 4 << 10);
+const NS_PER_LOAD: f64 = 20.0;
+/// Loads between two looks at how many there are.
+const LOOK_LOADS: usize = 256;
+/// How far ahead the headers of what was loaded are brought into the cache.
+const AHEAD: usize = 12;
 
 pub(crate) struct Waiting {
     /// Since the last epoch end.
@@ -23,11 +34,14 @@ pub(crate) struct Waiting {
     decided: Queue,
     /// Objects with WEAK_READ.
     loads: Queue,
+    /// Of a load.
+    price: Price,
 }
 
 impl Waiting {
     pub const fn new() -> Waiting {
-        Waiting { undecided: Queue::new(), decided: Queue::new(), loads: Queue::new() }
+        let price = Price::new(NS_PER_LOAD, LIMIT_LOADS);
+        Waiting { undecided: Queue::new(), decided: Queue::new(), loads: Queue::new(), price }
     }
 
     /// An object with count 0 may be in use.
@@ -98,9 +112,18 @@ impl Waiting {
         true
     }
 
-    /// Words that the end of the epoch has to go through.
-    pub fn loads(&self) -> usize {
-        self.loads.len()
+    /// Whether anything was loaded that the end of the epoch has to go through.
+    pub fn any_loads(&self) -> bool {
+        !self.loads.is_empty()
+    }
+    /// Whether that is so much that the epoch should end now.
+    pub fn is_full(&self) -> bool {
+        self.loads.len() >= self.price.limit()
+    }
+    /// The same, asked now and then.
+    #[inline]
+    pub fn has_become_full(&self) -> bool {
+        self.loads.len() % LOOK_LOADS == LOOK_LOADS - 1 && self.loads.len() + 1 >= self.price.limit()
     }
 
     /// R3: after all increments and promotions of the epoch, those from finalizers included.
@@ -108,13 +131,19 @@ impl Waiting {
         self.decided.append(&mut self.undecided);
     }
 
-    /// The epoch is over: what was loaded in it is counted where it stands.
-    pub fn end_epoch(&mut self, cx: &mut Context) {
-        cx.units += self.loads.len();
+    /// The epoch is over: what was loaded in it is counted where it stands. `goal`: how long that should take.
+    pub fn end_epoch(&mut self, cx: &mut Context, goal: Duration) {
+        let loads = self.loads.len();
+        cx.units += loads;
+        let begin = self.price.begin(loads);
         while let Some(word) = self.loads.pop_front(&mut cx.store) {
+            if let Some(ahead) = self.loads.peek(AHEAD) {
+                prefetch(ahead);
+            }
             // SAFETY: loads-are-kept.
             unsafe { Ref::from_addr(word).header() }.unset(flags::WEAK_READ);
         }
+        self.price.end(begin, loads, goal);
     }
 
     /// The next object to be examined; it waits no more.

@@ -200,11 +200,19 @@ impl Memory {
         }
     }
 
+    /// No cell of the block or run is marked any more. The gray bits of a block are clear (gray-only-while-pinned), but their page may never have been
+    /// touched: that happens here, a little at a time, and not all at once when marking begins.
     pub fn clear_marks_in(&mut self, id: usize) {
-        if let Some(extent) = self.collected(id) {
+        let Some(extent) = self.collected(id) else { return };
+        // SAFETY: pairs and gray bits of a block or run in use.
+        unsafe {
             for n in 0..extent.pairs {
-                // SAFETY: a pair of a block or run in use.
-                unsafe { (*extent.pair(n)).mark &= !extent.bits };
+                (*extent.pair(n)).mark &= !extent.bits;
+            }
+            if split(id as u32).1 < BLOCKS {
+                let gray = extent.segment.gray(extent.first);
+                debug_assert!(*gray == 0, "gray-only-while-pinned");
+                *gray = 0;
             }
         }
     }

@@ -30,7 +30,8 @@ fn list(proto: &Proto, name: &str, out: &mut String) -> fmt::Result {
     )?;
     let mut is_target = vec![false; proto.code.len()];
     for (pc, op) in instructions(proto) {
-        let target = op.and_then(|op| target(pc, op, Instr(proto.code[pc])));
+        let aux = proto.code.get(pc + 1).copied().unwrap_or(0);
+        let target = op.and_then(|_| Instr(proto.code[pc]).target(pc, aux));
         // In code that is not sound it may be anywhere.
         if let Some(known) = target.and_then(|target| is_target.get_mut(target)) {
             *known = true;
@@ -79,22 +80,9 @@ fn instructions(proto: &Proto) -> impl Iterator<Item = (usize, Option<Op>)> {
     std::iter::from_fn(move || {
         let pc = next;
         let op = Op::decode(*proto.code.get(pc)?);
-        next += 1 + op.is_some_and(|op| op.aux() != Aux::None) as usize;
+        next += op.map_or(1, Op::words);
         Some((pc, op))
     })
-}
-
-/// Where an instruction may jump to.
-fn target(pc: usize, op: Op, instr: Instr) -> Option<usize> {
-    let distance = instr.bx() as usize;
-    match op.layout() {
-        Layout::ABx(_, Wide::ForwardPast) => Some(pc + 2 + distance),
-        Layout::ABx(_, Wide::Forward) => Some(pc + 1 + distance),
-        // A `Loop` may only poll; the jump follows.
-        Layout::ABx(_, Wide::Back) if distance > 0 => Some((pc + 1).wrapping_sub(distance)),
-        Layout::Jump => Some((pc as i64 + 1 + instr.get_sj() as i64) as usize),
-        _ => None,
-    }
 }
 
 fn operands(proto: &Proto, pc: usize, op: Op, instr: Instr, out: &mut String) -> fmt::Result {
@@ -117,11 +105,12 @@ fn operands(proto: &Proto, pc: usize, op: Op, instr: Instr, out: &mut String) ->
         }
         Layout::Jump => {}
     }
-    if let Some(target) = target(pc, op, instr) {
+    if let Some(target) = instr.target(pc, aux) {
         write!(out, " -> {}", target as i64)?;
     }
     match op.aux() {
-        Aux::None => Ok(()),
+        Aux::None | Aux::Back => Ok(()),
+        Aux::Proto => write!(out, " F{aux}"),
         Aux::Const => constant(proto, aux as usize, out),
         Aux::Field => constant(proto, (aux & 0xFFFF) as usize, out),
         Aux::Count => write!(out, " #{aux}"),
@@ -131,14 +120,14 @@ fn operands(proto: &Proto, pc: usize, op: Op, instr: Instr, out: &mut String) ->
 fn operand(proto: &Proto, role: Role, value: u8, out: &mut String) -> fmt::Result {
     match role {
         Role::Unused => Ok(()),
-        Role::Write | Role::Read => write!(out, " R{value}"),
+        Role::Write | Role::Read | Role::ToBox => write!(out, " R{value}"),
         Role::Box => write!(out, " [R{value}]"),
         Role::Const | Role::Number => constant(proto, value as usize, out),
         Role::Upval => {
             let name = proto.upvals.get(value as usize).and_then(|upval| upval.name.as_deref());
             write!(out, " U{value}({})", name.unwrap_or(b"?").escape_ascii())
         }
-        Role::Plain => write!(out, " {value}"),
+        Role::Plain | Role::Either | Role::Count(_) | Role::Size => write!(out, " {value}"),
         Role::Signed => write!(out, " {}", value as i8),
     }
 }

@@ -1,4 +1,6 @@
-//! The instruction set: one table for the names, the operands and the meaning.
+//! The instruction set: one table for the names, the operands and the meaning. What the table says of operands and effects is all that the
+//! verifier, the disassembler, the names in messages (`vm/debuginfo.rs`), the compiler's assertions and the check of running code in debug
+//! builds (`vm/shadow.rs`) know of an instruction.
 //!
 //! An instruction is 32 bits: the opcode in the low byte, then `A`, `B`, `C` of 8 bits each; or `A` and `Bx` (16 bits,
 //! unsigned; `sBx` with sign); or `sJ` (24 bits with sign). Some opcodes are followed by one more word (`aux`).
@@ -7,18 +9,21 @@
 //! a signed byte. "skip" passes over the next instruction, which after a test is always a `Jmp`.
 //!
 //! * **B1** Registers are allocated like a stack, and at every instruction that may be a safepoint (`Loop`, `ForLoop`,
-//!   `TForCall`, calls, and every operation that may call a metamethod) each register below the live top has been
+//!   `TForCall`, calls, `NewTable`, `Closure`, `Concat`, and every operation that may call a metamethod) each register below the live top has been
 //!   written since the function was entered. The collector scans by this rule; nothing is cleared on entry.
 //! * **B2** A local variable that a closure captures lives in a box from its declaration: its register holds the box, and is
 //!   read and written by `GetBox` and `SetBox` only. There are no open upvalues.
-//! * **B3** A backward jump passes a `Loop`, `ForLoop` or `TForLoop`: each polls for the collector and for interrupts.
+//! * **B3** A backward jump is a `Loop`, `LoopX`, `ForLoop` or `TForLoop`: each polls for the collector and for interrupts, when it has jumped, and
+//!   empties the registers above the live top.
 //! * **B4** A field access by constant (`GetField`, `SetField`, `GetTabUp`, `SetTabUp`, `SelfField`) has an aux word: constant index in
 //!   the low 16 bits; the high 16 bits are the interpreter's slot hint, 0 when compiled. Constants beyond 65535 go through a register.
 
+use super::layout::{Aux, Closing, Count, Declaration, Flow, Keep, Layout, Numeric, Role, Wide, abc, abx, of};
 use crate::syntax::Arith;
+use Role::{Const, Number, Plain, Read, Signed, Unused, Upval, Write};
 
 macro_rules! opcodes {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident = $declaration:expr),* $(,)?) => {
         /// An operation code.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u8)]
@@ -31,188 +36,196 @@ macro_rules! opcodes {
             pub const fn name(self) -> &'static str {
                 match self { $(Op::$name => stringify!($name)),* }
             }
+            /// What it is made of and does.
+            #[inline]
+            pub const fn declaration(self) -> &'static Declaration {
+                const TABLE: &[Declaration] = &[$($declaration),*];
+                &TABLE[self as usize]
+            }
         }
     };
 }
 
 opcodes! {
     /// `R[A] = R[B]`
-    Move,
+    Move = abc(Write, Read, Unused),
     /// `R[A] = sBx` (integer)
-    LoadI,
+    LoadI = abx(Write, Wide::Signed),
     /// `R[A] = sBx` (float)
-    LoadF,
+    LoadF = abx(Write, Wide::Signed),
     /// `R[A] = K[Bx]`
-    LoadK,
+    LoadK = abx(Write, Wide::Const),
     /// `R[A] = K[aux]`
-    LoadKX,
+    LoadKX = abc(Write, Unused, Unused).aux(Aux::Const),
     /// `R[A], ..., R[A+B] = nil`
-    LoadNil,
+    LoadNil = abc(Write, Plain, Unused).writes(0, Count::B(1)),
     /// `R[A] = true`
-    LoadTrue,
+    LoadTrue = abc(Write, Unused, Unused),
     /// `R[A] = false`
-    LoadFalse,
+    LoadFalse = abc(Write, Unused, Unused),
     /// `R[A] = false; skip`
-    LFalseSkip,
+    LFalseSkip = abc(Write, Unused, Unused).flow(Flow::Skip),
     /// `R[A] = U[B].value`
-    GetUpval,
+    GetUpval = abc(Write, Upval, Unused),
     /// `U[B].value = R[A]`
-    SetUpval,
+    SetUpval = abc(Read, Upval, Unused),
     /// `R[A] = new box holding R[A]`
-    NewBox,
+    NewBox = abc(Role::ToBox, Unused, Unused),
     /// `R[A] = box R[B].value`
-    GetBox,
+    GetBox = abc(Write, Role::Box, Unused),
     /// `box R[A].value = R[B]`
-    SetBox,
+    SetBox = abc(Role::Box, Read, Unused),
     /// `R[A] = U[B].value[K[aux]]`
-    GetTabUp,
+    GetTabUp = abc(Write, Upval, Unused).aux(Aux::Field),
     /// `U[B].value[K[aux]] = R[A]`
-    SetTabUp,
+    SetTabUp = abc(Read, Upval, Unused).aux(Aux::Field),
     /// `R[A] = R[B][R[C]]`
-    GetTable,
+    GetTable = abc(Write, Read, Read),
     /// `R[A] = R[B][C]` (integer key 0..=255)
-    GetIndex,
+    GetIndex = abc(Write, Read, Plain),
     /// `R[A] = R[B][K[aux]]`
-    GetField,
+    GetField = abc(Write, Read, Unused).aux(Aux::Field),
     /// `R[A][R[B]] = R[C]`
-    SetTable,
+    SetTable = abc(Read, Read, Read),
     /// `R[A][R[B]] = K[C]`
-    SetTableK,
+    SetTableK = abc(Read, Read, Const),
     /// `R[A][B] = R[C]` (integer key 0..=255)
-    SetIndex,
+    SetIndex = abc(Read, Plain, Read),
     /// `R[A][B] = K[C]` (integer key 0..=255)
-    SetIndexK,
+    SetIndexK = abc(Read, Plain, Const),
     /// `R[A][K[aux]] = R[C]`
-    SetField,
+    SetField = abc(Read, Unused, Read).aux(Aux::Field),
     /// `R[A][K[aux]] = K[C]`
-    SetFieldK,
+    SetFieldK = abc(Read, Unused, Const).aux(Aux::Field),
     /// `R[A] = {}`; hash size hint `B` (0: none, else 2^(B-1)), array size hint aux
-    NewTable,
+    NewTable = abc(Write, Role::Size, Unused).aux(Aux::Count).keeps(Keep::Below(0)),
     /// `R[A+1] = R[B]; R[A] = R[B][K[aux]]`
-    SelfField,
+    SelfField = abc(Write, Read, Unused).aux(Aux::Field).writes(0, Count::Fixed(2)),
     /// `R[A+1] = R[B]; R[A] = R[B][R[C]]` (method names beyond the range of an aux word)
-    SelfReg,
+    SelfReg = abc(Write, Read, Read).writes(0, Count::Fixed(2)),
     /// `R[A] = R[B] + sC`
-    AddI,
+    AddI = abc(Write, Read, Signed),
     /// `R[A] = R[B] + K[C]`; here and below `K[C]` is a number
-    AddK,
+    AddK = abc(Write, Read, Number),
     /// `R[A] = R[B] - K[C]`
-    SubK,
+    SubK = abc(Write, Read, Number),
     /// `R[A] = R[B] * K[C]`
-    MulK,
+    MulK = abc(Write, Read, Number),
     /// `R[A] = R[B] % K[C]`
-    ModK,
+    ModK = abc(Write, Read, Number),
     /// `R[A] = R[B] ^ K[C]`
-    PowK,
+    PowK = abc(Write, Read, Number),
     /// `R[A] = R[B] / K[C]`
-    DivK,
+    DivK = abc(Write, Read, Number),
     /// `R[A] = R[B] // K[C]`
-    IDivK,
+    IDivK = abc(Write, Read, Number),
     /// `R[A] = R[B] & K[C]`
-    BAndK,
+    BAndK = abc(Write, Read, Number),
     /// `R[A] = R[B] | K[C]`
-    BOrK,
+    BOrK = abc(Write, Read, Number),
     /// `R[A] = R[B] ~ K[C]`
-    BXorK,
+    BXorK = abc(Write, Read, Number),
     /// `R[A] = R[B] << K[C]`
-    ShlK,
+    ShlK = abc(Write, Read, Number),
     /// `R[A] = R[B] >> K[C]`
-    ShrK,
+    ShrK = abc(Write, Read, Number),
     /// `R[A] = R[B] + R[C]`
-    Add,
+    Add = abc(Write, Read, Read),
     /// `R[A] = R[B] - R[C]`
-    Sub,
+    Sub = abc(Write, Read, Read),
     /// `R[A] = R[B] * R[C]`
-    Mul,
+    Mul = abc(Write, Read, Read),
     /// `R[A] = R[B] % R[C]`
-    Mod,
+    Mod = abc(Write, Read, Read),
     /// `R[A] = R[B] ^ R[C]`
-    Pow,
+    Pow = abc(Write, Read, Read),
     /// `R[A] = R[B] / R[C]`
-    Div,
+    Div = abc(Write, Read, Read),
     /// `R[A] = R[B] // R[C]`
-    IDiv,
+    IDiv = abc(Write, Read, Read),
     /// `R[A] = R[B] & R[C]`
-    BAnd,
+    BAnd = abc(Write, Read, Read),
     /// `R[A] = R[B] | R[C]`
-    BOr,
+    BOr = abc(Write, Read, Read),
     /// `R[A] = R[B] ~ R[C]`
-    BXor,
+    BXor = abc(Write, Read, Read),
     /// `R[A] = R[B] << R[C]`
-    Shl,
+    Shl = abc(Write, Read, Read),
     /// `R[A] = R[B] >> R[C]`
-    Shr,
+    Shr = abc(Write, Read, Read),
     /// `R[A] = -R[B]`
-    Unm,
+    Unm = abc(Write, Read, Unused),
     /// `R[A] = ~R[B]`
-    BNot,
+    BNot = abc(Write, Read, Unused),
     /// `R[A] = not R[B]`
-    Not,
+    Not = abc(Write, Read, Unused),
     /// `R[A] = #R[B]`
-    Len,
+    Len = abc(Write, Read, Unused),
     /// `R[A] = R[A] .. ... .. R[A+B-1]`, B >= 2
-    Concat,
+    Concat = abc(Write, Role::Count(2), Unused).reads(0, Count::B(0)).keeps(Keep::Below(0)),
     /// close every pending to-be-closed variable in registers >= A
-    Close,
+    Close = abc(Plain, Unused, Unused).closing(Closing::Closes),
     /// mark `R[A]` as to be closed (error unless nil, false or with `__close`)
-    Tbc,
+    Tbc = abc(Role::Either, Unused, Unused).closing(Closing::Marks(0)),
     /// `pc += sJ`, forward
-    Jmp,
-    /// backward jump with a poll: `pc -= Bx`; live top is `A` (registers `0..A` are live). `Bx` = 0 only polls.
-    Loop,
-    /// backward `pc += sJ`; only right after a `Loop` with `Bx` = 0, when the distance does not fit its `Bx`
-    JmpBack,
+    Jmp = of(Layout::Jump).flow(Flow::Jump),
+    /// backward jump with a poll: `pc -= Bx`; live top is `A` (registers `0..A` are live)
+    Loop = abx(Plain, Wide::Back).keeps(Keep::Below(0)).flow(Flow::Jump),
+    /// the same by `aux` words, when the distance does not fit
+    LoopX = abc(Plain, Unused, Unused).aux(Aux::Back).keeps(Keep::Below(0)).flow(Flow::Jump),
     /// `if (R[A] == R[B]) != (C != 0) then skip`
-    Eq,
+    Eq = abc(Read, Read, Plain).test(),
     /// `if (R[A] < R[B]) != (C != 0) then skip`
-    Lt,
+    Lt = abc(Read, Read, Plain).test(),
     /// `if (R[A] <= R[B]) != (C != 0) then skip`
-    Le,
+    Le = abc(Read, Read, Plain).test(),
     /// `if (R[A] == K[B]) != (C != 0) then skip` (raw: the constant is no table)
-    EqK,
+    EqK = abc(Read, Const, Plain).test(),
     /// `if (R[A] == sB) != (C != 0) then skip`
-    EqI,
+    EqI = abc(Read, Signed, Plain).test(),
     /// `if (R[A] < sB) != (C != 0) then skip`
-    LtI,
+    LtI = abc(Read, Signed, Plain).test(),
     /// `if (R[A] <= sB) != (C != 0) then skip`
-    LeI,
+    LeI = abc(Read, Signed, Plain).test(),
     /// `if (R[A] > sB) != (C != 0) then skip`
-    GtI,
+    GtI = abc(Read, Signed, Plain).test(),
     /// `if (R[A] >= sB) != (C != 0) then skip`
-    GeI,
+    GeI = abc(Read, Signed, Plain).test(),
     /// `if truthy(R[A]) != (C != 0) then skip`
-    Test,
+    Test = abc(Read, Unused, Plain).test(),
     /// `if truthy(R[B]) != (C != 0) then skip else R[A] = R[B]`
-    TestSet,
+    TestSet = abc(Write, Read, Plain).test(),
     /// `R[A], ..., R[A+C-2] = R[A](R[A+1], ..., R[A+B-1])`; B = 0: arguments up to the top; C = 0: all results, sets the top
-    Call,
+    Call = abc(Read, Plain, Plain).reads(1, Count::OpenB(1)).keeps(Keep::Below(0)).writes(0, Count::OpenC(1)),
     /// `return R[A](R[A+1], ..., R[A+B-1])`; B = 0: arguments up to the top. A `Return A 0` follows, for native functions
-    TailCall,
+    TailCall = abc(Read, Plain, Unused).reads(1, Count::OpenB(1)).keeps(Keep::Below(0)).writes(0, Count::Open).closing(Closing::Ended).then(Op::Return),
     /// `return R[A], ..., R[A+B-2]`; B = 0: up to the top; C = 1: pending to-be-closed variables may exist
-    Return,
+    Return = abc(Plain, Plain, Plain).reads(0, Count::OpenB(1)).closing(Closing::EndedUnlessC).flow(Flow::End),
     /// `return`
-    Return0,
+    Return0 = abc(Unused, Unused, Unused).closing(Closing::Ended).flow(Flow::End),
     /// `return R[A]`
-    Return1,
+    Return1 = abc(Read, Unused, Unused).closing(Closing::Ended).flow(Flow::End),
     /// prepare a numeric loop over `R[A]` (initial), `R[A+1]` (limit), `R[A+2]` (step); the visible variable is `R[A+3]`.
     /// If the loop does not run, `pc += Bx + 1`, which passes over its `ForLoop`
-    ForPrep,
+    ForPrep = abx(Read, Wide::ForwardPast).reads(0, Count::Fixed(3)).numeric(Numeric::Makes).writes(3, Count::Fixed(1)).flow(Flow::Enter),
     /// step; if the loop goes on, `R[A+3] = index; pc -= Bx` (to the instruction after `ForPrep`). Polls; live top is `A+4`
-    ForLoop,
+    ForLoop = abx(Read, Wide::Back).numeric(Numeric::Needs).writes(3, Count::Fixed(1)).keeps(Keep::Below(4)).flow(Flow::Repeat),
     /// mark `R[A+3]` as to be closed, if it is not nil; `pc += Bx` (to the `TForCall`)
-    TForPrep,
+    TForPrep = abx(Read, Wide::Forward).reads(0, Count::Fixed(4)).closing(Closing::Marks(3)).flow(Flow::Jump),
     /// `R[A+4], ..., R[A+3+C] = R[A](R[A+1], R[A+2])`
-    TForCall,
+    TForCall = abc(Read, Unused, Role::Count(1)).reads(0, Count::Fixed(4)).keeps(Keep::Below(4)).writes(4, Count::C).room(7).then(Op::TForLoop),
     /// right after `TForCall`: `if R[A+4] ~= nil then R[A+2] = R[A+4]; pc -= Bx` (to the start of the body). Polls; live top is `A+4+C`
-    TForLoop,
+    TForLoop = abx(Read, Wide::Back).reads(4, Count::Fixed(1)).writes(2, Count::Fixed(1)).keeps(Keep::BelowVariables(4)).flow(Flow::Repeat).after(Op::TForCall),
     /// `R[A][aux+i] = R[A+i]` for `1 <= i <= B`; B = 0: up to the top
-    SetList,
+    SetList = abc(Read, Plain, Unused).aux(Aux::Count).reads(1, Count::OpenB(0)),
     /// `R[A] = closure of prototype Bx`
-    Closure,
+    Closure = abx(Write, Wide::Proto).keeps(Keep::Below(0)),
     /// `R[A], ..., R[A+C-2] = ...`; C = 0: all, sets the top
-    VarArg,
+    VarArg = abc(Plain, Unused, Plain).writes(0, Count::OpenC(1)),
     /// first instruction of a vararg function; `A` is the number of its fixed parameters
-    VarArgPrep,
+    VarArgPrep = abc(Plain, Unused, Unused),
+    /// `R[A] = closure of prototype aux`
+    ClosureX = abc(Write, Unused, Unused).aux(Aux::Proto).keeps(Keep::Below(0)),
 }
 
 /// The instructions of arithmetic: those with a constant as their last operand, those of the operator's own name with registers only.

@@ -34,6 +34,9 @@ pub struct LocalVar {
     pub end_pc: u32,
 }
 
+/// The name of a chunk, which all of its functions share. A text may stand for it, so it is in a box of its own, for which memory can be asked.
+pub type Source = std::rc::Rc<Box<[u8]>>;
+
 /// A compiled function.
 #[derive(Clone, Debug, Default)]
 pub struct Proto {
@@ -54,7 +57,7 @@ pub struct Proto {
     /// In the order of declaration.
     pub locals: Vec<LocalVar>,
     /// The chunk's name as given to `load` (`@file`, `=name` or source text).
-    pub source: std::rc::Rc<[u8]>,
+    pub source: Source,
 }
 
 impl std::fmt::Debug for Instr {

@@ -1,619 +1,537 @@
 //! The verifier: whether a function is one that the interpreter can run without checking anything itself.
 //!
-//! It runs the code with kinds instead of values. What it establishes for every path:
+//! First the words are looked at one by one: what can be said of an instruction without knowing how it is reached. Then the code is gone
+//! through with what is known of its registers ([`State`]), as the table of instructions says what each does. What is established for every path:
 //!
 //! * **V1** Operands are in range and of the right type; jumps land on instructions; aux words are in their places; no path
 //!   falls off the end.
-//! * **V2** A register is read only after it has been written; a box is used as a box and a value as a value. So it
+//! * **V2** A register is read only after it has been written, and not given up since; a box is used as a box and a value as a value. So it
 //!   is for the registers that debug information names, and for those that closures capture.
-//!   The state of a numeric loop is made by `ForPrep` and by nothing else.
+//!   The state of a numeric loop is made by `ForPrep` and by nothing else, and is no variable that a program could set.
 //! * **V3** The rules of the instruction set: below a register that an instruction names, all have been written (B1),
 //!   backward jumps poll (B3), a `Jmp` follows a test, an open list of values is used by the next instruction.
-//! * **V4** A to-be-closed variable is closed before its register is given up: by a call's frame, a loop, a return.
+//! * **V4** A to-be-closed variable is closed before its register is given up: by a call's frame, a loop, a return. Such
+//!   variables are declared in the order of their registers.
+//!
+//! How long it takes, and how much memory:
+//!
+//! * **V5** States are kept where jumps lead to, in as many words as the registers need. Stretches of code between such places are gone through in
+//!   the order in which they stand, those again that more has become known of, at most [`MAX_PASSES`] times. For what the compiler makes once is
+//!   enough but for loops of great length: where a loop begins, only what is below the live top of its jumps back counts, and that does not change
+//!   on the way round.
+//! * **V6** Local variables are noted in the order in which they begin, and one register is no two of them at a time.
 
-use super::layout::{Aux, Layout, Role, Wide};
+use super::budget::{Budget, Refusal};
+use super::layout::{Aux, Flow, Layout, MAX_SIZE, Numeric, Role, Wide};
 use super::op::{Instr, Op};
 use super::proto::{Const, LocalVar, Proto};
+use super::registers::{Set, State, open_row};
 
 /// How deep functions may be nested.
 const MAX_DEPTH: usize = 250;
+/// Upvalues are named by 8 bits, and so is their number.
+const MAX_UPVALUES: usize = 255;
+/// How often the code is gone through.
+const MAX_PASSES: usize = 8;
 
-/// Words for which active locals are looked up together.
-const STRETCH: usize = 64;
-/// Active locals are at most as many as registers.
-const MAX_ACTIVE: usize = 256;
-/// How often, on average, an instruction may be looked at.
-const ROUNDS: usize = 64;
-
-/// What a register holds, as far as all paths agree.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    /// Perhaps nothing that was written in this function.
-    Unset,
-    Value,
-    /// A value that is this part of a numeric loop's state.
-    Loop(u8),
-    Box,
-    /// A value or a box.
-    Either,
-}
-
-impl Kind {
-    fn meet(self, other: Kind) -> Kind {
-        match (self, other) {
-            (a, b) if a == b => a,
-            (Kind::Unset, _) | (_, Kind::Unset) => Kind::Unset,
-            (Kind::Value | Kind::Loop(_), Kind::Value | Kind::Loop(_)) => Kind::Value,
-            _ => Kind::Either,
-        }
-    }
-
-    fn is_value(self) -> bool {
-        matches!(self, Kind::Value | Kind::Loop(_))
-    }
-}
-
-/// What is known at a place of the code.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct State {
-    regs: Box<[Kind]>,
-    /// The registers whose variables may be waiting to be closed, as bits.
-    pending: [u64; 4],
-}
-
-impl State {
-    /// What both states agree on.
-    fn meet(&self, other: &State) -> State {
-        let regs = self.regs.iter().zip(&other.regs).map(|(a, &b)| a.meet(b)).collect();
-        let pending = std::array::from_fn(|i| self.pending[i] | other.pending[i]);
-        State { regs, pending }
-    }
-}
-
-type Check<T = ()> = Result<T, String>;
+type Check<T = ()> = Result<T, Refusal>;
 
 /// Verifies a function and all functions in it. An error says what is wrong and where.
 pub fn verify(proto: &Proto) -> Result<(), String> {
-    verify_nested(proto, 0)
+    match verify_within(proto, &mut Budget::unlimited()) {
+        Ok(()) => Ok(()),
+        Err(Refusal::Unsound(what)) => Err(what),
+        Err(refusal) => Err(format!("{refusal:?}")),
+    }
 }
 
-fn verify_nested(proto: &Proto, depth: usize) -> Check {
+/// The same within a budget.
+pub fn verify_within(proto: &Proto, budget: &mut Budget) -> Check {
+    verify_nested(proto, budget, 0)
+}
+
+fn verify_nested(proto: &Proto, budget: &mut Budget, depth: usize) -> Check {
     if depth > MAX_DEPTH {
         return Err("functions nested too deep".into());
     }
-    let mut verifier = Verifier::new(proto)?;
-    verifier.run()?;
+    head(proto)?;
+    let mut places = Places::of(proto, budget)?;
+    words(proto, &mut places, budget)?;
+    locals(proto, budget)?;
+    let bytes = places.bytes();
+    let walk = Walk::new(proto, places, budget)?;
+    let more = walk.bytes();
+    walk.run(budget)?;
+    budget.give_back(bytes + more);
     for inner in &proto.protos {
-        for upval in &inner.upvals {
-            if !upval.from_register && upval.index as usize >= proto.upvals.len() {
-                return Err(format!("upvalue {} of an inner function out of range", upval.index));
-            }
+        budget.work(1 + inner.upvals.len())?;
+        let out_of_range = |upval: &&super::UpvalDesc| !upval.from_register && upval.index as usize >= proto.upvals.len();
+        if let Some(upval) = inner.upvals.iter().find(out_of_range) {
+            return Err(format!("upvalue {} of an inner function out of range", upval.index).into());
         }
-        verify_nested(inner, depth + 1)?;
+        verify_nested(inner, budget, depth + 1)?;
     }
     Ok(())
 }
 
-struct Verifier<'p> {
-    proto: &'p Proto,
-    /// Which words start an instruction.
-    starts: Vec<bool>,
-    /// For each word that a jump leads to, what holds on all the paths there found so far.
-    targets: Vec<Option<State>>,
-    work: Vec<usize>,
-    state: State,
-    pc: usize,
-    /// Which locals are active somewhere in each stretch of `STRETCH` words.
-    active: Vec<Vec<u32>>,
-    /// Instructions that may still be looked at: a bound on the time that hostile code can take.
-    budget: usize,
+#[cold]
+fn unsound<T>(proto: &Proto, pc: usize, what: impl std::fmt::Display) -> Check<T> {
+    let op = Op::decode(proto.code[pc]).map_or("?", Op::name);
+    Err(format!("{what} ({op} at {pc})").into())
 }
 
-impl<'p> Verifier<'p> {
-    fn new(proto: &'p Proto) -> Check<Verifier<'p>> {
-        let code = &proto.code;
-        let mut starts = vec![false; code.len()];
-        let mut pc = 0;
-        while pc < code.len() {
-            let op = Op::decode(code[pc]).ok_or_else(|| format!("unknown opcode at {pc}"))?;
-            starts[pc] = true;
-            pc += 1 + (op.aux() != Aux::None) as usize;
+/// What can be said of a function without its code.
+fn head(proto: &Proto) -> Check {
+    let what = if proto.code.is_empty() || u32::try_from(proto.code.len()).is_err() {
+        "no code"
+    } else if !(proto.lines.is_empty() || proto.lines.len() == proto.code.len()) {
+        "line table of the wrong length"
+    } else if proto.max_stack < 2 || proto.num_params > proto.max_stack {
+        "too few registers"
+    } else if proto.upvals.len() > MAX_UPVALUES {
+        "too many upvalues"
+    } else {
+        let first = Instr(proto.code[0]);
+        let prepares = Op::decode(first.0) == Some(Op::VarArgPrep) && first.a() == proto.num_params;
+        match proto.is_vararg == prepares {
+            true => return Ok(()),
+            false => "vararg function without preparation",
         }
-        if pc != code.len() || code.is_empty() {
+    };
+    Err(what.into())
+}
+
+/// Bits for the words of the code, and how many are set before each.
+struct Marks {
+    bits: Vec<u64>,
+    before: Vec<u32>,
+}
+
+impl Marks {
+    fn get(&self, pc: usize) -> bool {
+        self.bits.get(pc / 64).is_some_and(|word| word >> (pc % 64) & 1 == 1)
+    }
+    fn set(&mut self, pc: usize) {
+        self.bits[pc / 64] |= 1 << (pc % 64);
+    }
+    /// From here on `rank` is right.
+    fn count(&mut self) -> usize {
+        let mut count = 0;
+        for (word, before) in self.bits.iter().zip(&mut self.before) {
+            *before = count;
+            count += word.count_ones();
+        }
+        count as usize
+    }
+    fn rank(&self, pc: usize) -> usize {
+        let below = self.bits[pc / 64] & ((1 << (pc % 64)) - 1);
+        self.before[pc / 64] as usize + below.count_ones() as usize
+    }
+}
+
+/// Where instructions begin, and where jumps lead to.
+struct Places {
+    starts: Vec<u64>,
+    targets: Marks,
+}
+
+impl Places {
+    fn of(proto: &Proto, budget: &mut Budget) -> Check<Places> {
+        let words = proto.code.len() / 64 + 1;
+        let mut starts = budget.filled(0u64, words)?;
+        let targets = Marks { bits: budget.filled(0, words)?, before: budget.filled(0, words)? };
+        let mut pc = 0;
+        while pc < proto.code.len() {
+            let Some(op) = Op::decode(proto.code[pc]) else { return unsound(proto, pc, "unknown opcode") };
+            starts[pc / 64] |= 1 << (pc % 64);
+            pc += op.words();
+        }
+        if pc != proto.code.len() {
             return Err("code ends too early".into());
         }
-        if !(proto.lines.is_empty() || proto.lines.len() == code.len()) {
-            return Err("line table of the wrong length".into());
-        }
-        if proto.max_stack < 2 || proto.num_params > proto.max_stack {
-            return Err("too few registers".into());
-        }
-        let first = Instr(code[0]);
-        if proto.is_vararg != (first.op() == Op::VarArgPrep && first.a() == proto.num_params) {
-            return Err("vararg function without preparation".into());
-        }
-        let mut active = vec![Vec::new(); code.len() / STRETCH + 1];
-        for (index, local) in proto.locals.iter().enumerate() {
-            let (start, end) = (local.start_pc as usize, local.end_pc as usize);
-            if local.register >= proto.max_stack || start > end || end > code.len() {
-                return Err("debug information out of range".into());
-            }
-            for stretch in &mut active[start / STRETCH..=end / STRETCH] {
-                // Those that begin and end here come on top of those that last.
-                if stretch.len() > MAX_ACTIVE + STRETCH * MAX_ACTIVE {
-                    return Err("too many locals".into());
-                }
-                stretch.push(index as u32);
-            }
-        }
-        let state = State { regs: vec![Kind::Unset; proto.max_stack as usize].into(), pending: [0; 4] };
-        let targets = std::iter::repeat_with(|| None).take(code.len()).collect();
-        let budget = code.len().saturating_mul(ROUNDS).saturating_add(1000);
-        Ok(Verifier { proto, starts, targets, work: Vec::new(), state, pc: 0, active, budget })
+        Ok(Places { starts, targets })
     }
 
-    fn fail<T>(&self, what: impl std::fmt::Display) -> Check<T> {
-        let op = Op::decode(self.proto.code[self.pc]).map_or("?", Op::name);
-        Err(format!("{what} ({op} at {})", self.pc))
+    fn bytes(&self) -> usize {
+        (self.starts.len() + self.targets.bits.len()) * 8 + self.targets.before.len() * 4
     }
 
-    fn run(&mut self) -> Check {
-        let mut entry = self.state.clone();
-        entry.regs[..self.proto.num_params as usize].fill(Kind::Value);
-        self.targets[0] = Some(entry);
-        self.work.push(0);
-        while let Some(start) = self.work.pop() {
-            let Some(state) = &self.targets[start] else { continue };
-            self.state = state.clone();
-            self.pc = start;
-            while let Some(next) = self.step()? {
-                if next >= self.proto.code.len() {
-                    return self.fail("code runs off its end");
-                }
-                // Where paths join, what has been known there decides how to go on.
-                if self.targets[next].is_some() {
-                    self.flow_to(next)?;
-                    break;
-                }
-                self.pc = next;
-            }
-        }
-        Ok(())
+    fn is_start(&self, pc: usize) -> bool {
+        self.starts.get(pc / 64).is_some_and(|word| word >> (pc % 64) & 1 == 1)
     }
+}
 
-    /// Control may pass from here to `target` with the registers as they are.
-    fn flow_to(&mut self, target: usize) -> Check {
-        if self.starts.get(target) != Some(&true) {
-            return self.fail(format!("jump to {target}"));
-        }
-        if Instr(self.proto.code[target]).op() == Op::TForLoop {
-            return self.fail("jump between the parts of a loop");
-        }
-        let state = match &self.targets[target] {
-            None => self.state.clone(),
-            Some(known) => known.meet(&self.state),
+/// The word after an instruction.
+fn aux_at(proto: &Proto, pc: usize) -> u32 {
+    proto.code.get(pc + 1).copied().unwrap_or(0)
+}
+
+/// V1, V3: what can be said of each instruction by itself and by its neighbours. The targets of jumps are marked.
+fn words(proto: &Proto, places: &mut Places, budget: &mut Budget) -> Check {
+    let registers = proto.max_stack as usize;
+    let (mut pc, mut before) = (0, None);
+    places.targets.set(0);
+    while pc < proto.code.len() {
+        budget.work(1)?;
+        let instr = Instr(proto.code[pc]);
+        let (op, declaration) = (instr.op(), instr.op().declaration());
+        let next = pc + op.words();
+        let following = proto.code.get(next).map(|&word| Instr(word));
+        let aux = if declaration.aux == Aux::None { 0 } else { aux_at(proto, pc) };
+        let fail = |what: &str| unsound(proto, pc, what);
+
+        let out_of_range = |what: &str, value: usize| unsound(proto, pc, format_args!("{what} {value} out of range"));
+        let is_constant = |index: usize| index < proto.consts.len();
+        let operand = |role: Role, value: u8| {
+            let value = value as usize;
+            let (fine, what) = match role {
+                Role::Unused | Role::Plain | Role::Signed => (true, ""),
+                Role::Write | Role::Read | Role::ToBox | Role::Box | Role::Either => (value < registers, "register"),
+                Role::Const => (is_constant(value), "constant"),
+                Role::Number => (matches!(proto.consts.get(value), Some(Const::Int(_) | Const::Float(_))), "number"),
+                Role::Upval => (value < proto.upvals.len(), "upvalue"),
+                Role::Count(least) => (value >= least.into(), "count"),
+                Role::Size => (value <= MAX_SIZE.into(), "size"),
+            };
+            if fine { Ok(()) } else { out_of_range(what, value) }
         };
-        let changed = self.targets[target].as_ref() != Some(&state);
-        self.targets[target] = Some(state);
-        if changed {
-            self.work.push(target);
-        }
-        Ok(())
-    }
-
-    fn reg(&self, register: usize) -> Check<Kind> {
-        match self.state.regs.get(register) {
-            Some(&kind) => Ok(kind),
-            None => self.fail(format!("register {register} out of range")),
-        }
-    }
-
-    fn read(&self, register: usize) -> Check {
-        match self.reg(register)? {
-            kind if kind.is_value() => Ok(()),
-            kind => self.fail(format!("register {register} is {kind:?}, not a value")),
-        }
-    }
-
-    fn read_range(&self, first: usize, count: usize) -> Check {
-        (first..first + count).try_for_each(|register| self.read(register))
-    }
-
-    fn read_box(&self, register: usize) -> Check {
-        match self.reg(register)? {
-            Kind::Box => Ok(()),
-            kind => self.fail(format!("register {register} is {kind:?}, not a box")),
-        }
-    }
-
-    fn write(&mut self, register: usize, kind: Kind) -> Check {
-        self.reg(register)?;
-        self.state.regs[register] = kind;
-        Ok(())
-    }
-
-    fn write_range(&mut self, first: usize, count: usize) -> Check {
-        (first..first + count).try_for_each(|register| self.write(register, Kind::Value))
-    }
-
-    /// B1: all registers below `top` have been written.
-    fn all_written(&self, top: usize) -> Check {
-        for register in 0..top {
-            if self.reg(register)? == Kind::Unset {
-                return self.fail(format!("register {register} below the top is unset"));
+        let wide = instr.bx() as usize;
+        match declaration.layout {
+            Layout::Abc([a, b, c]) => {
+                operand(a, instr.a())?;
+                operand(b, instr.b())?;
+                operand(c, instr.c())?;
             }
-        }
-        Ok(())
-    }
-
-    /// What a call leaves of the registers from its base on: nothing. So nothing there may be in use.
-    fn clobber(&mut self, from: usize) -> Check {
-        self.given_up(from)?;
-        if self.active_locals().any(|local| local.register as usize >= from) {
-            return self.fail("a local variable where a call puts its frame");
-        }
-        let from = from.min(self.state.regs.len());
-        self.state.regs[from..].fill(Kind::Unset);
-        Ok(())
-    }
-
-    /// No variable that waits to be closed is at or above `from`.
-    fn given_up(&self, from: usize) -> Check {
-        if self.state.pending == [0; 4] {
-            return Ok(());
-        }
-        match (from..256).any(|register| self.state.pending[register / 64] >> (register % 64) & 1 == 1) {
-            true => self.fail("a variable is not closed"),
-            false => Ok(()),
-        }
-    }
-
-    fn set_pending(&mut self, register: usize, pending: bool) {
-        let (word, bit) = (&mut self.state.pending[register / 64], 1 << (register % 64));
-        if pending { *word |= bit } else { *word &= !bit }
-    }
-
-    fn constant(&self, index: usize) -> Check<&'p Const> {
-        match self.proto.consts.get(index) {
-            Some(value) => Ok(value),
-            None => self.fail(format!("constant {index} out of range")),
-        }
-    }
-
-    fn upval(&self, index: u8) -> Check {
-        if (index as usize) < self.proto.upvals.len() { Ok(()) } else { self.fail("upvalue out of range") }
-    }
-
-    fn active_locals(&self) -> impl Iterator<Item = &'p LocalVar> {
-        let (proto, pc) = (self.proto, self.pc as u32);
-        let stretch = self.active[self.pc / STRETCH].iter().map(|&index| &proto.locals[index as usize]);
-        stretch.filter(move |local| (local.start_pc..local.end_pc).contains(&pc))
-    }
-
-    fn check_locals(&self) -> Check {
-        for local in self.active_locals() {
-            let kind = self.state.regs[local.register as usize];
-            if !(if local.boxed { kind == Kind::Box } else { kind.is_value() }) {
-                return self.fail(format!("local in register {} is {kind:?}", local.register));
-            }
-        }
-        Ok(())
-    }
-
-    fn next_op(&self, pc: usize) -> Option<Op> {
-        Op::decode(*self.proto.code.get(pc)?)
-    }
-
-    /// The use of an open list of values starting at `base`: by the instruction at `pc`.
-    fn check_open(&self, base: usize, pc: usize) -> Check {
-        let Some(&word) = self.proto.code.get(pc) else { return self.fail("open values at the end") };
-        let user = Instr(word);
-        let from = user.a() as usize;
-        let fits = match self.next_op(pc) {
-            Some(Op::Call | Op::TailCall) => user.b() == 0 && from < base,
-            Some(Op::Return) => user.b() == 0 && from <= base,
-            Some(Op::SetList) => user.b() == 0 && from < base,
-            _ => false,
-        };
-        if !fits || self.targets[pc].is_some() {
-            return self.fail("open values are not used");
-        }
-        Ok(())
-    }
-
-    /// The first register of the open list that the instruction before this one has left.
-    fn open_base(&self) -> Check<usize> {
-        let before = self.pc.checked_sub(1).filter(|&pc| self.starts[pc]).map(|pc| Instr(self.proto.code[pc]));
-        match before {
-            Some(before) if leaves_open(before) => {
-                if self.targets[self.pc].is_some() {
-                    return self.fail("jump between open values and their use");
-                }
-                Ok(before.a() as usize)
-            }
-            _ => self.fail("no open values"),
-        }
-    }
-
-    /// Values that an instruction takes from `first`: `count` of them, or with `None` up to the open list's end.
-    fn take(&self, first: usize, count: Option<usize>) -> Check {
-        match count {
-            Some(count) => self.read_range(first, count),
-            None => {
-                let base = self.open_base()?;
-                if base < first {
-                    return self.fail("open values below the list");
-                }
-                self.read_range(first, base - first)
-            }
-        }
-    }
-
-    /// Checks one instruction and applies it; gives the next in line, unless control never goes there.
-    fn step(&mut self) -> Check<Option<usize>> {
-        let instr = Instr(self.proto.code[self.pc]);
-        let Some(op) = Op::decode(instr.0) else { return self.fail("unknown opcode") };
-        self.check_locals()?;
-        let Some(budget) = self.budget.checked_sub(1) else { return self.fail("code too complex") };
-        self.budget = budget;
-        let next = self.pc + 1 + (op.aux() != Aux::None) as usize;
-        let aux = if op.aux() == Aux::None { 0 } else { self.proto.code[self.pc + 1] };
-        let (a, b, c) = (instr.a() as usize, instr.b() as usize, instr.c() as usize);
-        match op.aux() {
-            Aux::None | Aux::Count => {}
-            Aux::Const => {
-                self.constant(aux as usize)?;
-            }
-            Aux::Field => {
-                if !matches!(self.constant((aux & 0xFFFF) as usize)?, Const::Str(_)) {
-                    return self.fail("field name is no string");
-                }
-            }
-        }
-
-        let mut writes = None;
-        match op.layout() {
-            Layout::Abc(roles) => {
-                for (role, value) in roles.into_iter().zip([instr.a(), instr.b(), instr.c()]) {
-                    match role {
-                        Role::Unused | Role::Plain | Role::Signed => {}
-                        Role::Write => {
-                            self.reg(value as usize)?;
-                            self.all_written(value as usize)?;
-                            writes = Some(value as usize);
-                        }
-                        Role::Read => {
-                            self.read(value as usize)?;
-                            self.all_written(value as usize)?;
-                        }
-                        Role::Box => self.read_box(value as usize)?,
-                        Role::Const => {
-                            self.constant(value as usize)?;
-                        }
-                        Role::Number => {
-                            if !matches!(self.constant(value as usize)?, Const::Int(_) | Const::Float(_)) {
-                                return self.fail("operand is no number");
-                            }
-                        }
-                        Role::Upval => self.upval(value)?,
-                    }
-                }
-            }
-            Layout::ABx(role, wide) => {
-                if role == Role::Write {
-                    self.reg(a)?;
-                    self.all_written(a)?;
-                    writes = Some(a);
-                }
-                if wide == Wide::Const {
-                    self.constant(instr.bx() as usize)?;
+            Layout::ABx(role, kind) => {
+                operand(role, instr.a())?;
+                match kind {
+                    Wide::Const if !is_constant(wide) => return out_of_range("constant", wide),
+                    Wide::Proto if wide >= proto.protos.len() => return out_of_range("function", wide),
+                    _ => {}
                 }
             }
             Layout::Jump => {}
         }
-
-        match op {
-            Op::LoadNil => {
-                self.write_range(a, b + 1)?;
-                return Ok(Some(next));
+        match declaration.aux {
+            Aux::Const if !is_constant(aux as usize) => return out_of_range("constant", aux as usize),
+            Aux::Proto if aux as usize >= proto.protos.len() => return out_of_range("function", aux as usize),
+            Aux::Field if !matches!(proto.consts.get(aux as usize & 0xFFFF), Some(Const::Str(_))) => {
+                return out_of_range("field name", aux as usize & 0xFFFF);
             }
-            Op::NewBox => {
-                self.write(a, Kind::Box)?;
-                return Ok(Some(next));
-            }
-            Op::SelfField | Op::SelfReg => {
-                self.write_range(a, 2)?;
-                return Ok(Some(next));
-            }
-            Op::Concat => {
-                if b < 2 {
-                    return self.fail("too few operands");
-                }
-                self.read_range(a, b)?;
-            }
-            Op::Tbc => {
-                let kind = self.reg(a)?;
-                if !kind.is_value() && kind != Kind::Box {
-                    return self.fail(format!("register {a} is {kind:?}"));
-                }
-                self.all_written(a)?;
-                self.set_pending(a, true);
-            }
-            Op::Close => (a..256).for_each(|register| self.set_pending(register, false)),
-            Op::Jmp | Op::JmpBack => {
-                let distance = instr.get_sj() as i64;
-                let backward = op == Op::JmpBack;
-                if backward != (distance < 0) {
-                    return self.fail("jump in the wrong direction");
-                }
-                if backward && !self.follows_poll() {
-                    return self.fail("backward jump without a poll");
-                }
-                let target = self.pc as i64 + 1 + distance;
-                self.flow_to(usize::try_from(target).unwrap_or(usize::MAX))?;
-                return Ok(None);
-            }
-            Op::Loop => {
-                self.all_written(a)?;
-                self.given_up(a)?;
-                if instr.bx() == 0 {
-                    return Ok(Some(next));
-                }
-                self.back(instr.bx())?;
-                return Ok(None);
-            }
-            Op::LFalseSkip => {
-                self.write(a, Kind::Value)?;
-                if !self.next_op(next).is_some_and(|op| op.aux() == Aux::None) {
-                    return self.fail("skip over more than a word");
-                }
-                self.flow_to(next + 1)?;
-                return Ok(None);
-            }
-            _ if op.is_test() => {
-                if self.next_op(next) != Some(Op::Jmp) {
-                    return self.fail("test without a jump");
-                }
-                self.flow_to(next + 1)?;
-            }
-            Op::Call => {
-                self.take(a + 1, b.checked_sub(1))?;
-                if b == 0 && self.open_base()? <= a {
-                    return self.fail("open values below the call");
-                }
-                self.clobber(a)?;
-                match c.checked_sub(1) {
-                    Some(results) => self.write_range(a, results)?,
-                    None => self.check_open(a, next)?,
-                }
-                return Ok(Some(next));
-            }
-            Op::TailCall => {
-                self.take(a + 1, b.checked_sub(1))?;
-                // A native function leaves its results to the `Return` that follows.
-                let follows = Instr::abc(Op::Return, instr.a(), 0, 0);
-                if self.proto.code.get(next) != Some(&follows.0) {
-                    return self.fail("tail call without its return");
-                }
-                self.given_up(0)?;
-                self.clobber(a)?;
-                self.check_open(a, next)?;
-                return Ok(Some(next));
-            }
-            Op::Return => {
-                self.all_written(a)?;
-                self.take(a, b.checked_sub(1))?;
-                if c == 0 {
-                    self.given_up(0)?;
-                }
-                return Ok(None);
-            }
-            Op::Return0 | Op::Return1 => {
-                self.given_up(0)?;
-                return Ok(None);
-            }
-            Op::ForPrep => {
-                self.read_range(a, 3)?;
-                self.reg(a + 3)?;
-                self.flow_to(self.pc + 2 + instr.bx() as usize)?;
-                for part in 0..3 {
-                    self.write(a + part, Kind::Loop(part as u8))?;
-                }
-                self.write(a + 3, Kind::Value)?;
-                return Ok(Some(next));
-            }
-            Op::ForLoop => {
-                for part in 0..3 {
-                    if self.reg(a + part)? != Kind::Loop(part as u8) {
-                        return self.fail("no loop has been prepared");
-                    }
-                }
-                self.reg(a + 3)?;
-                self.all_written(a)?;
-                self.given_up(a + 4)?;
-                let left = self.state.clone();
-                self.write(a + 3, Kind::Value)?;
-                self.state.regs[a + 4..].fill(Kind::Unset);
-                self.back(instr.bx())?;
-                self.state = left;
-                return Ok(Some(next));
-            }
-            Op::TForPrep => {
-                self.read_range(a, 4)?;
-                self.set_pending(a + 3, true);
-                self.flow_to(self.pc + 1 + instr.bx() as usize)?;
-                return Ok(None);
-            }
-            Op::TForCall => {
-                self.read_range(a, 4)?;
-                self.all_written(a)?;
-                self.reg(a + 6)?;
-                if c == 0 {
-                    return self.fail("no variables");
-                }
-                let last = Instr(self.proto.code.get(next).copied().unwrap_or(0));
-                if self.next_op(next) != Some(Op::TForLoop) || last.a() as usize != a {
-                    return self.fail("iterator call without its loop");
-                }
-                self.clobber(a + 4)?;
-                self.write_range(a + 4, c)?;
-            }
-            Op::TForLoop => {
-                let before = self.pc.checked_sub(1).filter(|&pc| self.starts[pc]);
-                let before = before.map(|pc| Instr(self.proto.code[pc]));
-                if !before.is_some_and(|call| call.op() == Op::TForCall && call.a() as usize == a) {
-                    return self.fail("loop without its iterator call");
-                }
-                self.back(instr.bx())?;
-            }
-            Op::SetList => {
-                self.take(a + 1, if b == 0 { None } else { Some(b) })?;
-            }
-            Op::Closure => {
-                let Some(inner) = self.proto.protos.get(instr.bx() as usize) else {
-                    return self.fail("function out of range");
-                };
-                for upval in inner.upvals.iter().filter(|upval| upval.from_register) {
-                    self.read_box(upval.index as usize)?;
-                }
-            }
-            Op::VarArg => {
-                if !self.proto.is_vararg {
-                    return self.fail("not a vararg function");
-                }
-                self.all_written(a)?;
-                match c.checked_sub(1) {
-                    Some(results) => self.write_range(a, results)?,
-                    None => self.check_open(a, next)?,
-                }
-            }
-            Op::VarArgPrep if self.pc != 0 => return self.fail("not at the start"),
             _ => {}
         }
-        if let Some(register) = writes {
-            self.write(register, Kind::Value)?;
+
+        // The registers that it uses exist.
+        let rows = instr.reads().into_iter().chain(instr.writes());
+        let loop_end = if declaration.numeric == Numeric::No { 0 } else { 3 };
+        let room = instr.a() as usize + (declaration.room as usize).max(loop_end);
+        let end = rows.map(|row| row.end()).chain(instr.keeps(before)).max().unwrap_or(0);
+        if end > registers || declaration.room.max(loop_end as u8) > 0 && room > registers {
+            return fail("registers out of range");
         }
-        Ok(Some(next))
+
+        // Neighbours.
+        if let Some(then) = declaration.then
+            && !following
+                .is_some_and(|other| Op::decode(other.0) == Some(then) && (!then.has_register() || other.a() == instr.a()))
+        {
+            return unsound(proto, pc, format_args!("no {} follows", then.name()));
+        }
+        if let Some(after) = declaration.after
+            && !before.is_some_and(|other: Instr| other.op() == after && other.a() == instr.a())
+        {
+            return unsound(proto, pc, format_args!("no {} before", after.name()));
+        }
+        let leaves_open = open_row(Some(instr)).is_some();
+        let takes_open = |instr: Instr| Op::decode(instr.0).is_some() && instr.reads().is_some_and(|row| row.count.is_none());
+        if leaves_open && !following.is_some_and(takes_open) {
+            return fail("open values are not used");
+        }
+        if takes_open(instr) {
+            let from = instr.reads().map_or(0, |row| row.from);
+            if open_row(before).is_none_or(|open| open < from) {
+                return fail("no open values");
+            }
+        }
+        match op {
+            Op::VarArgPrep if pc != 0 => return fail("not at the start"),
+            Op::VarArg if !proto.is_vararg => return fail("not a vararg function"),
+            _ => {}
+        }
+
+        // Where it leads.
+        let back = matches!(declaration.layout, Layout::ABx(_, Wide::Back)) || declaration.aux == Aux::Back;
+        if let Some(target) = instr.target(pc, aux) {
+            if back != (target <= pc) {
+                return fail("jump in the wrong direction");
+            }
+            if !places.is_start(target) {
+                return unsound(proto, pc, format_args!("jump to {target}"));
+            }
+            places.targets.set(target);
+        }
+        for (place, _) in instr.ways(pc, aux).into_iter().flatten() {
+            if !places.is_start(place) {
+                return fail("code runs off its end, or into a word that is no instruction");
+            }
+            if place != next {
+                places.targets.set(place);
+            }
+        }
+        before = Some(instr);
+        pc = next;
+    }
+    Ok(())
+}
+
+/// V6.
+fn locals(proto: &Proto, budget: &mut Budget) -> Check {
+    let mut ends = [0; 256];
+    let mut last_start = 0;
+    for local in &proto.locals {
+        budget.work(1)?;
+        let (start, end) = (local.start_pc, local.end_pc);
+        let own_end = &mut ends[local.register as usize];
+        if local.register >= proto.max_stack || start > end || end as usize > proto.code.len() {
+            return Err("debug information out of range".into());
+        }
+        if start < last_start || start < end && start < *own_end {
+            return Err("debug information out of order".into());
+        }
+        last_start = start;
+        *own_end = end.max(*own_end);
+    }
+    Ok(())
+}
+
+/// The locals that are active at a place that only moves forward.
+struct Active<'p> {
+    rest: std::slice::Iter<'p, LocalVar>,
+    values: Set,
+    boxes: Set,
+    /// Those that a program can set.
+    free: Set,
+    ends: [u32; 256],
+    next_end: u32,
+}
+
+impl<'p> Active<'p> {
+    fn new(locals: &'p [LocalVar]) -> Active<'p> {
+        Active {
+            rest: locals.iter(),
+            values: Set::EMPTY,
+            boxes: Set::EMPTY,
+            free: Set::EMPTY,
+            ends: [0; 256],
+            next_end: u32::MAX,
+        }
     }
 
-    fn back(&mut self, distance: u16) -> Check {
-        match (self.pc + 1).checked_sub(distance as usize) {
-            Some(target) if distance > 0 => self.flow_to(target),
-            _ => self.fail("loop out of range"),
-        }
+    fn all(&self) -> Set {
+        self.values.with(self.boxes)
     }
 
-    fn follows_poll(&self) -> bool {
-        let before = self.pc.checked_sub(1).filter(|&pc| self.starts[pc]).map(|pc| Instr(self.proto.code[pc]));
-        before.is_some_and(|before| before.op() == Op::Loop && before.bx() == 0) && self.targets[self.pc].is_none()
+    fn advance(&mut self, pc: usize, budget: &mut Budget) -> Check {
+        let pc = pc as u32;
+        if self.next_end <= pc {
+            self.next_end = u32::MAX;
+            for register in self.all().iter() {
+                let end = self.ends[register];
+                if end <= pc {
+                    let gone = Set::one(register);
+                    self.values = self.values.without(gone);
+                    self.boxes = self.boxes.without(gone);
+                    self.free = self.free.without(gone);
+                } else {
+                    self.next_end = self.next_end.min(end);
+                }
+            }
+            budget.work(16)?;
+        }
+        while let Some(local) = self.rest.as_slice().first().filter(|local| local.start_pc <= pc) {
+            self.rest.next();
+            budget.work(1)?;
+            if local.end_pc <= pc {
+                continue;
+            }
+            let register = Set::one(local.register.into());
+            if local.boxed {
+                self.boxes = self.boxes.with(register);
+            } else {
+                self.values = self.values.with(register);
+            }
+            if local.name.first() != Some(&b'(') {
+                self.free = self.free.with(register);
+            }
+            self.ends[local.register as usize] = local.end_pc;
+            self.next_end = self.next_end.min(local.end_pc);
+        }
+        Ok(())
     }
 }
 
-/// Whether an instruction leaves an open list of values, up to the top.
-fn leaves_open(instr: Instr) -> bool {
-    match instr.op() {
-        Op::Call | Op::VarArg => instr.c() == 0,
-        Op::TailCall => true,
-        _ => false,
+/// The way through the code with what is known of the registers.
+struct Walk<'p> {
+    proto: &'p Proto,
+    targets: Marks,
+    /// The places that jumps lead to, in order.
+    places: Vec<u32>,
+    /// The live top of the jumps back to each place.
+    tops: Vec<u8>,
+    /// What is known at each place: as many words of each set as the registers need, set after set.
+    states: Vec<u64>,
+    words: usize,
+    /// Whether a place has been reached at all, and whether more has become known of it since it was gone through.
+    reached: Vec<(bool, bool)>,
+}
+
+impl<'p> Walk<'p> {
+    fn new(proto: &'p Proto, places: Places, budget: &mut Budget) -> Check<Walk<'p>> {
+        let mut targets = places.targets;
+        let count = targets.count();
+        let words = (proto.max_stack as usize).div_ceil(64);
+        let mut walk = Walk {
+            proto,
+            places: budget.list(count)?,
+            tops: budget.filled(u8::MAX, count)?,
+            states: budget.filled(0, 4 * words * count)?,
+            words,
+            reached: budget.filled((false, false), count)?,
+            targets,
+        };
+        let (mut pc, mut before) = (0, None);
+        while pc < proto.code.len() {
+            budget.work(1)?;
+            let instr = Instr(proto.code[pc]);
+            if walk.targets.get(pc) {
+                // Nothing leads between two parts of one thing.
+                if instr.op().declaration().after.is_some() || open_row(before).is_some() {
+                    return unsound(proto, pc, "jump between two parts");
+                }
+                walk.places.push(pc as u32);
+            }
+            if let Some(target) = instr.target(pc, aux_at(proto, pc)).filter(|&target| target <= pc) {
+                let top = instr.keeps(before).unwrap_or(usize::MAX).min(u8::MAX.into()) as u8;
+                let known = &mut walk.tops[walk.targets.rank(target)];
+                *known = top.min(*known);
+            }
+            before = Some(instr);
+            pc += instr.op().words();
+        }
+        Ok(walk)
     }
+
+    fn bytes(&self) -> usize {
+        self.places.len() * 4 + self.tops.len() + self.states.len() * 8 + self.reached.len() * size_of::<(bool, bool)>()
+    }
+
+    fn state(&self, place: usize) -> State {
+        let words = self.words;
+        let stored = &self.states[4 * words * place..][..4 * words];
+        let set = |index: usize| {
+            let mut set = [0; 4];
+            set[..words].copy_from_slice(&stored[index * words..][..words]);
+            Set::of_words(set)
+        };
+        State { values: set(0), boxes: set(1), loops: set(2), pending: set(3) }
+    }
+
+    fn set_state(&mut self, place: usize, state: &State) {
+        let words = self.words;
+        let stored = &mut self.states[4 * words * place..][..4 * words];
+        for (index, set) in [state.values, state.boxes, state.loops, state.pending].iter().enumerate() {
+            stored[index * words..][..words].copy_from_slice(&set.words()[..words]);
+        }
+    }
+
+    /// Control may come to a target with the registers like this.
+    fn flow_to(&mut self, target: usize, mut state: State) {
+        let place = self.targets.rank(target);
+        state.cut(self.tops[place].into());
+        if self.reached[place].0 {
+            let known = self.state(place);
+            state = known.meet(state);
+            if state == known {
+                return;
+            }
+        }
+        self.set_state(place, &state);
+        self.reached[place] = (true, true);
+    }
+
+    fn run(mut self, budget: &mut Budget) -> Check {
+        self.flow_to(0, State::entry(self.proto.num_params));
+        for _ in 0..MAX_PASSES {
+            let mut active = Active::new(&self.proto.locals);
+            for place in 0..self.places.len() {
+                if self.reached[place].1 {
+                    self.reached[place].1 = false;
+                    self.stretch(place, &mut active, budget)?;
+                }
+            }
+            if self.reached.iter().all(|&(_, dirty)| !dirty) {
+                return Ok(());
+            }
+        }
+        Err("control flow too complex".into())
+    }
+
+    /// Goes from a place to where the next one begins, or control goes elsewhere.
+    fn stretch(&mut self, place: usize, active: &mut Active<'p>, budget: &mut Budget) -> Check {
+        let proto = self.proto;
+        let mut pc = self.places[place] as usize;
+        let mut state = self.state(place);
+        // Nothing that looks back at the one before can be jumped to.
+        let mut before = None;
+        loop {
+            budget.work(1)?;
+            active.advance(pc, budget)?;
+            let instr = Instr(proto.code[pc]);
+            let aux = aux_at(proto, pc);
+            let needs = instr.needs(before, captures(proto, instr, aux));
+            self.variables(&state, active, instr, pc, needs.keeps)?;
+            if let Err(lack) = state.check(&needs) {
+                return unsound(proto, pc, lack);
+            }
+            let next = pc + instr.op().words();
+            let mut on = None;
+            let unchanged = state;
+            state.apply(instr, &needs);
+            for (target, effects) in instr.ways(pc, aux).into_iter().flatten() {
+                let there = if effects { state } else { unchanged };
+                if target == next && !self.targets.get(target) {
+                    on = Some(there);
+                } else {
+                    self.flow_to(target, there);
+                }
+            }
+            let Some(there) = on else { return Ok(()) };
+            (state, pc, before) = (there, next, Some(instr));
+        }
+    }
+
+    /// V2, for the variables that debug information names.
+    fn variables(&self, state: &State, active: &Active, instr: Instr, pc: usize, keeps: Option<usize>) -> Check {
+        if !(state.values.contains(active.values) && state.boxes.contains(active.boxes)) {
+            let register = active.values.without(state.values).with(active.boxes.without(state.boxes)).first().unwrap_or(0);
+            return unsound(self.proto, pc, format_args!("register {register} does not hold its variable"));
+        }
+        if !state.loops.is_empty() && !state.loop_states().and(active.free).is_empty() {
+            return unsound(self.proto, pc, "the state of a loop as a variable");
+        }
+        // At a jump back they are those of the place where it leads to.
+        let stays = instr.op().declaration().flow == Flow::Next;
+        match keeps {
+            Some(top) if stays && !Set::below(top).contains(active.all()) => {
+                unsound(self.proto, pc, "a local variable in a register that is given up")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The registers whose boxes an instruction puts into a closure.
+fn captures(proto: &Proto, instr: Instr, aux: u32) -> impl Iterator<Item = u8> {
+    let inner = instr.function(aux).and_then(|index| proto.protos.get(index));
+    inner.into_iter().flat_map(|inner| &inner.upvals).filter(|upval| upval.from_register).map(|upval| upval.index)
 }

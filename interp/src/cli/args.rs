@@ -9,6 +9,7 @@
 use super::check::Inspection;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
 
 /// What an option asks for, in its place among the others.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +36,8 @@ pub struct Options {
     pub help: bool,
     pub gc_stats: bool,
     pub heap_limit: Option<usize>,
+    pub fuel: Option<u64>,
+    pub time: Option<Duration>,
     /// The files that follow are only looked at.
     pub inspection: Option<Inspection>,
 }
@@ -80,15 +83,27 @@ impl Options {
                     }
                     break;
                 }
-                b"-heap-limit" => {
-                    next += 1;
-                    let limit = words.get(next).ok_or_else(|| quoted(b"", word, b" needs argument"))?;
-                    options.heap_limit = Some(size(limit)?);
+                _ => {
+                    let (name, attached) = match memchr::memchr(b'=', option) {
+                        Some(place) => (&option[..place], Some(&option[place + 1..])),
+                        None => (option, None),
+                    };
+                    if ![&b"-heap-limit"[..], b"-fuel", b"-time"].contains(&name) {
+                        return Err(quoted(b"unrecognized option ", word, b""));
+                    }
+                    let value = match attached {
+                        Some(value) => value,
+                        None => {
+                            next += 1;
+                            words.get(next).ok_or_else(|| quoted(b"", word, b" needs argument"))?
+                        }
+                    };
+                    match name {
+                        b"-heap-limit" => options.heap_limit = Some(size(value)?),
+                        b"-fuel" => options.fuel = Some(count(value)?),
+                        _ => options.time = Some(duration(value)?),
+                    }
                 }
-                _ => match option.strip_prefix(b"-heap-limit=") {
-                    Some(limit) => options.heap_limit = Some(size(limit)?),
-                    None => return Err(quoted(b"unrecognized option ", word, b"")),
-                },
             }
             next += 1;
         }
@@ -115,6 +130,31 @@ impl Options {
 
 fn quoted(before: &[u8], word: &[u8], after: &[u8]) -> Vec<u8> {
     [before, b"'", word, b"'", after].concat()
+}
+
+/// A number of steps, with `K`, `M` or `G` for powers of 1000.
+fn count(text: &[u8]) -> Result<u64, Vec<u8>> {
+    let (digits, factor) = match text {
+        [digits @ .., b'K' | b'k'] => (digits, 1_000),
+        [digits @ .., b'M' | b'm'] => (digits, 1_000_000),
+        [digits @ .., b'G' | b'g'] => (digits, 1_000_000_000),
+        digits => (digits, 1),
+    };
+    let number: Option<u64> = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    number.and_then(|number| number.checked_mul(factor)).ok_or_else(|| quoted(b"not a number of steps: ", text, b""))
+}
+
+/// A time: seconds, or with `ms`, `s` or `m` behind it.
+fn duration(text: &[u8]) -> Result<Duration, Vec<u8>> {
+    let (digits, factor) = match text {
+        [digits @ .., b'm', b's'] => (digits, 0.001),
+        [digits @ .., b's'] => (digits, 1.0),
+        [digits @ .., b'm'] => (digits, 60.0),
+        digits => (digits, 1.0),
+    };
+    let number: Option<f64> = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    let time = number.and_then(|number| Duration::try_from_secs_f64(number * factor).ok());
+    time.ok_or_else(|| quoted(b"not a time: ", text, b""))
 }
 
 /// A number of bytes, with `K`, `M` or `G` for powers of 1024.

@@ -3,6 +3,7 @@
 //! May import `compile`, `bytecode`, the reader of files in `stdlib`, `excerpt`.
 
 use super::{complain, excerpt, print, write_error};
+use crate::bytecode::budget::{Budget, Refusal};
 use crate::bytecode::{Proto, chunk, disassemble};
 use crate::stdlib::load::{chunk_of, is_binary};
 
@@ -37,7 +38,10 @@ fn compile(file: &[u8]) -> Result<Proto, (Vec<u8>, String)> {
     let path = (file != b"-").then_some(file);
     let (name, text) = chunk_of(path).map_err(|message| (message, String::new()))?;
     if is_binary(&text) {
-        return chunk::undump_named(&text, &name).map_err(|message| (message, String::new()));
+        return chunk::undump(&text, &mut Budget::unlimited()).map_err(|refusal| match refusal {
+            Refusal::Unsound(problem) => (chunk::complaint(&problem, &name), String::new()),
+            Refusal::Memory | Refusal::Interrupted => (b"not enough memory".to_vec(), String::new()),
+        });
     }
     crate::compile::compile(&text, &name).map_err(|error| {
         let excerpt = excerpt::for_errors(|colour| excerpt::of_syntax_error(&text, &error, colour));

@@ -46,6 +46,8 @@ pub fn note(vm: &Vm, message: &[u8]) {
         let closure = vm.function_at(at).as_closure()?;
         let source = closure.proto.source.bytes();
         let position = [&chunk_id(source)[..], format!(":{line}: ").as_bytes()].concat();
+        // A program in a text of many megabytes is not shown.
+        let source = if source.len() <= KEPT { source } else { b"=?" };
         message.starts_with(&position).then(|| Place { source: source.to_vec(), chunk: ChunkId::of(closure), line })
     });
     NOTED.set(place);
@@ -60,6 +62,9 @@ pub fn forget() {
 pub fn take() -> Option<Place> {
     NOTED.take()
 }
+
+/// The longest text that is kept for its lines.
+const KEPT: usize = 1 << 20;
 
 /// How many levels of the stack are looked at.
 const SEARCHED: usize = 100;

@@ -4,9 +4,10 @@
 //! * [`session`]: chunks are loaded and run, errors reported
 //! * [`check`]: programs are looked at, not run
 //! * [`excerpt`]: the line that an error is about; [`colour`], [`text`]: what a terminal can show
-//! * [`signals`], [`stats`]
+//! * [`signals`], [`stats`]; [`standard`]: streams that are closed from the start
 //!
-//! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries and two system calls for signals.
+//! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries, two system calls for signals and one for each standard
+//!   stream, which asks whether it is there.
 //! * **I2** Every way out leads through `Vm::exit`, which writes out files and statistics, and leaves memory to the system.
 //! * **I3** All runs on the main thread with the stack that the system gives: the deepest recursion of the host (native functions that call back,
 //!   the parser) needs less than 512 KiB, which a test keeps below 1 MiB.
@@ -20,12 +21,15 @@ mod config;
 pub(crate) mod excerpt;
 mod session;
 pub(crate) mod signals;
+#[cfg(target_os = "linux")]
+mod standard;
 pub(crate) mod stats;
 pub(crate) mod text;
 
 pub use args::{Options, Step};
 pub use session::{Session, Status};
 
+use crate::vm::Limits;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
@@ -48,6 +52,8 @@ Available options are:
   --disasm file ... list the bytecode of the files, sources or binary chunks
   --gc-stats        at exit, tell what the collector did
   --heap-limit size limit the heap to 'size' bytes (with K, M or G)
+  --fuel steps      stop after so many loops and calls (with K, M or G)
+  --time time       stop after a time (2s, 500ms, 1m)
   --help            show this text
 ";
 
@@ -56,6 +62,8 @@ pub type Interact = fn(&mut Session);
 
 /// Runs the command `neap`. The loop that talks to a user is the caller's: who only runs scripts does not touch its code.
 pub fn main(words: impl IntoIterator<Item = OsString>, interact: Interact) -> ! {
+    #[cfg(target_os = "linux")]
+    standard::disown_closed();
     signals::default_pipe();
     let mut words = words.into_iter().peekable();
     let name = words.peek().filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| NAME.into()).into_vec();
@@ -96,7 +104,11 @@ pub fn main(words: impl IntoIterator<Item = OsString>, interact: Interact) -> ! 
     if options.gc_stats {
         session.vm.at_exit = Some(|vm| write_error(stats::text(vm).as_bytes()));
     }
-    let status = run(&mut session, &options, interact);
+    let limits = Limits { fuel: options.fuel, time: options.time, memory: None };
+    let status = match session.vm.limit_all(limits) {
+        Ok(()) => run(&mut session, &options, interact),
+        Err(throw) => session.report(Err(throw)),
+    };
     session.vm.close();
     session.vm.exit(status.is_err().into())
 }
@@ -168,12 +180,13 @@ pub(crate) fn write_error(text: &[u8]) {
 
 /// Writes an error message, after the program's name if there is to be one, in one piece.
 pub(crate) fn complain(name: Option<&[u8]>, message: &[u8]) {
-    let mut line = Vec::with_capacity(message.len() + 16);
+    let mut out = std::io::BufWriter::new(std::io::stderr());
+    // If nobody can be told, nobody is.
+    let mut put = |piece: &[u8]| drop(out.write_all(piece));
     if let Some(name) = name {
-        line.extend_from_slice(name);
-        line.extend_from_slice(b": ");
+        put(name);
+        put(b": ");
     }
-    line.extend_from_slice(message);
-    line.push(b'\n');
-    write_error(&line);
+    put(message);
+    put(b"\n");
 }

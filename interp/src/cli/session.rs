@@ -7,7 +7,7 @@
 use super::excerpt::{self, Place};
 use super::signals::Interruptible;
 use crate::stdlib;
-use crate::value::{Gc, Str, Value};
+use crate::value::{Gc, Outcome, Str, Value};
 use crate::vm::{Args, Event, Throw, Vm};
 use neap_gc::Config;
 
@@ -19,7 +19,7 @@ pub type Status = Result<(), Reported>;
 pub struct Reported(());
 
 pub struct Session {
-    pub vm: Vm,
+    pub(crate) vm: Vm,
     /// The program's name, which stands before each error message; none while interactive.
     name: Option<Vec<u8>>,
 }
@@ -106,7 +106,8 @@ impl Session {
         let Some(table) = vm.get_field(globals, "arg")?.as_table() else {
             return Err(vm.plain_error(b"'arg' is not a table"));
         };
-        let length = vm.len(Value::table(table))?.as_int().unwrap_or(0).max(0);
+        let length = vm.length(Value::table(table))?;
+        let length = vm.now(length)?.as_int().unwrap_or(0).max(0);
         let count = usize::try_from(length).unwrap_or(usize::MAX);
         if count >= crate::vm::limits::STACK_SLOTS / 2 {
             return Err(vm.plain_error(b"stack overflow (too many arguments to script)"));
@@ -130,28 +131,28 @@ impl Session {
         let module = self.vm.new_str(module)?;
         let value = self.call(require, &[module])?.first().copied().unwrap_or(Value::NIL);
         let name = self.vm.intern(global)?;
-        self.vm.set_index(Value::table(globals), Value::str(name), value)
+        self.vm.set_index_now(Value::table(globals), Value::str(name), value)
     }
 
     /// Calls a function so that errors get a traceback and Ctrl-C becomes an error. The results are valid until the next safepoint.
-    pub fn call(&mut self, f: Value, args: &[Value]) -> Result<Vec<Value>, Throw> {
+    pub(crate) fn call(&mut self, f: Value, args: &[Value]) -> Result<Vec<Value>, Throw> {
         self.interruptible(|vm| vm.call_with_handler(f, args, message_handler))
     }
 
     /// Does something that may run chunks; Ctrl-C becomes an error in them.
-    pub fn interruptible<T>(&mut self, work: impl FnOnce(&mut Vm) -> T) -> T {
+    pub(crate) fn interruptible<T>(&mut self, work: impl FnOnce(&mut Vm) -> T) -> T {
         let word = self.vm.heap.poll_word().clone();
         let _interruptible = Interruptible::begin(&word);
         work(&mut self.vm)
     }
 
     /// Writes the message of an error, if it is one.
-    pub fn report(&mut self, result: Result<(), Throw>) -> Status {
+    pub(crate) fn report(&mut self, result: Result<(), Throw>) -> Status {
         self.report_with(result, Place::text)
     }
 
     /// The same; `text` gives the text of the chunk that an error was raised in, for people to see the line.
-    pub fn report_with(&mut self, result: Result<(), Throw>, text: impl FnOnce(&Place) -> Option<Vec<u8>>) -> Status {
+    pub(crate) fn report_with(&mut self, result: Result<(), Throw>, text: impl FnOnce(&Place) -> Option<Vec<u8>>) -> Status {
         let Err(throw) = result else { return Ok(()) };
         let message = self.message_of(throw);
         super::complain(self.name.as_deref(), &message);
@@ -163,7 +164,7 @@ impl Session {
     }
 
     /// Takes an error out of flight, as a text.
-    pub fn message_of(&mut self, _throw: Throw) -> Vec<u8> {
+    pub(crate) fn message_of(&mut self, _throw: Throw) -> Vec<u8> {
         let error = self.vm.take_error();
         match self.vm.coerce_to_str(error) {
             Ok(Some(text)) => text.bytes().to_vec(),
@@ -172,7 +173,7 @@ impl Session {
     }
 
     /// From here on error messages come without the program's name; returns it.
-    pub fn set_name(&mut self, name: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    pub(crate) fn set_name(&mut self, name: Option<Vec<u8>>) -> Option<Vec<u8>> {
         std::mem::replace(&mut self.name, name)
     }
 }
@@ -190,22 +191,33 @@ fn open_libraries(vm: &mut Vm, ignore_environment: bool) -> Result<(), Throw> {
 fn message_handler(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     excerpt::forget();
     let error = vm.arg(args, 0);
-    let message: Gc<Str> = match vm.coerce_to_str(error)? {
-        Some(text) => text,
-        None => {
-            let converter = vm.metamethod(error, Event::ToString);
-            if !converter.is_nil() {
-                let text = vm.call1(converter, &[error])?;
-                if text.is_str() {
-                    return vm.ret1(text);
-                }
-            }
-            let kind = vm.arg(args, 0).type_name();
-            vm.intern(format!("(error object is a {kind} value)").as_bytes())?
-        }
-    };
+    if let Some(text) = vm.coerce_to_str(error)? {
+        return with_traceback(vm, text);
+    }
+    let converter = vm.metamethod(error, Event::ToString);
+    if !converter.is_nil() {
+        return vm.call_value_then(converter, &[error], 1, error_converted);
+    }
+    describe_error(vm, args)
+}
+
+fn error_converted(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    if vm.at(vm.mark() - 1).is_str() { Ok(1) } else { describe_error(vm, args) }
+}
+
+fn describe_error(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let kind = vm.arg(args, 0).type_name();
+    let message = vm.intern(format!("(error object is a {kind} value)").as_bytes())?;
+    with_traceback(vm, message)
+}
+
+fn with_traceback(vm: &mut Vm, message: Gc<Str>) -> Result<u32, Throw> {
     excerpt::note(vm, message.bytes());
     let thread = vm.current_thread();
-    let text = vm.traceback(thread, Some(message.bytes()), 1);
-    vm.ret_str(&text)
+    let trace = vm.traceback(thread, 1);
+    vm.ret_text(|vm, text| {
+        vm.append(text, message.bytes())?;
+        vm.append(text, b"\n")?;
+        vm.append(text, &trace)
+    })
 }

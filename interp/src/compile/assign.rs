@@ -3,10 +3,9 @@
 //! The order is that of the reference: objects and keys of the targets from left to right, values from left to right,
 //! stores from right to left.
 
-use super::emit::Emitter;
+use super::emit::{Emitter, Fallible};
 use super::expr::{Dst, Key};
 use crate::bytecode::Op;
-use crate::syntax::Fallible;
 use crate::syntax::ast::{ExprId, ExprKind, List};
 
 /// A variable to assign to, its object and key evaluated.
@@ -68,7 +67,7 @@ impl Emitter<'_, '_> {
                 if local.captured { Target::Box(local.register) } else { Target::Local(local.register) }
             }
             // The parser lets nothing else be assigned to.
-            _ => return Err(self.error("cannot assign")),
+            _ => return Err(self.limit("cannot assign")),
         })
     }
 

@@ -1,9 +1,8 @@
 //! Conditions: code that jumps instead of making a value, and the values that `and`, `or`, `not` and comparisons give.
 
-use super::emit::{Emitter, JumpList};
+use super::emit::{Emitter, Fallible, JumpList};
 use super::expr::{Dst, Operand};
 use crate::bytecode::Op;
-use crate::syntax::Fallible;
 use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, UnaryOp};
 
 pub fn is_logical(op: BinaryOp) -> bool {
@@ -24,17 +23,17 @@ fn small_int(kind: ExprKind) -> Option<u8> {
 impl Emitter<'_, '_> {
     /// Pushes the chain of `op` on the spine: the node itself on top, its innermost left descendant of the same
     /// operator at the returned mark. The nodes' operands in order are then `left` of the first and every `right`.
-    fn push_chain(&mut self, op: BinaryOp, expr: ExprId) -> usize {
+    fn push_chain(&mut self, op: BinaryOp, expr: ExprId) -> Fallible<usize> {
         let mark = self.spine.len();
         let mut node = expr;
         while let ExprKind::Binary { op: inner, left, .. } = self.ast[node].kind
             && inner == op
         {
-            self.spine.push(node);
+            self.push_spine(node)?;
             node = left;
         }
         self.spine[mark..].reverse();
-        mark
+        Ok(mark)
     }
 
     /// The `index`-th operand of a chain, and the line of the operator behind it, if it is not the last.
@@ -47,6 +46,7 @@ impl Emitter<'_, '_> {
 
     /// Jumps (joining `list`) if the truth of `expr` is `on`, else falls through. `line` is where the test belongs.
     pub fn jump_if(&mut self, expr: ExprId, on: bool, line: u32, list: &mut JumpList) -> Fallible<()> {
+        self.step()?;
         match self.ast[expr].kind {
             ExprKind::Nil | ExprKind::Bool(false) => self.jump_const(!on, line, list),
             ExprKind::Bool(true) | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_) => self.jump_const(on, line, list),
@@ -58,7 +58,7 @@ impl Emitter<'_, '_> {
             ExprKind::Binary { op, .. } if is_logical(op) => {
                 // Every operand but the last decides alone if it is what the operator looks for.
                 let decisive = op == BinaryOp::Or;
-                let mark = self.push_chain(op, expr);
+                let mark = self.push_chain(op, expr)?;
                 let mut past = JumpList::default();
                 for index in 0.. {
                     match self.chain_operand(mark, index) {
@@ -111,7 +111,7 @@ impl Emitter<'_, '_> {
                 } else if let Some(index) = self.const_operand(right) {
                     (Op::EqK, self.operand(left)?, index, on)
                 } else {
-                    let (a, b) = self.both(left, right)?;
+                    let (a, b) = self.both(left, right, line)?;
                     (Op::Eq, a, b, on)
                 }
             }
@@ -133,7 +133,7 @@ impl Emitter<'_, '_> {
                     };
                     (op, self.any(right)?, value, on)
                 } else {
-                    let (a, b) = self.both(left, right)?;
+                    let (a, b) = self.both(left, right, line)?;
                     match op {
                         BinaryOp::Lt => (Op::Lt, a, b, on),
                         BinaryOp::Le => (Op::Le, a, b, on),
@@ -151,7 +151,7 @@ impl Emitter<'_, '_> {
 
     /// The value of an `and` or `or`.
     pub fn logical_value(&mut self, op: BinaryOp, expr: ExprId, dst: Dst) -> Fallible<u8> {
-        let mark = self.push_chain(op, expr);
+        let mark = self.push_chain(op, expr)?;
         let mut end = JumpList::default();
         let mut result = 0;
         for index in 0.. {
@@ -172,7 +172,7 @@ impl Emitter<'_, '_> {
         match self.ast[expr].kind {
             ExprKind::Binary { op, .. } if is_logical(op) => {
                 let decisive = op == BinaryOp::Or;
-                let mark = self.push_chain(op, expr);
+                let mark = self.push_chain(op, expr)?;
                 let mut past = JumpList::default();
                 for index in 0.. {
                     match self.chain_operand(mark, index) {

@@ -1,12 +1,28 @@
 //! Emission: words of code with their lines, constants, registers, jumps.
 
-use crate::bytecode::{Const, Instr, LocalVar, Op, Proto};
+use crate::bytecode::{Const, Instr, LocalVar, Op, Proto, Source};
 use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId};
-use crate::syntax::{Fallible, StrId, SyntaxError};
+use crate::syntax::{StrId, SyntaxError, boxed};
 use indexmap::IndexSet;
 
 /// At most so many registers can a function use.
 pub const MAX_REGISTERS: usize = 255;
+
+/// Why a source that has been parsed can't be compiled.
+pub enum Failure {
+    /// It asks for more than the bytecode has; the expression at which that was seen.
+    Limit(&'static str, ExprId),
+    /// There is no memory for it, or it was interrupted.
+    Refused(Box<SyntaxError>),
+}
+
+impl From<Box<SyntaxError>> for Failure {
+    fn from(error: Box<SyntaxError>) -> Failure {
+        Failure::Refused(error)
+    }
+}
+
+pub type Fallible<T> = Result<T, Failure>;
 
 /// A constant as the key of its table: floats by their bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,12 +54,22 @@ pub struct LabelState {
 /// What all functions of a chunk share.
 pub struct Shared<'a> {
     pub ast: &'a Ast,
-    pub source: std::rc::Rc<[u8]>,
+    pub source: Source,
+    /// The expression being compiled, or the last one that was: where the source is, for messages.
+    pub at: ExprId,
     /// Whether `for` loops are compiled in the form that has room for any body (see `stmt`). Set when one had not.
     pub long_loops: bool,
     /// Set with an error that only means: compile this function again.
     pub again: bool,
+    /// Expressions and statements so far, about.
+    pub steps: u32,
+    pub go_on: &'a mut dyn FnMut() -> bool,
 }
+
+/// Steps between two looks at the lists that grow. (A step is a few words of code at most.)
+const CHECK_STEPS: u32 = 1 << 7;
+/// Steps between two calls of the hook.
+const ASK_STEPS: u32 = 1 << 14;
 
 /// A function under compilation.
 pub struct Emitter<'a, 's> {
@@ -88,22 +114,61 @@ impl<'a, 's> Emitter<'a, 's> {
         }
     }
 
-    pub fn finish(mut self) -> Proto {
-        let ast = self.ast;
-        let consts = self.consts.iter().map(|key| match *key {
-            ConstKey::Nil => Const::Nil,
-            ConstKey::Bool(value) => Const::Bool(value),
-            ConstKey::Int(value) => Const::Int(value),
-            ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
-            ConstKey::Str(id) => Const::Str(ast.strings.get(id).into()),
-        });
-        self.proto.consts = consts.collect();
+    pub fn finish(mut self) -> Fallible<Proto> {
+        self.proto.consts.try_reserve_exact(self.consts.len()).map_err(|_| SyntaxError::out_of_memory())?;
+        for key in self.consts.iter() {
+            self.proto.consts.push(match *key {
+                ConstKey::Nil => Const::Nil,
+                ConstKey::Bool(value) => Const::Bool(value),
+                ConstKey::Int(value) => Const::Int(value),
+                ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
+                ConstKey::Str(id) => Const::Str(boxed(self.ast.strings.get(id))?),
+            });
+        }
         self.thread_jumps();
-        self.proto
+        Ok(self.proto)
     }
 
-    pub fn error(&self, what: &str) -> Box<SyntaxError> {
-        SyntaxError::new(&self.shared.source, self.line, what.as_bytes(), None)
+    /// C4. Called for each expression that needs a register and for each statement.
+    #[inline]
+    pub fn step(&mut self) -> Fallible<()> {
+        self.shared.steps = self.shared.steps.wrapping_add(1);
+        if self.shared.steps.is_multiple_of(CHECK_STEPS) { self.check() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn check(&mut self) -> Fallible<()> {
+        if self.shared.steps.is_multiple_of(ASK_STEPS) && !(self.shared.go_on)() {
+            return Err(SyntaxError::stopped().into());
+        }
+        /// What a list may grow by until the next check.
+        const MORE: usize = 16 * CHECK_STEPS as usize;
+        if self.pc() < MORE && self.proto.protos.len() < MORE {
+            return Ok(());
+        }
+        let Proto { code, lines, locals, protos, .. } = &mut self.proto;
+        let result = (code.try_reserve(MORE))
+            .and_then(|()| lines.try_reserve(MORE))
+            .and_then(|()| locals.try_reserve(MORE))
+            .and_then(|()| protos.try_reserve(CHECK_STEPS as usize))
+            .and_then(|()| self.active.try_reserve(MORE))
+            .and_then(|()| self.jumps.try_reserve(MORE));
+        result.map_err(|_| SyntaxError::out_of_memory())?;
+        Ok(self.consts.try_reserve(MORE).map_err(|_| SyntaxError::out_of_memory())?)
+    }
+
+    /// A node of a chain that is being walked.
+    pub fn push_spine(&mut self, node: ExprId) -> Fallible<()> {
+        self.step()?;
+        if self.spine.len() == self.spine.capacity() {
+            self.spine.try_reserve(1).map_err(|_| SyntaxError::out_of_memory())?;
+        }
+        self.spine.push(node);
+        Ok(())
+    }
+
+    pub fn limit(&self, what: &'static str) -> Failure {
+        Failure::Limit(what, self.shared.at)
     }
 
     // Words.
@@ -161,6 +226,7 @@ impl<'a, 's> Emitter<'a, 's> {
     /// Takes the next `count` registers; gives the first.
     pub fn reserve(&mut self, count: usize) -> Fallible<u8> {
         let first = self.free;
+        self.step()?;
         self.check_registers(count)?;
         self.free += count;
         Ok(first as u8)
@@ -170,7 +236,7 @@ impl<'a, 's> Emitter<'a, 's> {
     pub fn check_registers(&mut self, count: usize) -> Fallible<()> {
         let top = self.free + count;
         if top > MAX_REGISTERS {
-            return Err(self.error("function or expression needs too many registers"));
+            return Err(self.limit("function or expression needs too many registers"));
         }
         self.proto.max_stack = self.proto.max_stack.max(top as u8);
         Ok(())
@@ -228,33 +294,30 @@ impl<'a, 's> Emitter<'a, 's> {
         let target = self.here();
         while let Some(index) = list.0 {
             let PendingJump { pc, next } = self.jumps[index as usize];
-            self.set_jump(Op::Jmp, pc as usize, target)?;
+            self.set_jump(pc as usize, target)?;
             list = next;
         }
         Ok(())
     }
 
-    fn set_jump(&mut self, op: Op, pc: usize, target: usize) -> Fallible<()> {
+    fn set_jump(&mut self, pc: usize, target: usize) -> Fallible<()> {
         let distance = target as i64 - (pc as i64 + 1);
-        if distance.abs() > Instr::MAX_SJ as i64 {
-            return Err(self.error("control structure too long"));
+        if distance > Instr::MAX_SJ as i64 {
+            return Err(self.limit("control structure too long"));
         }
-        self.patch(pc, Instr::sj(op, distance as i32));
+        self.patch(pc, Instr::sj(Op::Jmp, distance as i32));
         Ok(())
     }
 
     /// A backward jump, with `live` registers live at its target.
-    pub fn jump_back(&mut self, target: usize, live: u8) -> Fallible<()> {
+    pub fn jump_back(&mut self, target: usize, live: u8) {
         match u16::try_from(self.pc() + 1 - target) {
             Ok(distance) => self.abx(Op::Loop, live, distance),
             Err(_) => {
-                self.abx(Op::Loop, live, 0);
-                let pc = self.pc();
-                self.instr(Instr::sj(Op::JmpBack, 0));
-                self.set_jump(Op::JmpBack, pc, target)?;
+                let distance = (self.pc() + 1 - target) as u32;
+                self.with_aux(Op::LoopX, live, 0, 0, distance);
             }
         }
-        Ok(())
     }
 
     /// Shortens jumps to jumps.

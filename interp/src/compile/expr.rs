@@ -1,14 +1,17 @@
 //! Expressions: values into registers.
 
 use super::cond::{is_comparison, is_logical};
-use super::emit::{ConstKey, Emitter, JumpList};
+use super::emit::{ConstKey, Emitter, Fallible, JumpList};
 use super::function::compile_function;
 use crate::bytecode::{Instr, Op};
+use crate::syntax::Arith;
 use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, FuncId, List, UnaryOp};
-use crate::syntax::{Arith, Fallible};
 
 /// Positional values of a table constructor are stored in batches of this size.
 const ITEMS_PER_FLUSH: usize = 50;
+
+/// Functions within one function, as in the reference implementation.
+const MAX_FUNCTIONS: usize = 131_071;
 
 /// Where a value is to be put.
 #[derive(Clone, Copy)]
@@ -82,8 +85,22 @@ impl Emitter<'_, '_> {
     }
 
     /// Both operands of a binary operator. A variable in a box is read last, as one in a register is: what evaluating the
-    /// right operand assigns to it is seen.
-    pub fn both(&mut self, left: Operand, right: ExprId) -> Fallible<(u8, u8)> {
+    /// right operand assigns to it is seen. So is a number, as part of the operation in `line`: a call in the right operand then stands a slot lower,
+    /// and a recursion there comes as deep as one in the left operand.
+    pub fn both(&mut self, left: Operand, right: ExprId, line: u32) -> Fallible<(u8, u8)> {
+        if let Operand::Expr(number) = left {
+            match self.ast[number].kind {
+                ExprKind::Int(value) => {
+                    let b = self.any(right)?;
+                    return Ok((self.int(value, Dst::Next, line)?, b));
+                }
+                ExprKind::Float(value) => {
+                    let b = self.any(right)?;
+                    return Ok((self.float(value, Dst::Next, line)?, b));
+                }
+                _ => {}
+            }
+        }
         if let Operand::Expr(left) = left
             && let ExprKind::Local(id) = self.ast[left].kind
             && self.function.locals[id.0 as usize].captured
@@ -98,6 +115,10 @@ impl Emitter<'_, '_> {
     /// The value, one only, into `dst`; gives the register.
     pub fn value(&mut self, expr: ExprId, dst: Dst) -> Fallible<u8> {
         let node = self.ast[expr];
+        // A table takes its register before anything in it has been read.
+        if !matches!(node.kind, ExprKind::Table { .. }) {
+            self.shared.at = expr;
+        }
         match node.kind {
             ExprKind::Nil => {
                 let register = self.place(dst)?;
@@ -106,19 +127,8 @@ impl Emitter<'_, '_> {
                 Ok(register)
             }
             ExprKind::Bool(value) => self.load(dst, node.line, if value { Op::LoadTrue } else { Op::LoadFalse }, 0),
-            ExprKind::Int(value) => match i16::try_from(value) {
-                Ok(value) => self.load(dst, node.line, Op::LoadI, value as u16),
-                Err(_) => self.load_key(dst, node.line, ConstKey::Int(value)),
-            },
-            ExprKind::Float(value) => {
-                // Not for -0.0, which is another float than 0.0.
-                let short = value as i16;
-                if (short as f64).to_bits() == value.to_bits() {
-                    self.load(dst, node.line, Op::LoadF, short as u16)
-                } else {
-                    self.load_key(dst, node.line, ConstKey::Float(value.to_bits()))
-                }
-            }
+            ExprKind::Int(value) => self.int(value, dst, node.line),
+            ExprKind::Float(value) => self.float(value, dst, node.line),
             ExprKind::Str(id) => self.load_key(dst, node.line, ConstKey::Str(id)),
             ExprKind::Vararg => {
                 let register = self.place(dst)?;
@@ -149,8 +159,29 @@ impl Emitter<'_, '_> {
             ExprKind::Binary { op: BinaryOp::Concat, .. } => self.concat(expr, dst),
             ExprKind::Binary { .. } => self.binary(expr, dst),
             ExprKind::Unary { op, operand } => self.unary(op, operand, dst, node.line),
-            ExprKind::Table { fields, end_line } => self.table(fields, dst, node.line, end_line),
+            ExprKind::Table { fields, end_line } => {
+                let register = self.table(fields, dst, node.line, end_line)?;
+                self.shared.at = expr;
+                Ok(register)
+            }
             ExprKind::Paren(inner) => self.value(inner, dst),
+        }
+    }
+
+    fn int(&mut self, value: i64, dst: Dst, line: u32) -> Fallible<u8> {
+        match i16::try_from(value) {
+            Ok(value) => self.load(dst, line, Op::LoadI, value as u16),
+            Err(_) => self.load_key(dst, line, ConstKey::Int(value)),
+        }
+    }
+
+    fn float(&mut self, value: f64, dst: Dst, line: u32) -> Fallible<u8> {
+        // Not for -0.0, which is another float than 0.0.
+        let short = value as i16;
+        if (short as f64).to_bits() == value.to_bits() {
+            self.load(dst, line, Op::LoadF, short as u16)
+        } else {
+            self.load_key(dst, line, ConstKey::Float(value.to_bits()))
         }
     }
 
@@ -181,15 +212,22 @@ impl Emitter<'_, '_> {
     }
 
     fn closure(&mut self, id: FuncId, dst: Dst, line: u32) -> Fallible<u8> {
+        let at = self.shared.at;
         let proto = compile_function(self.shared, id)?;
-        let Ok(index) = u16::try_from(self.proto.protos.len()) else {
-            return Err(self.error("too many functions (limit is 65536)"));
-        };
+        self.shared.at = at;
+        let index = self.proto.protos.len();
+        if index == MAX_FUNCTIONS {
+            return Err(self.limit("too many functions (limit is 131071)"));
+        }
         self.proto.protos.push(proto);
-        let register = self.place(dst)?;
+        // A safepoint, where nothing is in use above it (B1).
+        let register = self.reserve(1)?;
         self.line = line;
-        self.abx(Op::Closure, register, index);
-        Ok(register)
+        match u16::try_from(index) {
+            Ok(index) => self.abx(Op::Closure, register, index),
+            Err(_) => self.with_aux(Op::ClosureX, register, 0, 0, index as u32),
+        }
+        Ok(self.moved(register, dst))
     }
 
     fn unary(&mut self, op: UnaryOp, operand: ExprId, dst: Dst, line: u32) -> Fallible<u8> {
@@ -234,7 +272,7 @@ impl Emitter<'_, '_> {
         let mut left = loop {
             match self.ast[node].kind {
                 ExprKind::Binary { op, left, .. } if !is_logical(op) && op != BinaryOp::Concat => {
-                    self.spine.push(node);
+                    self.push_spine(node)?;
                     node = left;
                 }
                 _ => break Operand::Expr(node),
@@ -250,7 +288,7 @@ impl Emitter<'_, '_> {
                 let (op, constant) = self.select(op, right);
                 let (a, b) = match constant {
                     Some(operand) => (self.operand(left)?, operand),
-                    None => self.both(left, right)?,
+                    None => self.both(left, right, line)?,
                 };
                 self.free = free;
                 result = self.place(dst)?;
@@ -382,7 +420,7 @@ impl Emitter<'_, '_> {
         let (free, mark) = (self.free, self.spine.len());
         let mut node = expr;
         loop {
-            self.spine.push(node);
+            self.push_spine(node)?;
             match self.ast[node].kind {
                 ExprKind::Index { object, .. } | ExprKind::Method { object, .. } => node = object,
                 ExprKind::Call { callee, .. } => node = callee,
@@ -396,6 +434,7 @@ impl Emitter<'_, '_> {
             let last = if is_last { last } else { Last::Value(Dst::Next) };
             let result = match self.ast[node].kind {
                 ExprKind::Index { key, .. } => {
+                    self.shared.at = node;
                     let dst = if let Last::Value(dst) = last { dst } else { Dst::Next };
                     self.index(object, key, dst, free, self.ast[node].line)?
                 }
@@ -447,6 +486,7 @@ impl Emitter<'_, '_> {
     /// Puts method and object into the next two registers, the base of a call.
     fn lookup_method(&mut self, object: Operand, name: ExprId, free: usize) -> Fallible<u8> {
         let object = self.operand(object)?;
+        self.shared.at = name;
         let line = self.ast[name].line;
         match self.key(name)? {
             Key::Field(field) => {

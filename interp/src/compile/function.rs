@@ -1,12 +1,13 @@
 //! Functions: entry, body, exit.
 
-use super::emit::{Emitter, Shared};
+use super::emit::{Emitter, Fallible, Shared};
 use crate::bytecode::{Op, Proto, UpvalDesc};
-use crate::syntax::ast::{Ast, FuncId, LocalId};
-use crate::syntax::{Fallible, StrId};
+use crate::syntax::StrId;
+use crate::syntax::ast::{Ast, ExprId, FuncId, LocalId};
 
-pub fn compile_main(ast: &Ast, chunk_name: &[u8]) -> Fallible<Proto> {
-    let mut shared = Shared { ast, source: chunk_name.into(), long_loops: false, again: false };
+pub fn compile_main(ast: &Ast, chunk_name: &[u8], go_on: &mut dyn FnMut() -> bool) -> Fallible<Proto> {
+    let source = std::rc::Rc::new(chunk_name.into());
+    let mut shared = Shared { ast, source, at: ExprId(0), long_loops: false, again: false, steps: 0, go_on };
     compile_function(&mut shared, FuncId(0))
 }
 
@@ -57,5 +58,5 @@ fn compile_once(shared: &mut Shared, id: FuncId) -> Fallible<Proto> {
     emitter.line = function.return_line;
     emitter.return_nothing();
     emitter.deactivate(0);
-    Ok(emitter.finish())
+    emitter.finish()
 }

@@ -9,6 +9,8 @@
 //! * **C3** Recursion follows the nesting that the parser has bounded; chains that the parser builds in a loop (`a.b.c`,
 //!   `a + b + c`, `a and b and c`, `elseif`) are walked in a loop.
 //!
+//! * **C4** The hook is asked now and then whether to go on; the lists that a program makes long grow where a refusal is an error.
+//!
 //! Pure: imports only `syntax` and `bytecode`.
 
 mod assign;
@@ -19,17 +21,29 @@ mod function;
 mod stmt;
 
 use crate::bytecode::{Proto, verify};
-use crate::syntax::{SyntaxError, parse};
+use crate::syntax::{SyntaxError, error_after, parse};
+use emit::Failure;
 
 /// Compiles a chunk: a vararg function whose only upvalue is `_ENV`. `chunk_name` is `@file`, `=name` or the source.
 pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Proto, SyntaxError> {
-    compile_within(source, chunk_name, usize::MAX)
+    compile_within(source, chunk_name, usize::MAX, &mut || true)
 }
 
-/// The same in `room` bytes of memory: half for the tree, and the code that is made from it needs less than that.
-pub fn compile_within(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Proto, SyntaxError> {
-    let ast = parse(source, chunk_name, room / 2)?;
-    let proto = function::compile_main(&ast, chunk_name).map_err(|error| *error)?;
+/// The same in `room` bytes of memory: half for the tree, and the code that is made from it needs less than that. `go_on` is asked now and then;
+/// `false` is an error that says so.
+pub fn compile_within(
+    source: &[u8],
+    chunk_name: &[u8],
+    room: usize,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Proto, SyntaxError> {
+    let ast = parse(source, chunk_name, room / 2, go_on)?;
+    let result = function::compile_main(&ast, chunk_name, go_on);
+    drop(ast);
+    let proto = result.map_err(|failure| match failure {
+        Failure::Limit(what, at) => error_after(source, chunk_name, room / 2, go_on, at, what),
+        Failure::Refused(error) => *error,
+    })?;
     debug_assert_eq!(verify(&proto), Ok(()));
     Ok(proto)
 }

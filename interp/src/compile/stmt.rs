@@ -5,10 +5,9 @@
 //! * **T2** A `for` loop whose body is too long for the 16 bits of its instructions is compiled in its long form: they
 //!   stand together before the body, and far jumps lead to the body, from its end, and out.
 
-use super::emit::{Emitter, JumpList};
+use super::emit::{Emitter, Fallible, JumpList};
 use super::expr::Results;
 use crate::bytecode::{Instr, Op};
-use crate::syntax::Fallible;
 use crate::syntax::ast::{ExprId, ExprKind, LabelId, List, LocalId, Stmt, StmtKind};
 
 /// Registers that a generic `for` needs to call its iterator.
@@ -20,6 +19,7 @@ impl Emitter<'_, '_> {
         let ast = self.ast;
         for stmt in &ast.stmts[body.range()] {
             let level = self.free;
+            self.step()?;
             self.statement(stmt)?;
             if !matches!(stmt.kind, StmtKind::Local { .. } | StmtKind::LocalFunction { .. }) {
                 self.free = level;
@@ -78,7 +78,7 @@ impl Emitter<'_, '_> {
                 self.jump_if(condition, false, stmt.line, &mut past)?;
                 self.block_at(body, end_line)?;
                 self.line = end_line;
-                self.jump_back(start, self.free as u8)?;
+                self.jump_back(start, self.free as u8);
                 self.land(past)?;
                 self.set_label(exit)?;
             }
@@ -154,7 +154,7 @@ impl Emitter<'_, '_> {
         if closes {
             self.abc(Op::Close, level, 0, 0);
         }
-        self.jump_back(start, level)?;
+        self.jump_back(start, level);
         self.land(done)?;
         self.close_scope(scope, false);
         self.set_label(exit)
@@ -207,7 +207,7 @@ impl Emitter<'_, '_> {
             self.abc(Op::Close, level, 0, 0);
         }
         match self.labels[label].pc {
-            Some(target) => self.jump_back(target, level)?,
+            Some(target) => self.jump_back(target, level),
             None => {
                 let mut list = self.labels[label].pending;
                 self.jump(&mut list);
@@ -309,7 +309,7 @@ impl Emitter<'_, '_> {
         self.loop_body(LocalId(first.0 + 3), 1, body)?;
         self.line = line;
         if long {
-            self.jump_back(jumps.step, base + 4)?;
+            self.jump_back(jumps.step, base + 4);
             self.land(jumps.exit)?;
         } else {
             let distance = self.distance(prepare + 1)?;
@@ -347,7 +347,7 @@ impl Emitter<'_, '_> {
         self.loop_body(LocalId(first.0 + 4), count, body)?;
         self.line = line;
         if long {
-            self.jump_back(jumps.step, base + 4)?;
+            self.jump_back(jumps.step, base + 4);
             self.land(jumps.exit)?;
         } else {
             let distance = self.distance(prepare + 1)?;
@@ -378,7 +378,7 @@ impl Emitter<'_, '_> {
         }
         self.shared.long_loops = true;
         self.shared.again = true;
-        Err(self.error("control structure too long"))
+        Err(self.limit("control structure too long"))
     }
 }
 

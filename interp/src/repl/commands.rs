@@ -29,7 +29,12 @@ const COMMANDS: &[Command] = &[
     Command { name: "help", argument: "", help: "this text", run: help },
     Command { name: "load", argument: "FILE", help: "run a file", run: load },
     Command { name: "quit", argument: "", help: "leave, as Ctrl-D does", run: quit },
-    Command { name: "save", argument: "FILE", help: "write the inputs of this session to a file, as a program", run: save },
+    Command {
+        name: "save",
+        argument: "FILE",
+        help: "write the inputs of this session to a file, as a program; those that failed as comments",
+        run: save,
+    },
     Command {
         name: "time",
         argument: "CODE",
@@ -134,7 +139,7 @@ fn save(conversation: &mut Conversation, file: &[u8]) -> Next {
     let inputs = &conversation.inputs;
     match std::fs::write(OsStr::from_bytes(file), inputs.program()) {
         Ok(()) => {
-            let count = inputs.len();
+            let count = inputs.done();
             let inputs = if count == 1 { "input" } else { "inputs" };
             conversation.print(&[format!("{count} {inputs} saved in ").as_bytes(), file, b"\n"].concat());
         }
@@ -166,10 +171,10 @@ fn file_name(argument: &[u8]) -> Vec<u8> {
 }
 
 fn time(conversation: &mut Conversation, code: &[u8]) -> Next {
-    let start = Instant::now();
-    conversation.evaluate(code, &program(code));
-    let text = format!("time: {}\n", duration(start.elapsed()));
-    conversation.print(text.as_bytes());
+    // What is no program takes no time.
+    if let Some(time) = conversation.evaluate(code, &program(code)) {
+        conversation.print(format!("time: {}\n", duration(time)).as_bytes());
+    }
     Next::GoOn
 }
 

@@ -170,7 +170,7 @@ fn members(vm: &mut Vm, object: Value, only_methods: bool, found: &mut Found) {
     each_table(vm, object, |vm, table| {
         let mut at = 0;
         while found.left > 0
-            && let Some((next, key, value)) = table.entry_from(&mut vm.heap, at)
+            && let Some((next, key, value)) = table.next_entry(&mut vm.heap, at)
         {
             at = next;
             found.left -= 1;

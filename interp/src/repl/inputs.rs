@@ -15,15 +15,35 @@ struct Input {
     /// What was compiled may have a `return` in front.
     typed: Vec<u8>,
     chunk: ChunkId,
+    end: End,
+}
+
+/// How an input ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// With an error, or it has not ended.
+    Failed,
+    /// Without a value, so `_` is what it was.
+    Silent,
+    /// With values, the first of which is `_`.
+    Values,
 }
 
 impl Inputs {
     pub fn add(&mut self, typed: &[u8], chunk: ChunkId) {
-        self.list.push(Input { typed: typed.to_vec(), chunk });
+        self.list.push(Input { typed: typed.to_vec(), chunk, end: End::Failed });
     }
 
-    pub fn len(&self) -> usize {
-        self.list.len()
+    /// The input added last has ended.
+    pub fn end(&mut self, end: End) {
+        if let Some(input) = self.list.last_mut() {
+            input.end = end;
+        }
+    }
+
+    /// How many inputs did not fail.
+    pub fn done(&self) -> usize {
+        self.list.iter().filter(|input| input.end != End::Failed).count()
     }
 
     /// The text of the chunk that an error was raised in.
@@ -33,11 +53,16 @@ impl Inputs {
         input.map_or_else(|| place.text(), |input| Some(input.typed.clone()))
     }
 
-    /// A program that does again what the inputs did, one after the other.
+    /// A program that does again what the inputs did, one after the other. One that failed would end it, or would perhaps not end: it
+    /// is a comment.
     pub fn program(&self) -> Vec<u8> {
         let mut program = Vec::new();
         for input in &self.list {
-            let statement = statement(&input.typed);
+            let statement = match input.end {
+                End::Failed => comment(&input.typed),
+                End::Silent => statement(&input.typed),
+                End::Values => assignment(&input.typed),
+            };
             // So that it can't be taken for a call of what stands before it.
             if words(&statement).next() == Some(&b"("[..]) {
                 program.push(b';');
@@ -69,33 +94,75 @@ fn returns(code: &[u8]) -> bool {
     false
 }
 
-/// An input as a statement among others. Its local variables, labels and returns stay its own; the value of an expression goes to `_`,
-/// as it did.
+fn stands_alone(code: &[u8]) -> bool {
+    compile(&[code, b"\ndo end"].concat(), b"=input").is_ok()
+}
+
+/// An input that is read and not run.
+fn comment(typed: &[u8]) -> Vec<u8> {
+    let lines: Vec<Vec<u8>> = typed.split(|byte| matches!(byte, b'\n' | b'\r')).map(|line| [b"-- ", line].concat()).collect();
+    lines.join(&b'\n')
+}
+
+/// A block as an expression.
+fn call_of_function(typed: &[u8]) -> Vec<u8> {
+    [b"(function(...)\n", typed, b"\nend)(...)"].concat()
+}
+
+/// An input as a statement among others. Its local variables, labels and returns stay its own.
 fn statement(typed: &[u8]) -> Vec<u8> {
-    let stands_alone = |code: &[u8]| compile(&[code, b"\ndo end"].concat(), b"=input").is_ok();
-    if stands_alone(typed) && !returns(typed) {
-        let has_own = words(typed).any(|word| matches!(word, b"local" | b"goto" | b"::"));
-        return if has_own { [b"do\n", typed, b"\nend"].concat() } else { typed.to_vec() };
+    let code = typed.strip_prefix(b"=").unwrap_or(typed);
+    if !stands_alone(code) {
+        // An expression, if not a call.
+        let unused = [b"local _ = ", code].concat();
+        return if stands_alone(&unused) { [b"do ", &unused[..], b"\nend"].concat() } else { call_of_function(code) };
     }
+    if returns(code) {
+        return call_of_function(code);
+    }
+    let has_own = words(code).any(|word| matches!(word, b"local" | b"goto" | b"::"));
+    if has_own { [b"do\n", code, b"\nend"].concat() } else { code.to_vec() }
+}
+
+/// An input whose first value goes to `_`, as it did.
+fn assignment(typed: &[u8]) -> Vec<u8> {
     let assigned = [b"_ = ", typed.strip_prefix(b"=").unwrap_or(typed)].concat();
-    if stands_alone(&assigned) { assigned } else { [b"_ = (function(...)\n", typed, b"\nend)(...)"].concat() }
+    if stands_alone(&assigned) { assigned } else { [b"_ = ", &call_of_function(typed)[..]].concat() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ended(list: &[(&str, End)]) -> Inputs {
+        let mut inputs = Inputs::default();
+        for (typed, end) in list {
+            inputs.add(typed.as_bytes(), ChunkId(1));
+            inputs.end(*end);
+        }
+        inputs
+    }
+
     #[test]
     fn inputs_become_a_program() {
-        let mut inputs = Inputs::default();
-        for typed in
-            ["x = 1", "x + 1 -- sum", "= x, 2", "local y = x", "return 5", "(f or print)('a')", "print(x)", "::l:: goto m ::m::"]
-        {
-            inputs.add(typed.as_bytes(), ChunkId(1));
-        }
+        let inputs = ended(&[
+            ("x = 1", End::Silent),
+            ("x + 1 -- sum", End::Values),
+            ("= x, 2", End::Values),
+            ("local y = x", End::Silent),
+            ("return 5", End::Values),
+            ("(f or print)('a')", End::Silent),
+            ("= f(x)", End::Silent),
+            ("f(x)", End::Values),
+            ("...", End::Silent),
+            ("print(x)", End::Failed),
+            ("while x do\nend", End::Failed),
+            ("::l:: goto m ::m::", End::Silent),
+        ]);
+        assert_eq!(inputs.done(), 10);
         let program = String::from_utf8(inputs.program()).expect("UTF-8");
         let lines = "x = 1\n_ = x + 1 -- sum\n_ =  x, 2\ndo\nlocal y = x\nend\n_ = (function(...)\nreturn 5\nend)(...)\n\
-                     ;(f or print)('a')\nprint(x)\ndo\n::l:: goto m ::m::\nend\n";
+                     ;(f or print)('a')\n f(x)\n_ = f(x)\ndo local _ = ...\nend\n-- print(x)\n-- while x do\n-- end\ndo\n::l:: goto m ::m::\nend\n";
         assert_eq!(program, lines);
         assert!(compile(program.as_bytes(), b"=saved").is_ok());
     }
@@ -112,11 +179,10 @@ mod tests {
             "f = function() return 1 end",
             "y('c')",
         ];
-        let mut inputs = Inputs::default();
-        typed.iter().for_each(|typed| inputs.add(typed.as_bytes(), ChunkId(1)));
+        let inputs = ended(&typed.map(|typed| (typed, End::Silent)));
         let program = String::from_utf8(inputs.program()).expect("UTF-8");
-        let lines = "y = print\n; (y or error)('a')\n;-- (\n(y)('b')\n_ = (function(...)\nif y then return end\nend)(...)\n\
-                     _ = (function(...)\nfor i = 1, 2 do return i end\nend)(...)\nf = function() return 1 end\ny('c')\n";
+        let lines = "y = print\n; (y or error)('a')\n;-- (\n(y)('b')\n;(function(...)\nif y then return end\nend)(...)\n\
+                     ;(function(...)\nfor i = 1, 2 do return i end\nend)(...)\nf = function() return 1 end\ny('c')\n";
         assert_eq!(program, lines);
         assert!(compile(program.as_bytes(), b"=saved").is_ok());
     }

@@ -29,9 +29,10 @@ use crate::compile::compile;
 use crate::syntax::{Class, SyntaxError, spans};
 use crate::value::Value;
 use commands::Next;
-use inputs::Inputs;
+use inputs::{End, Inputs};
 use std::cell::{RefCell, RefMut};
 use std::io::IsTerminal;
+use std::time::{Duration, Instant};
 
 /// What came instead of a prompt's answer, or the answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,7 +95,9 @@ fn converse(session: &Shared, lines: &mut dyn Lines) {
     }
     loop {
         match conversation.read() {
-            Chunk::Program { typed, code } => conversation.evaluate(&typed, &code),
+            Chunk::Program { typed, code } => {
+                conversation.evaluate(&typed, &code);
+            }
             Chunk::Command(text) => match commands::run(&mut conversation, &text) {
                 Next::GoOn => {}
                 Next::Quit => break,
@@ -141,6 +144,18 @@ fn program(typed: &[u8]) -> Vec<u8> {
     }
     let expression = [b"return ", typed, b";"].concat();
     if problem(&expression).is_none() { expression } else { typed.to_vec() }
+}
+
+/// What is wrong with an input that is no program, where it is read as an expression, if that goes well for longer than where it is read as a statement.
+fn problem_of_expression(typed: &[u8]) -> Option<SyntaxError> {
+    const RETURN: &[u8] = b"return ";
+    let statement = problem(typed)?;
+    let mut expression = problem(&[RETURN, typed].concat())?;
+    // What has no place is found at the end.
+    let place = expression.place.map(|place| place.saturating_sub(RETURN.len()));
+    let is_further = statement.place.is_some_and(|reached| place.is_none_or(|place| place > reached));
+    expression.place = place;
+    is_further.then_some(expression)
 }
 
 /// Whether an input in an editor is to go on: as an expression or as a statement it ends too early. Not for a string in quotes, which
@@ -226,21 +241,35 @@ impl Conversation<'_, '_> {
         })
     }
 
-    /// Runs a chunk and prints its results. An error is told.
-    fn evaluate(&mut self, typed: &[u8], code: &[u8]) {
+    /// Runs a chunk and prints its results. An error is told. Gives the time that the chunk took, if there was one.
+    fn evaluate(&mut self, typed: &[u8], code: &[u8]) -> Option<Duration> {
         let screen = self.lines.screen();
         let mut session = RefMut::map(self.session.borrow_mut(), |session| *session);
         let chunk = match session.vm.load(code, CHUNK_NAME) {
             Ok(chunk) => chunk,
             Err(throw) => {
-                // Reported it is.
-                let _ = session.report(Err(throw));
-                write_error(excerpt::for_errors(|colour| excerpt::of_program(code, colour)).as_bytes());
-                return;
+                match screen.and_then(|_| problem_of_expression(typed)) {
+                    Some(error) => {
+                        session.vm.take_error();
+                        complain(None, &error.message);
+                        let show = |colour| excerpt::of_syntax_error(typed, &error, colour);
+                        write_error(excerpt::for_errors(show).as_bytes());
+                    }
+                    None => {
+                        // Reported it is.
+                        let _ = session.report(Err(throw));
+                        write_error(excerpt::for_errors(|colour| excerpt::of_program(code, colour)).as_bytes());
+                    }
+                }
+                return None;
             }
         };
         self.inputs.add(typed, excerpt::ChunkId::of(chunk));
-        let result = session.call(Value::closure(chunk), &[]).and_then(|results| {
+        let start = Instant::now();
+        let result = session.call(Value::closure(chunk), &[]);
+        let time = start.elapsed();
+        let result = result.and_then(|results| {
+            self.inputs.end(if results.is_empty() { End::Silent } else { End::Values });
             // The results are held by the stack from here on.
             let mark = session.vm.mark();
             session.vm.reserve(results.len())?;
@@ -255,6 +284,7 @@ impl Conversation<'_, '_> {
         });
         // Reported it is.
         let _ = session.report_with(result, |place| self.inputs.text(place));
+        Some(time)
     }
 }
 

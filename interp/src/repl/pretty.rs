@@ -16,8 +16,8 @@ use crate::cli::colour::Colour;
 use crate::cli::signals::interrupted;
 use crate::cli::text::{prefix, push_quoted, push_shown};
 use crate::syntax::is_name;
-use crate::value::{Gc, NumberBuffer, Table, Tag, Value, number_text};
-use crate::vm::{Args, Event, Throw, Vm};
+use crate::value::{Gc, NumberBuffer, Outcome, Table, Tag, Value, number_text};
+use crate::vm::{Args, Event, Throw, Vm, ready};
 use std::cmp::Ordering;
 
 /// How much is shown.
@@ -147,7 +147,7 @@ impl Parts<'_> {
         }
         let note = |text: String| (None, Part::Done(Doc::leaf(text, Colour::Dim)));
         if self.path.len() >= self.limits.depth || self.left == 0 {
-            let is_empty = table.entry_from(&mut vm.heap, 0).is_none();
+            let is_empty = table.next_entry(&mut vm.heap, 0).is_none();
             return Part::Braces(name, if is_empty { Vec::new() } else { vec![note("…".into())] });
         }
         self.path.push(table);
@@ -245,7 +245,7 @@ fn address_text(vm: &mut Vm, value: Value) -> String {
     if !vm.metamethod(value, Event::ToString).is_nil() {
         return format!("{}: {:#x}", value.type_name(), value.bits());
     }
-    match vm.tostring(value) {
+    match vm.plain_text(value) {
         // There is nothing to call: no safepoint (P1).
         Ok(address) => push_shown(&mut text, address.bytes(), false),
         Err(_) => {
@@ -260,8 +260,11 @@ fn address_text(vm: &mut Vm, value: Value) -> String {
 pub fn told_text(vm: &mut Vm, place: usize) -> Result<Vec<u8>, Vec<u8>> {
     fn tostring(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let value = vm.arg(args, 0);
-        let text = vm.tostring(value)?;
-        vm.ret1(Value::str(text))
+        let text = ready!(vm.tostring(value, told));
+        vm.ret1(text)
+    }
+    fn told(_: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+        Ok(1)
     }
     fn as_it_is(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let error = vm.arg(args, 0);
@@ -297,7 +300,7 @@ fn first_keys(vm: &mut Vm, table: Gc<Table>, length: usize, count: usize) -> (Ve
     let mut kept: Vec<(Value, Value)> = Vec::new();
     let order = |a: &(Value, Value), b: &(Value, Value)| compare(a.0, b.0);
     let (mut all, mut at) = (0, 0);
-    while let Some((next, key, value)) = table.entry_from(&mut vm.heap, at) {
+    while let Some((next, key, value)) = table.next_entry(&mut vm.heap, at) {
         at = next;
         if key.as_int().is_some_and(|i| (1..=length as i64).contains(&i)) {
             continue;

@@ -3,7 +3,7 @@
 //! * **I1** The history is written after each input, by adding to the file: neither a crash nor a second session loses it. Where no file can
 //!   be had, there is no history; that is no error.
 //! * **I2** The editor asks for completions only while it reads a line, when nobody else has the session.
-//! * **I3** What is done at each key that is pressed takes no longer than one notices.
+//! * **I3** What is done at each key that is pressed takes no longer than one notices; of many keys in a row, not all are painted.
 
 use super::highlight::{highlight, is_at_bracket};
 use super::{Input, Lines, Screen, Shared, commands, complete, needs_more};
@@ -19,8 +19,11 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{ColorMode, CompletionType, Config, Context, Editor, Helper};
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::fs::DirBuilder;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// How many inputs the history keeps.
 const HISTORY: usize = 1000;
@@ -49,9 +52,14 @@ impl<'r, 's> TerminalLines<'r, 's> {
             .build();
         let mut editor = Editor::with_config(config)?;
         editor.set_max_history_size(HISTORY)?;
-        editor.set_helper(Some(Assistant { session, colour, files: FilenameCompleter::new(), settled: Cell::new(false) }));
-        let folder_exists = |file: &PathBuf| file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok());
-        let history = history_file().filter(folder_exists).filter(|file| match editor.load_history(file) {
+        editor.set_helper(Some(Assistant {
+            session,
+            colour,
+            files: FilenameCompleter::new(),
+            settled: Cell::new(false),
+            brush: Brush::default(),
+        }));
+        let history = history_file().filter(|file| match editor.load_history(file) {
             // It can't be added to either, and nobody would know why nothing is remembered.
             Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
                 complain(None, format!("no history: {} is not UTF-8", file.display()).as_bytes());
@@ -64,11 +72,13 @@ impl<'r, 's> TerminalLines<'r, 's> {
     }
 }
 
-/// `neap/history` in the folder for state that a user does not back up, by the rules of XDG.
+/// `neap/history` in the folder for state that a user does not back up, by the rules of XDG. By them too, the folders for it are made; but a home is not.
 fn history_file() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
-    Some(state.join("neap/history"))
+    let in_home = || absolute("HOME").filter(|home| home.is_dir()).map(|home| home.join(".local/state"));
+    let folder = absolute("XDG_STATE_HOME").or_else(in_home)?.join("neap");
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).ok()?;
+    Some(folder.join("history"))
 }
 
 impl Lines for TerminalLines<'_, '_> {
@@ -113,6 +123,37 @@ struct Assistant<'r, 's> {
     files: FilenameCompleter,
     /// The line is finished: no bracket stands out any more.
     settled: Cell<bool>,
+    brush: Brush,
+}
+
+/// When the line is painted anew, in its colours. To paint takes as long as the line is, so where keys come fast, as those of a text that is pasted do, or
+/// the line is very long, one paint is shared by as many keys as it would take the time of. What is added at the end stands there without colours meanwhile.
+#[derive(Default)]
+struct Brush {
+    last_key: Cell<Option<Instant>>,
+    /// Keys since the last paint.
+    behind: Cell<usize>,
+}
+
+impl Brush {
+    /// Up to so many bytes a line is painted at each key, and up to so many at each that a person presses.
+    const SHORT: usize = 1 << 9;
+    const LONG: usize = 1 << 12;
+    /// No person presses keys so fast.
+    const FAST: Duration = Duration::from_millis(15);
+    /// Bytes painted for a key, in the long run.
+    const SHARE: usize = 64;
+
+    /// A key has changed the line: whether that is painted.
+    fn paints(&self, length: usize) -> bool {
+        let now = Instant::now();
+        let last = self.last_key.replace(Some(now));
+        let is_fast = last.is_some_and(|last| now.duration_since(last) < Brush::FAST);
+        let waits = if length <= Brush::SHORT || !is_fast && length <= Brush::LONG { 0 } else { length / Brush::SHARE };
+        let behind = self.behind.get() + 1;
+        self.behind.set(if behind > waits { 0 } else { behind });
+        behind > waits
+    }
 }
 
 impl Helper for Assistant<'_, '_> {}
@@ -202,8 +243,11 @@ impl Highlighter for Assistant<'_, '_> {
         self.settled.set(kind == CmdKind::ForcedRefresh);
         match kind {
             CmdKind::MoveCursor => is_at_bracket(line, pos),
-            CmdKind::Other => true,
-            CmdKind::ForcedRefresh => false,
+            CmdKind::Other => self.brush.paints(line.len()),
+            CmdKind::ForcedRefresh => {
+                self.brush.behind.set(0);
+                false
+            }
         }
     }
 }
@@ -212,6 +256,8 @@ impl Validator for Assistant<'_, '_> {
     /// An input that is not complete goes on in the next line.
     fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
         let more = needs_more(context.input().as_bytes());
-        Ok(if more { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
+        // To say something, be it nothing, has the line painted once more.
+        let is_behind = self.colour && self.brush.behind.get() > 0;
+        Ok(if more { ValidationResult::Incomplete } else { ValidationResult::Valid(is_behind.then(String::new)) })
     }
 }

@@ -2,8 +2,8 @@
 
 use super::support::{self, Functions, text};
 use super::{load, table};
-use crate::value::{LAST_CALL, Special, THREE_RESULTS, Tag, Value};
-use crate::vm::{Args, Event, Throw, Vm};
+use crate::value::{Entry, Outcome, Special, Tag, Value};
+use crate::vm::{self, Args, Event, PIECE, Throw, Vm, ready};
 
 const FUNCTIONS: Functions = &[
     ("assert", assert),
@@ -13,6 +13,7 @@ const FUNCTIONS: Functions = &[
     ("getmetatable", getmetatable),
     ("load", load::load),
     ("loadfile", load::loadfile),
+    ("pcall", vm::protect::pcall),
     ("print", print),
     ("rawequal", rawequal),
     ("rawget", rawget),
@@ -24,6 +25,7 @@ const FUNCTIONS: Functions = &[
     ("tostring", tostring),
     ("type", type_),
     ("warn", warn),
+    ("xpcall", vm::protect::xpcall),
 ];
 
 /// The names of the types, made once.
@@ -45,10 +47,6 @@ pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     vm.set_field(globals, "_G", Value::table(globals))?;
     let version = vm.new_str(b"Lua 5.4")?;
     vm.set_field(globals, "_VERSION", version)?;
-    for (name, special) in [("pcall", Special::Pcall), ("xpcall", Special::Xpcall)] {
-        let function = vm.new_special(name, support::by_machine, special, &[])?;
-        vm.set_field(globals, name, function)?;
-    }
     // The functions that iterate are upvalues of those that return them.
     let next = vm.new_special("next", next, Special::Next, &[])?;
     vm.set_field(globals, "next", next)?;
@@ -88,7 +86,7 @@ fn error(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         && let Ok(level @ 1..) = usize::try_from(level)
     {
         let position = vm.position(level);
-        return Err(vm.plain_error(&[&position, message.bytes()].concat()));
+        return Err(vm.joined_error(&[&position, message.bytes()]));
     }
     Err(vm.throw(value))
 }
@@ -111,7 +109,17 @@ fn ipairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn next_index(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let i = vm.check_int(args, 1)?.wrapping_add(1);
-    let value = table::get(vm, vm.arg(args, 0), i)?;
+    let value = ready!(table::get(vm, vm.arg(args, 0), i, next_index_got));
+    push_indexed(vm, i, value)
+}
+
+fn next_index_got(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    let i = vm.check_int(args, 1)?.wrapping_add(1);
+    let value = vm.at(vm.mark() - 1);
+    push_indexed(vm, i, value)
+}
+
+fn push_indexed(vm: &mut Vm, i: i64, value: Value) -> Result<u32, Throw> {
     if value.is_nil() {
         return vm.ret1(Value::NIL);
     }
@@ -123,14 +131,23 @@ fn next_index(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn next(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let table = vm.check_table(args, 0)?;
     let key = vm.arg(args, 1);
-    let Some(position) = table.position_after(&mut vm.heap, key) else { return Err(vm.runtime_error(b"invalid key to 'next'")) };
-    match table.entry_from(&mut vm.heap, position) {
-        Some((_, key, value)) => {
-            vm.push(key)?;
-            vm.push(value)?;
-            Ok(2)
+    let key = vm.known_key(key)?;
+    let Some(mut position) = table.position_after(&mut vm.heap, key) else {
+        return Err(vm.runtime_error(b"invalid key to 'next'"));
+    };
+    loop {
+        match table.entry_from(&mut vm.heap, position) {
+            Entry::Found(_, key, value) => {
+                vm.push(key)?;
+                vm.push(value)?;
+                return Ok(2);
+            }
+            Entry::Further(at) => {
+                vm.work(at - position)?;
+                position = at;
+            }
+            Entry::End => return vm.ret1(Value::NIL),
         }
-        None => vm.ret1(Value::NIL),
     }
 }
 
@@ -146,31 +163,53 @@ fn pairs(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     vm.push(handler)?;
     vm.push(value)?;
-    Ok(LAST_CALL + THREE_RESULTS + 2)
+    vm.call_last(1, 3)
 }
 
 fn print(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let mut line = Vec::new();
-    for i in 0..args.count() {
-        if i > 0 {
-            line.push(b'\t');
-        }
+    print_from(vm, args, 0)
+}
+
+fn print_from(vm: &mut Vm, args: Args, first: usize) -> Result<u32, Throw> {
+    for i in first..args.count() {
         let value = vm.arg(args, i);
-        line.extend_from_slice(vm.tostring(value)?.bytes());
+        vm.set_place(i);
+        let text = ready!(vm.tostring(value, print_text));
+        write_text(vm, i, text)?;
     }
-    line.push(b'\n');
-    vm.lib.files.print(&line);
+    vm.lib.files.print(b"\n");
     Ok(0)
+}
+
+/// The text of an argument stands at the top.
+fn print_text(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    let (i, text) = (vm.place(), vm.at(vm.mark() - 1));
+    write_text(vm, i, text)?;
+    vm.pop_to(args.end());
+    print_from(vm, args, i + 1)
+}
+
+fn write_text(vm: &mut Vm, i: usize, text: Value) -> Result<(), Throw> {
+    if i > 0 {
+        vm.lib.files.write_out(b"\t");
+    }
+    for piece in text.as_str().map_or(&b""[..], |text| text.bytes()).chunks(PIECE) {
+        vm.bulk(piece.len())?;
+        vm.lib.files.write_out(piece);
+    }
+    Ok(())
 }
 
 fn rawequal(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let (x, y) = (vm.check_any(args, 0)?, vm.check_any(args, 1)?);
-    vm.ret1(Value::bool(x.raw_equals(y)))
+    let equal = vm.raw_equals(x, y)?;
+    vm.ret1(Value::bool(equal))
 }
 
 fn rawget(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let table = vm.check_table(args, 0)?;
     let key = vm.check_any(args, 1)?;
+    let key = vm.known_key(key)?;
     let value = vm.raw_get(table, key);
     vm.ret1(value)
 }
@@ -226,7 +265,7 @@ fn setmetatable(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn tonumber(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if vm.arg(args, 1).is_nil() {
         let value = vm.check_any(args, 0)?;
-        let number = crate::vm::coerce_number(value).unwrap_or(Value::NIL);
+        let number = vm.number_of(value)?.unwrap_or(Value::NIL);
         return vm.ret1(number);
     }
     let base = vm.check_int(args, 1)?;
@@ -234,33 +273,47 @@ fn tonumber(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let Some(base) = u32::try_from(base).ok().filter(|base| (2..=36).contains(base)) else {
         return Err(vm.arg_error(1, "base out of range"));
     };
-    let number = parse_integer(numeral.bytes(), base);
+    let number = parse_integer(vm, numeral.bytes(), base)?;
     vm.ret1(number.map_or(Value::NIL, Value::int))
 }
 
 /// An integer of another base, which wraps around.
-fn parse_integer(text: &[u8], base: u32) -> Option<i64> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let first = text.iter().position(|byte| !is_space(byte))?;
-    let last = text.iter().rposition(|byte| !is_space(byte))?;
-    let text = &text[first..=last];
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    let mut number = if digits.is_empty() { None } else { Some(0u64) };
-    for &digit in digits {
-        let digit = char::from(digit).to_digit(base)?;
-        number = number.map(|number| number.wrapping_mul(base.into()).wrapping_add(digit.into()));
+fn parse_integer(vm: &mut Vm, text: &[u8], base: u32) -> Result<Option<i64>, Throw> {
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let mut rest = text;
+    let mut negative = false;
+    // 0: before the sign, 1: before the digits, 2: in them, 3: behind them.
+    let mut part = 0;
+    let mut number = 0u64;
+    while let [byte, tail @ ..] = rest {
+        vm.work(1)?;
+        rest = tail;
+        match (part, char::from(*byte).to_digit(base)) {
+            (0..=2, Some(digit)) => {
+                part = 2;
+                number = number.wrapping_mul(base.into()).wrapping_add(digit.into());
+            }
+            (0, None) if matches!(byte, b'-' | b'+') => {
+                part = 1;
+                negative = *byte == b'-';
+            }
+            (0, None) if is_space(*byte) => {}
+            (2 | 3, None) if is_space(*byte) => part = 3,
+            _ => return Ok(None),
+        }
     }
-    number.map(|number| if negative { number.wrapping_neg() as i64 } else { number as i64 })
+    let number = if negative { number.wrapping_neg() } else { number };
+    Ok((part >= 2).then_some(number as i64))
 }
 
 fn tostring(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let value = vm.check_any(args, 0)?;
-    let string = vm.tostring(value)?;
-    vm.ret1(Value::str(string))
+    let text = ready!(vm.tostring(value, text_at_the_top));
+    vm.ret1(text)
+}
+
+fn text_at_the_top(_: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+    Ok(1)
 }
 
 fn type_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -271,18 +324,25 @@ fn type_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn warn(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     text(vm, args, 0)?;
-    let mut message = Vec::new();
-    for i in 0..args.count() {
-        message.extend_from_slice(text(vm, args, i)?);
+    for i in 1..args.count() {
+        text(vm, args, i)?;
     }
-    match (args.count(), &message[..]) {
+    match (args.count(), text(vm, args, 0)?) {
         (1, b"@on") => vm.warnings.on = true,
         (1, b"@off") => vm.warnings.on = false,
         // Other control messages are for other systems.
         (1, [b'@', ..]) => {}
         _ => {
             vm.lib.files.flush_all();
-            vm.warn(&message);
+            vm.write_warning(|vm, put| {
+                for i in 0..args.count() {
+                    for piece in text(vm, args, i)?.chunks(PIECE) {
+                        vm.bulk(piece.len())?;
+                        put(piece);
+                    }
+                }
+                Ok(())
+            })?;
         }
     }
     Ok(0)

@@ -2,7 +2,7 @@
 //!
 //! The collector has one mode and paces itself: the two modes of the manual and their parameters are remembered, and change nothing.
 
-use crate::value::Value;
+use crate::value::{Outcome, Value};
 use crate::vm::{Args, Throw, Vm};
 
 /// What a program has set.
@@ -44,10 +44,12 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             let bytes = usize::try_from(given[0]).unwrap_or(0).saturating_mul(1024);
             // What is a cycle's worth at least is a cycle.
             let whole = bytes >= vm.heap.used_bytes();
-            if whole {
-                vm.collect_full();
-            }
-            Value::bool(whole || vm.collect_step(bytes))
+            let (done, count) = match whole {
+                true => (true, vm.collect_all()),
+                false => (vm.collect_step(bytes), vm.heap.finalizers_waiting()),
+            };
+            vm.set_place(usize::from(done));
+            return vm.finalizers_then(count, end_step);
         }
         "isrunning" => Value::bool(vm.heap.is_running()),
         "setpause" => Value::int(std::mem::replace(&mut vm.lib.collector.pause, given[0])),
@@ -67,10 +69,23 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             match option {
                 "stop" => vm.heap.set_running(false),
                 "restart" => vm.heap.set_running(true),
-                _ => vm.collect_full(),
+                _ => {
+                    let count = vm.collect_all();
+                    return vm.finalizers_then(count, end_collection);
+                }
             }
             Value::int(0)
         }
     };
     vm.ret1(result)
+}
+
+/// The finalizers that fell due have been called.
+fn end_collection(vm: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+    vm.ret1(Value::int(0))
+}
+
+fn end_step(vm: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+    let done = vm.place() != 0;
+    vm.ret1(Value::bool(done))
 }

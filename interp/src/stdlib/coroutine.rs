@@ -1,26 +1,23 @@
-//! The coroutine library (§6.2): `resume`, `wrap` and `yield` are the machine's own. May import `support`, the machine.
+//! The coroutine library (§6.2); where threads change over are the machine's own functions. May import `support`, the machine.
 
 use super::support::{self, Functions};
-use crate::value::{Gc, Special, Status, Thread, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{Gc, Thread, Value};
+use crate::vm::{self, Args, Throw, Vm};
 
 const FUNCTIONS: Functions = &[
-    ("close", close),
+    ("close", vm::coroutine::close),
     ("create", create),
     ("isyieldable", isyieldable),
+    ("resume", vm::coroutine::resume),
     ("running", running),
     ("status", status),
     ("wrap", wrap),
+    ("yield", vm::coroutine::yield_),
 ];
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "coroutine", FUNCTIONS)?;
-    vm.mark_restartable(library, ["create", "wrap"])?;
-    for (name, special) in [("resume", Special::Resume), ("yield", Special::Yield)] {
-        let function = vm.new_special(name, support::by_machine, special, &[])?;
-        vm.set_field(library, name, function)?;
-    }
-    Ok(())
+    vm.mark_restartable(library, ["create", "wrap"])
 }
 
 fn thread(vm: &mut Vm, args: Args) -> Result<Gc<Thread>, Throw> {
@@ -28,18 +25,6 @@ fn thread(vm: &mut Vm, args: Args) -> Result<Gc<Thread>, Throw> {
         Some(thread) => Ok(thread),
         None => Err(vm.arg_type_error(args, 0, "thread")),
     }
-}
-
-fn close(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let thread = thread(vm, args)?;
-    if !matches!(thread.status.get(), Status::Suspended | Status::Dead) {
-        let status = vm.thread_status(thread);
-        return Err(vm.error(format!("cannot close a {status} coroutine")));
-    }
-    let Some(error) = vm.close_coroutine(thread) else { return vm.ret1(Value::TRUE) };
-    vm.push(Value::FALSE)?;
-    vm.push(error)?;
-    Ok(2)
 }
 
 fn create(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -74,6 +59,6 @@ fn status(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn wrap(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let function = vm.check_function(args, 0)?;
     let thread = vm.new_coroutine(function)?;
-    let function = vm.new_special("wrap", support::by_machine, Special::WrapCall, &[Value::thread(thread)])?;
+    let function = vm.new_native("wrap", vm::coroutine::wrapped, &[Value::thread(thread)])?;
     vm.ret1(function)
 }

@@ -129,16 +129,16 @@ impl Date {
         }
     }
 
-    /// Writes the date by a format of `strftime`.
-    pub fn format(&self, out: &mut Vec<u8>, format: &[u8]) -> Result<(), Fault> {
-        let mut at = 0;
-        while let Some(&byte) = format.get(at) {
-            at += 1;
-            if byte != b'%' {
-                out.push(byte);
-                continue;
-            }
-            let (modifier, letter) = match format[at..] {
+    /// Writes the date by a format of `strftime`: the conversion at `*at`, or what comes before it, as far as it is short. Moves `*at` behind it.
+    pub fn format(&self, out: &mut Vec<u8>, format: &[u8], at: &mut usize) -> Result<(), Fault> {
+        const SHORT: usize = 4096;
+        let near = &format[*at..format.len().min(*at + SHORT)];
+        let plain = memchr::memchr(b'%', near).unwrap_or(near.len());
+        out.extend_from_slice(&near[..plain]);
+        *at += plain;
+        if near.get(plain) == Some(&b'%') {
+            *at += 1;
+            let (modifier, letter) = match format[*at..] {
                 [modifier @ (b'E' | b'O'), letter, ..] => (modifier, letter),
                 [letter, ..] => (0, letter),
                 [] => (0, 0),
@@ -150,11 +150,11 @@ impl Date {
             };
             if !allowed.contains(&letter) {
                 // The reference quotes all that follows.
-                let rest = &format[at..];
+                let rest = &format[*at..format.len().min(*at + SHORT)];
                 let rest = &rest[..memchr::memchr(0, rest).unwrap_or(rest.len())];
                 return Err(Fault::Argument(1, [b"invalid conversion specifier '%", rest, b"'"].concat().into()));
             }
-            at += 1 + usize::from(modifier != 0);
+            *at += 1 + usize::from(modifier != 0);
             self.item(out, letter);
         }
         Ok(())
@@ -299,7 +299,10 @@ mod tests {
 
     fn utc(time: i64, format: &str) -> String {
         let mut out = Vec::new();
-        Date::new(time, true).expect("a date").format(&mut out, format.as_bytes()).expect("a format");
+        let (date, mut at) = (Date::new(time, true).expect("a date"), 0);
+        while at < format.len() {
+            date.format(&mut out, format.as_bytes(), &mut at).expect("a format");
+        }
         String::from_utf8(out).expect("text")
     }
 
@@ -339,8 +342,9 @@ mod tests {
 
     #[test]
     fn errors_in_the_words_of_the_reference() {
-        let message =
-            |format: &[u8]| Date::new(0, true).expect("a date").format(&mut Vec::new(), format).expect_err("an error").message();
+        let message = |format: &[u8]| {
+            Date::new(0, true).expect("a date").format(&mut Vec::new(), format, &mut 0).expect_err("an error").message()
+        };
         assert_eq!(message(b"%Ez abc\0x"), "#1 invalid conversion specifier '%Ez abc'");
         assert_eq!(message(b"x%"), "#1 invalid conversion specifier '%'");
         assert_eq!(message(b"%E"), "#1 invalid conversion specifier '%E'");

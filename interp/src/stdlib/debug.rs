@@ -1,8 +1,8 @@
 //! The debug library (§6.10). May import `support`, the machine.
 
 use super::support::{self, Functions};
-use crate::value::{Gc, Hook, Special, Tag, Thread, Value};
-use crate::vm::{Activation, Args, Throw, Vm};
+use crate::value::{Gc, Hook, Outcome, Tag, Thread, Value};
+use crate::vm::{Activation, Args, Ready, Throw, Vm};
 use std::io::{BufRead, Write};
 
 const FUNCTIONS: Functions = &[
@@ -14,6 +14,7 @@ const FUNCTIONS: Functions = &[
     ("getregistry", getregistry),
     ("getupvalue", getupvalue),
     ("getuservalue", getuservalue),
+    ("sethook", sethook),
     ("setlocal", setlocal),
     ("setmetatable", setmetatable),
     ("setupvalue", setupvalue),
@@ -24,9 +25,7 @@ const FUNCTIONS: Functions = &[
 ];
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
-    let library = support::library(vm, "debug", FUNCTIONS)?;
-    let sethook = vm.new_special("sethook", sethook, Special::SetHook, &[])?;
-    vm.set_field(library, "sethook", sethook)
+    support::library(vm, "debug", FUNCTIONS).map(drop)
 }
 
 /// The thread that a call is about, and where its further arguments begin: the first one may be a thread.
@@ -50,29 +49,63 @@ fn text_or_nil(vm: &mut Vm, text: Option<&[u8]>) -> Result<Value, Throw> {
 }
 
 /// Runs lines from the standard input, until one says `cont`.
-fn debug(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
-    let mark = vm.mark();
+fn debug(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     loop {
-        let mut errors = std::io::stderr();
-        // Nothing can be done if there is nobody to tell.
-        let _ = errors.write_all(b"lua_debug> ").and_then(|()| errors.flush());
+        vm.pop_to(args.end());
+        tell(b"lua_debug> ");
         let mut line = Vec::new();
         if !matches!(std::io::stdin().lock().read_until(b'\n', &mut line), Ok(1..)) || line == b"cont\n" {
             return Ok(0);
         }
-        let result = match vm.load(&line, b"=(debug command)") {
-            Ok(f) => vm.call_protected(Value::closure(f), &[]),
-            Err(throw) => Err(throw),
-        };
-        if result.is_err() {
-            let error = vm.take_error();
-            vm.push(error)?;
-            if let Ok(message) = vm.tostring(error) {
-                let _ = errors.write_all(&[message.bytes(), b"\n"].concat());
+        match vm.load(&line, b"=(debug command)") {
+            Ok(command) => {
+                vm.catch_errors(args.end(), 0);
+                return vm.call_value_then(Value::closure(command), &[], 0, end_command);
+            }
+            Err(throw) if vm.is_stopping() => return Err(throw),
+            Err(_) => {
+                let error = vm.take_error();
+                if let Some(step) = tell_error(vm, error)? {
+                    return Ok(step);
+                }
             }
         }
-        vm.pop_to(mark);
     }
+}
+
+fn end_command(vm: &mut Vm, args: Args, outcome: Outcome) -> Result<u32, Throw> {
+    if let Outcome::Failed(error) = outcome
+        && let Some(step) = tell_error(vm, error)?
+    {
+        return Ok(step);
+    }
+    debug(vm, args)
+}
+
+/// `Some`: the step after which the text of the error stands at the top.
+fn tell_error(vm: &mut Vm, error: Value) -> Result<Option<u32>, Throw> {
+    vm.push(error)?;
+    match vm.tostring(error, end_telling)? {
+        Ready::Value(text) => tell_line(text),
+        Ready::Later(step) => return Ok(Some(step)),
+    }
+    Ok(None)
+}
+
+fn end_telling(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    tell_line(vm.at(vm.mark() - 1));
+    debug(vm, args)
+}
+
+fn tell_line(text: Value) {
+    tell(text.as_str().map_or(&b""[..], |text| text.bytes()));
+    tell(b"\n");
+}
+
+fn tell(text: &[u8]) {
+    let mut errors = std::io::stderr();
+    // Nothing can be done if there is nobody to tell.
+    let _ = errors.write_all(text).and_then(|()| errors.flush());
 }
 
 fn traceback(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -83,8 +116,14 @@ fn traceback(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let level = vm.opt_int(args, first + 1, (thread == vm.current_thread()) as i64)?;
     let message = vm.coerce_to_str(message)?;
-    let text = vm.traceback(thread, message.map(|m| m.bytes()), usize::try_from(level).unwrap_or(usize::MAX));
-    vm.ret_str(&text)
+    let has_message = message.is_some();
+    let trace = vm.traceback(thread, usize::try_from(level).unwrap_or(usize::MAX));
+    let message = message.map_or(&b""[..], |message| message.bytes());
+    vm.ret_text(|vm, text| {
+        vm.append(text, message)?;
+        vm.append(text, if has_message { b"\n" } else { b"" })?;
+        vm.append(text, &trace)
+    })
 }
 
 fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -107,10 +146,11 @@ fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     }
     let table = vm.new_table(0, 16)?;
     for option in options {
+        vm.work(64)?;
         match option {
             b'S' => {
                 let info = Vm::function_info(f);
-                let texts = [("source", &info.source[..]), ("short_src", &info.short_source), ("what", info.what.as_bytes())];
+                let texts = [("source", info.source), ("short_src", &info.short_source), ("what", info.what.as_bytes())];
                 for (field, text) in texts {
                     let text = vm.new_str(text)?;
                     vm.set_field(table, field, text)?;
@@ -146,8 +186,9 @@ fn getinfo(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             }
             b'L' => {
                 if let Some(lines) = Vm::active_lines(f) {
-                    let set = vm.new_table(0, lines.len())?;
+                    let set = vm.new_table(0, 0)?;
                     for line in lines {
+                        vm.work(4)?;
                         vm.raw_set(set, Value::int(line.into()), Value::TRUE)?;
                     }
                     vm.set_field(table, "activelines", Value::table(set))?;

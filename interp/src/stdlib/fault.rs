@@ -16,9 +16,11 @@ pub enum Fault {
     /// "bad argument #n to 'f' (message)".
     Argument(usize, Text),
     /// The step hook asked to stop.
-    Interrupted,
-    /// No memory for the result.
+    Stopped,
+    /// No memory for what it takes.
     Memory,
+    /// A Lua error that is on its way already.
+    Raised,
 }
 
 impl Fault {
@@ -45,8 +47,9 @@ impl Fault {
         match self {
             Fault::Error(text) => String::from_utf8_lossy(text).into_owned(),
             Fault::Argument(index, text) => format!("#{index} {}", String::from_utf8_lossy(text)),
-            Fault::Interrupted => "interrupted".into(),
+            Fault::Stopped => "stopped".into(),
             Fault::Memory => "not enough memory".into(),
+            Fault::Raised => "raised".into(),
         }
     }
 }

@@ -97,7 +97,18 @@ impl Stream {
         if line && bytes.contains(&b'\n') { self.flush() } else { Ok(()) }
     }
 
+    /// Whether lines go out as they are written.
+    pub fn is_line_buffered(&self) -> bool {
+        self.buffering == Buffering::Line
+    }
+
+    /// Whether somebody may be at the other end who answers what has been written elsewhere.
+    pub fn is_interactive(&self) -> bool {
+        matches!(self.buffering, Buffering::No | Buffering::Line)
+    }
+
     /// Whether a line has been begun, and not ended, by what was written.
+    #[cfg(feature = "cli")]
     pub fn is_within_line(&self) -> bool {
         self.within_line
     }
@@ -179,10 +190,13 @@ impl Stream {
         Ok(done > 0)
     }
 
-    /// The longest text that could begin a numeral; empty if it is too long for one.
-    pub fn read_numeral(&mut self) -> io::Result<Vec<u8>> {
+    /// The longest text that could begin a numeral; empty if it is too long for one. `go_on` can end a search in endless blanks.
+    pub fn read_numeral(&mut self, go_on: &mut dyn FnMut() -> bool) -> io::Result<Vec<u8>> {
         while self.peek()?.is_some_and(|byte| matches!(byte, b' ' | b'\t'..=b'\r')) {
             self.taken += 1;
+            if self.taken == self.input.len() && !go_on() {
+                return Err(ErrorKind::Interrupted.into());
+            }
         }
         let mut text = Vec::new();
         self.accept(&mut text, b"+-")?;
@@ -349,19 +363,24 @@ mod tests {
     fn numerals() {
         let scratch = Scratch::new("numerals", b"  12 -0x1F.8p+2\n.5e3z 0xg 1e+ +-3");
         let mut stream = scratch.open("r");
+        let numeral = |stream: &mut Stream| stream.read_numeral(&mut || true).expect("text");
         for expected in ["12", "-0x1F.8p+2", ".5e3", ""] {
-            assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
+            assert_eq!(numeral(&mut stream), expected.as_bytes());
         }
         assert_eq!(bytes(&mut stream, 1).as_deref(), Some(&b"z"[..]));
         for expected in ["0x", ""] {
-            assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
+            assert_eq!(numeral(&mut stream), expected.as_bytes());
         }
         bytes(&mut stream, 1);
         for expected in ["1e+", "+", "-3"] {
-            assert_eq!(stream.read_numeral().expect("text"), expected.as_bytes());
+            assert_eq!(numeral(&mut stream), expected.as_bytes());
         }
         let scratch = Scratch::new("too-long", &[b'1'; 300]);
-        assert_eq!(scratch.open("r").read_numeral().expect("text"), b"");
+        assert_eq!(numeral(&mut scratch.open("r")), b"");
+        let scratch = Scratch::new("blank", &[b' '; 3 * BUFFER]);
+        assert_eq!(numeral(&mut scratch.open("r")), b"");
+        let stopped = scratch.open("r").read_numeral(&mut || false);
+        assert_eq!(stopped.expect_err("an error").kind(), ErrorKind::Interrupted);
     }
 
     #[test]

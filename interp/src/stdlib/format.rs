@@ -39,7 +39,9 @@ impl<'f> Spec<'f> {
     /// Reads the specification after the `%` that ends at `*at`, and moves `*at` past it.
     pub fn read(format: &'f [u8], at: &mut usize) -> Result<Spec<'f>, Fault> {
         let rest = &format[*at..];
-        let length = rest.iter().position(|byte| !b"-+#0 123456789.".contains(byte)).unwrap_or(rest.len());
+        // What is longer is an error, however long it is.
+        let near = &rest[..rest.len().min(MAX_SPEC)];
+        let length = near.iter().position(|byte| !b"-+#0 123456789.".contains(byte)).unwrap_or(near.len());
         if length + 1 >= MAX_SPEC {
             return Err(Fault::error("invalid format (too long)"));
         }

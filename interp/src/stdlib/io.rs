@@ -4,12 +4,12 @@
 //!   files, which are flushed when the program ends by `os.exit`.
 //! * **I2** No stream is borrowed while Lua runs.
 
-use super::file::{Buffering, Put, Stream, is_mode};
+use super::file::{Buffering, Stream, is_mode};
 use super::format::{push_general, push_integer};
 use super::os::{file_result, path, process_result, shell};
 use super::support::{self, Functions, text, until_zero};
-use crate::value::{Gc, Native, Userdata, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{Gc, Native, Text, Userdata, Value};
+use crate::vm::{Args, PIECE, Throw, Vm, shown};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, ErrorKind, SeekFrom};
@@ -84,12 +84,19 @@ impl Default for Files {
 }
 
 impl Files {
-    /// Writes to the standard output, in order with what scripts write to it, and at once: as in the reference, who prints is seen printing, and
-    /// before any message that comes later.
-    pub fn print(&self, bytes: &[u8]) {
+    /// Writes to the standard output, in order with what scripts write to it. Of what is printed in pieces, `print` brings the last one.
+    pub fn write_out(&self, bytes: &[u8]) {
         // As in the reference, nobody is told of an error.
         if let Some(stream) = self.standard[1].borrow_mut().as_mut() {
-            let _ = stream.write(bytes).and_then(|()| stream.flush());
+            let _ = stream.write(bytes);
+        }
+    }
+
+    /// The same, and at once: as in the reference, who prints is seen printing, and before any message that comes later.
+    pub fn print(&self, bytes: &[u8]) {
+        self.write_out(bytes);
+        if let Some(stream) = self.standard[1].borrow_mut().as_mut() {
+            let _ = stream.flush();
         }
     }
 
@@ -102,6 +109,17 @@ impl Files {
         }
     }
 
+    /// As in C, before a terminal is read from, or what is buffered like one, a standard output that is a terminal has shown all that was written to it.
+    fn show_before_reading(&self, stream: &Shared) {
+        if stream.borrow().as_ref().is_some_and(Stream::is_interactive)
+            && let Some(output) = self.standard[1].borrow_mut().as_mut()
+            && output.is_line_buffered()
+        {
+            // Who reads is not told of an error in writing.
+            let _ = output.flush();
+        }
+    }
+
     /// Writes out what all open files hold back.
     pub fn flush_all(&self) {
         for stream in self.others.iter().filter_map(Weak::upgrade).chain(self.standard.iter().cloned()) {
@@ -110,11 +128,6 @@ impl Files {
                 let _ = stream.flush();
             }
         }
-    }
-
-    /// Reads all that is left of the standard input.
-    pub fn read_input(&self, put: Put) -> io::Result<bool> {
-        with(&self.standard[0], |stream| stream.read_bytes(usize::MAX, put))
     }
 
     /// Reads lines of the standard input, without their newlines, as a script would; nothing at its end.
@@ -233,7 +246,7 @@ fn must_open(vm: &mut Vm, name: &[u8], mode: &[u8]) -> Result<Value, Throw> {
         Ok(stream) => new_file(vm, stream, false),
         Err(error) => {
             let (message, _) = super::file::error_text(&error);
-            Err(vm.error([b"cannot open file '", until_zero(name), b"' (", &message, b")"].concat()))
+            Err(vm.error([b"cannot open file '", shown(until_zero(name)), b"' (", &message, b")"].concat()))
         }
     }
 }
@@ -247,7 +260,10 @@ fn popen(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         _ => return Err(vm.arg_error(1, "invalid mode")),
     };
     vm.lib.files.flush_all();
-    let mut shell = shell(command);
+    let mut shell = match shell(command) {
+        Ok(shell) => shell,
+        Err(error) => return file_result(vm, Err(error), Some(command)),
+    };
     if reads {
         shell.stdout(Stdio::piped())
     } else {
@@ -407,18 +423,38 @@ fn format(vm: &mut Vm, args: Args, i: usize) -> Result<Format, Throw> {
     }
 }
 
+/// Takes pieces of bounded length that are read. An interrupt is an error as it is of the system.
+pub fn put_in<'t>(vm: &'t mut Vm, text: &'t mut Text) -> impl FnMut(&[u8]) -> io::Result<()> + use<'t> {
+    let mut go_on = vm.may_go_on();
+    let heap = &mut vm.heap;
+    move |bytes| match go_on() {
+        true => text.append(heap, bytes).map_err(|_| ErrorKind::OutOfMemory.into()),
+        false => Err(ErrorKind::Interrupted.into()),
+    }
+}
+
+/// Reads up to `count` bytes of the standard input.
+pub fn read_input(vm: &mut Vm, text: &mut Text, count: usize) -> io::Result<bool> {
+    let input = vm.lib.files.standard[0].clone();
+    vm.lib.files.show_before_reading(&input);
+    let mut put = put_in(vm, text);
+    with(&input, |stream| stream.read_bytes(count, &mut put))
+}
+
 /// Pushes what a format reads; `false` and nil if there is nothing.
 fn read_one(vm: &mut Vm, stream: &Shared, format: Format) -> Result<io::Result<bool>, Throw> {
+    vm.lib.files.show_before_reading(stream);
     let result = vm.with_text(|vm, text| {
-        let heap = &mut vm.heap;
-        let mut put = |bytes: &[u8]| text.append(heap, bytes).map_err(|_| ErrorKind::OutOfMemory.into());
+        let mut go_on = vm.may_go_on();
+        let mut put = put_in(vm, text);
         let found = with(stream, |stream| match format {
-            Format::Number => stream.read_numeral().and_then(|numeral| put(&numeral).map(|()| true)),
+            Format::Number => stream.read_numeral(&mut go_on).and_then(|numeral| put(&numeral).map(|()| true)),
             Format::Line { keep_newline } => stream.read_line(keep_newline, &mut put),
             Format::All => stream.read_bytes(usize::MAX, &mut put).map(|_| true),
             Format::Bytes(0) => stream.at_end().map(|end| !end),
             Format::Bytes(count) => stream.read_bytes(count, &mut put),
         });
+        drop(put);
         match found {
             Ok(true) if matches!(format, Format::Number) => {
                 Ok(Ok(crate::syntax::parse_number(&text.near).map_or(Value::NIL, Value::from)))
@@ -556,7 +592,15 @@ fn write_values(vm: &mut Vm, args: Args, first: usize, stream: &Shared, handle: 
             with(stream, |stream| stream.write(&out))
         } else {
             let text = text(vm, args, i)?;
-            with(stream, |stream| stream.write(text))
+            let mut written = Ok(());
+            for piece in text.chunks(PIECE) {
+                vm.bulk(piece.len())?;
+                written = with(stream, |stream| stream.write(piece));
+                if written.is_err() {
+                    break;
+                }
+            }
+            written
         };
         result = result.and(written);
     }
@@ -606,7 +650,8 @@ fn seek(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn setvbuf(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     const DEFAULT: i64 = 1024;
-    const LARGEST: i64 = 1 << 24;
+    // It is memory of the host's.
+    const LARGEST: i64 = 1 << 16;
     let stream = open_stream(vm, args, 0)?;
     let mode = vm.check_option(args, 1, None, &["no", "full", "line"])?;
     let size = vm.opt_int(args, 2, DEFAULT)?.clamp(0, LARGEST) as usize;

@@ -1,19 +1,22 @@
 //! The functions that load chunks: `load`, `loadfile`, `dofile` (§6.1). May import `file`, `os`, `support`, the machine.
 
 use super::file::{Stream, error_text};
+use super::io::{put_in, read_input};
 use super::os::path;
 use super::support::{opt_text, text, until_zero};
 use crate::bytecode::chunk::HEADER;
-use crate::value::{Closure, Gc, LAST_CALL, Text, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{Closure, Gc, Outcome, Text, Value};
+use crate::vm::{Args, Throw, Vm, shown};
+use std::any::Any;
 use std::io::ErrorKind;
+use std::ptr::NonNull;
 
 /// Loads a chunk; with an environment, its first upvalue is that.
 fn load_chunk(vm: &mut Vm, source: &[u8], name: &[u8], allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
     let binary = is_binary(source);
     let (kind, letter) = if binary { ("binary", b'b') } else { ("text", b't') };
     if !allowed.contains(&letter) {
-        let allowed = String::from_utf8_lossy(until_zero(allowed));
+        let allowed = String::from_utf8_lossy(shown(until_zero(allowed)));
         return Err(vm.plain_error(format!("attempt to load a {kind} chunk (mode is '{allowed}')").as_bytes()));
     }
     let name = until_zero(name);
@@ -26,10 +29,26 @@ fn load_chunk(vm: &mut Vm, source: &[u8], name: &[u8], allowed: &[u8], environme
     Ok(closure)
 }
 
+/// A chunk is looked at for the first time when so much of it is there, then each time when it has grown by a factor: an endless text ends where it is
+/// no program any more.
+const FIRST_LOOK: usize = 1 << 16;
+const LOOK_FACTOR: usize = 16;
+
+/// Whether nothing that can be loaded begins with a text. It is compiled all the same, for the message.
+fn is_hopeless(vm: &mut Vm, text: &mut Text, allowed: &[u8], chunk: fn(&[u8]) -> &[u8]) -> Result<bool, Throw> {
+    let chunk = chunk(vm.whole(text)?);
+    Ok(match is_binary(chunk) {
+        true => !allowed.contains(&b'b') || !has_header(chunk),
+        false => !allowed.contains(&b't') || vm.is_hopeless(chunk),
+    })
+}
+
 /// The function, or nil and the message.
 fn function_or_message(vm: &mut Vm, result: Result<Gc<Closure>, Throw>) -> Result<u32, Throw> {
     match result {
         Ok(closure) => vm.ret1(Value::closure(closure)),
+        // A stop is for nobody here.
+        Err(throw) if vm.is_stopping() => Err(throw),
         Err(_) => {
             let error = vm.take_error();
             vm.push(Value::NIL)?;
@@ -53,31 +72,84 @@ pub fn load(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let result = load_chunk(vm, chunk, name, allowed, environment);
         return function_or_message(vm, result);
     }
-    let name = opt_text(vm, args, 1, b"=(load)")?;
+    opt_text(vm, args, 1, b"=(load)")?;
     vm.check_function(args, 0)?;
-    let result = vm.with_text(|vm, chunk| {
-        read_pieces(vm, source, chunk)?;
-        let chunk = chunk.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
-        load_chunk(vm, chunk, name, allowed, environment)
-    });
-    function_or_message(vm, result)
+    let reading = Reading { text: Text::new(Vec::new()), look: FIRST_LOOK };
+    let state = vm.new_state(reading, Reading::each_block)?;
+    vm.push(state)?;
+    read_piece(vm, args)
 }
 
-/// What a reader function gives, piece by piece.
-fn read_pieces(vm: &mut Vm, reader: Value, chunk: &mut Text) -> Result<(), Throw> {
-    loop {
-        let piece = vm.call1(reader, &[])?;
-        let length = chunk.len();
-        if piece.is_nil() {
-            return Ok(());
-        }
-        if !super::support::append(vm, chunk, piece)? {
-            return Err(vm.error("reader function must return a string"));
-        }
-        if chunk.len() == length {
-            return Ok(());
+/// What a reader function has given so far, and how long it is to be when it is looked at next.
+struct Reading {
+    text: Text,
+    look: usize,
+}
+
+impl Reading {
+    fn each_block(data: &dyn Any, visit: &mut dyn FnMut(NonNull<u8>)) {
+        if let Some(reading) = data.downcast_ref::<Reading>() {
+            reading.text.each_block(visit);
         }
     }
+
+    /// Appends a piece; `false`: that was the end, or what there is can be no chunk.
+    fn add(&mut self, vm: &mut Vm, piece: Value, allowed: &[u8]) -> Result<bool, Throw> {
+        let length = self.text.len();
+        if piece.is_nil() {
+            return Ok(false);
+        }
+        if !super::support::append(vm, &mut self.text, piece)? {
+            return Err(vm.error("reader function must return a string"));
+        }
+        if self.text.len() >= self.look {
+            if is_hopeless(vm, &mut self.text, allowed, |text| text)? {
+                return Ok(false);
+            }
+            self.look = self.text.len().saturating_mul(LOOK_FACTOR);
+        }
+        self.text.rest(&mut vm.heap).map_err(|_| vm.memory_error())?;
+        Ok(self.text.len() > length)
+    }
+}
+
+/// Calls the reader function for the next piece. Its errors are as good as errors in the chunk.
+fn read_piece(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    vm.pop_to(args.end() + 1);
+    vm.push_call(vm.arg(args, 0), &[])?;
+    vm.catch_errors(args.end() + 1, 0);
+    vm.call_then(0, 1, piece_read)
+}
+
+fn piece_read(vm: &mut Vm, args: Args, outcome: Outcome) -> Result<u32, Throw> {
+    if let Outcome::Failed(error) = outcome {
+        let throw = vm.throw(error);
+        return function_or_message(vm, Err(throw));
+    }
+    let piece = vm.at(vm.mark() - 1);
+    let state = vm.at(args.end()).as_userdata().expect("the text so far");
+    let mut data = state.data.borrow_mut();
+    let reading = data.as_mut().and_then(|data| data.downcast_mut::<Reading>()).expect("the text so far");
+    let allowed = opt_text(vm, args, 2, b"bt")?;
+    match reading.add(vm, piece, allowed) {
+        Ok(true) => {
+            drop(data);
+            read_piece(vm, args)
+        }
+        result => {
+            let result = result.and_then(|_| load_text(vm, args, &mut reading.text, allowed));
+            let text = std::mem::replace(&mut reading.text, Text::new(Vec::new()));
+            text.free(&mut vm.heap);
+            function_or_message(vm, result)
+        }
+    }
+}
+
+fn load_text(vm: &mut Vm, args: Args, chunk: &mut Text, allowed: &[u8]) -> Result<Gc<Closure>, Throw> {
+    let name = opt_text(vm, args, 1, b"=(load)")?;
+    let environment = environment(vm, args, 3);
+    let chunk = vm.whole(chunk)?;
+    load_chunk(vm, chunk, name, allowed, environment)
 }
 
 /// Loads the chunk in a file, or in the standard input.
@@ -85,7 +157,35 @@ pub fn load_file(vm: &mut Vm, name: Option<&[u8]>, allowed: &[u8], environment: 
     vm.with_text(|vm, text| load_content(vm, name, text, allowed, environment))
 }
 
-/// The same; `text` takes the content of the file.
+/// Takes the content of a file, or of the standard input, as far as it may be a chunk.
+fn read_content(
+    vm: &mut Vm,
+    name: Option<&[u8]>,
+    text: &mut Text,
+    allowed: &[u8],
+) -> Result<Result<(), (&'static str, std::io::Error)>, Throw> {
+    let mut file = match name.map(|name| Stream::open(path(name), b"r")).transpose() {
+        Ok(file) => file,
+        Err(error) => return Ok(Err(("open", error))),
+    };
+    let mut look = FIRST_LOOK;
+    loop {
+        let more = look - text.len();
+        let read = match &mut file {
+            Some(file) => file.read_bytes(more, &mut put_in(vm, text)),
+            None => read_input(vm, text, more),
+        };
+        if let Err(error) = read {
+            return Ok(Err(("read", error)));
+        }
+        if text.len() < look || is_hopeless(vm, text, allowed, chunk_in)? {
+            return Ok(Ok(()));
+        }
+        look = text.len().saturating_mul(LOOK_FACTOR);
+    }
+}
+
+/// Loads the chunk; `text` takes the content of the file.
 fn load_content(
     vm: &mut Vm,
     name: Option<&[u8]>,
@@ -93,29 +193,25 @@ fn load_content(
     allowed: &[u8],
     environment: Option<Value>,
 ) -> Result<Gc<Closure>, Throw> {
-    let heap = &mut vm.heap;
-    let mut put = |bytes: &[u8]| text.append(heap, bytes).map_err(|_| ErrorKind::OutOfMemory.into());
-    let result = match name {
-        Some(name) => Stream::open(path(name), b"r")
-            .map_err(|error| ("open", error))
-            .and_then(|mut file| file.read_bytes(usize::MAX, &mut put).map_err(|error| ("read", error))),
-        None => vm.lib.files.read_input(&mut put).map_err(|error| ("read", error)),
-    };
+    let result = read_content(vm, name, text, allowed)?;
     let shown = name.map_or(&b"stdin"[..], until_zero);
     if let Err((what, error)) = result {
         if error.kind() == ErrorKind::OutOfMemory {
             return Err(vm.memory_error());
         }
+        if error.kind() == ErrorKind::Interrupted && vm.is_stopped() {
+            return Err(vm.stop_error());
+        }
         return Err(vm.plain_error(&failure(what, shown, &error)));
     }
     let chunk_name = [if name.is_some() { &b"@"[..] } else { b"=" }, shown].concat();
-    let content = text.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
+    let content = vm.whole(text)?;
     load_chunk(vm, chunk_in(content), &chunk_name, allowed, environment)
 }
 
 fn failure(what: &str, shown: &[u8], error: &std::io::Error) -> Vec<u8> {
     let (message, _) = error_text(error);
-    [b"cannot ", what.as_bytes(), b" ", shown, b": ", &message].concat()
+    [b"cannot ", what.as_bytes(), b" ", crate::vm::shown(shown), b": ", &message].concat()
 }
 
 /// The chunk in the content of a file.
@@ -128,6 +224,11 @@ fn chunk_in(content: &[u8]) -> &[u8] {
     }
 }
 
+/// Whether a binary chunk begins as ours do, as far as it goes.
+fn has_header(chunk: &[u8]) -> bool {
+    chunk.iter().zip(HEADER).all(|(a, b)| a == b)
+}
+
 /// Whether a chunk is a binary one.
 pub fn is_binary(chunk: &[u8]) -> bool {
     chunk.first() == HEADER.first()
@@ -138,11 +239,24 @@ pub fn is_binary(chunk: &[u8]) -> bool {
 pub fn chunk_of(name: Option<&[u8]>) -> Result<(Vec<u8>, Vec<u8>), Vec<u8>> {
     use std::io::Read;
     let mut content = Vec::new();
+    // As above.
+    let mut read = |mut input: Box<dyn Read>| -> std::io::Result<()> {
+        let mut look = FIRST_LOOK;
+        loop {
+            input.by_ref().take((look - content.len()) as u64).read_to_end(&mut content)?;
+            let chunk = chunk_in(&content);
+            let hopeless = || !is_binary(chunk) && crate::syntax::is_hopeless(chunk, usize::MAX, &mut || true);
+            if content.len() < look || hopeless() {
+                return Ok(());
+            }
+            look = content.len().saturating_mul(LOOK_FACTOR);
+        }
+    };
     let result = match name {
         Some(name) => std::fs::File::open(path(name))
             .map_err(|error| ("open", error))
-            .and_then(|mut file| file.read_to_end(&mut content).map_err(|error| ("read", error))),
-        None => std::io::stdin().read_to_end(&mut content).map_err(|error| ("read", error)),
+            .and_then(|file| read(Box::new(file)).map_err(|error| ("read", error))),
+        None => read(Box::new(std::io::stdin())).map_err(|error| ("read", error)),
     };
     let shown = name.map_or(&b"stdin"[..], until_zero);
     if let Err((what, error)) = result {
@@ -168,5 +282,5 @@ pub fn dofile(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = file_argument(vm, args)?;
     let closure = load_file(vm, name, b"bt", None)?;
     vm.push(Value::closure(closure))?;
-    Ok(LAST_CALL + 1)
+    vm.call_last(0, -1)
 }

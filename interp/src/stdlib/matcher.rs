@@ -15,7 +15,9 @@ use std::ops::Range;
 /// How deep the matcher recurses before the pattern is "too complex".
 pub const MAX_DEPTH: u32 = 200;
 /// Steps between two calls of the hook.
-pub const POLL_STEPS: usize = 100_000;
+pub const POLL_STEPS: usize = 1 << 16;
+/// Bytes that are searched or compared as a whole count as one step.
+const BYTES_PER_STEP: usize = 16;
 
 /// What a capture holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,7 +46,7 @@ pub struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    /// `go_on` is the hook of I2: `false` ends the match with [`Fault::Interrupted`].
+    /// `go_on` is the hook of I2: `false` ends the match with [`Fault::Stopped`].
     pub fn new(subject: &'a [u8], pattern: &'a Pattern, go_on: &'a mut dyn FnMut() -> bool) -> Matcher<'a> {
         Matcher { subject, pattern, captures: SmallVec::new(), depth: 0, steps: 0, go_on }
     }
@@ -58,8 +60,8 @@ impl<'a> Matcher<'a> {
         let mut start = from;
         while start <= self.subject.len() {
             if let Some(byte) = first {
-                match memchr(byte, &self.subject[start..]) {
-                    Some(place) => start += place,
+                match self.find_byte(byte, start)? {
+                    Some(place) => start = place,
                     None => return Ok(None),
                 }
             }
@@ -69,6 +71,32 @@ impl<'a> Matcher<'a> {
             start += 1;
         }
         Ok(None)
+    }
+
+    /// Where a byte stands at or after `start`.
+    #[inline]
+    fn find_byte(&mut self, byte: u8, mut start: usize) -> Result<Option<usize>, Fault> {
+        loop {
+            let piece = self.piece(start, POLL_STEPS * BYTES_PER_STEP);
+            match memchr(byte, piece) {
+                Some(place) => {
+                    self.spend(place / BYTES_PER_STEP)?;
+                    return Ok(Some(start + place));
+                }
+                None if start + piece.len() == self.subject.len() => return Ok(None),
+                None => {
+                    self.spend(piece.len() / BYTES_PER_STEP)?;
+                    start += piece.len();
+                }
+            }
+        }
+    }
+
+    /// The bytes from `at` on, no more than `most`.
+    #[inline]
+    fn piece(&self, at: usize, most: usize) -> &'a [u8] {
+        let rest = &self.subject[at..];
+        &rest[..rest.len().min(most)]
     }
 
     /// The end of the match that begins at `start`.
@@ -129,7 +157,7 @@ impl<'a> Matcher<'a> {
         if self.steps >= POLL_STEPS {
             self.steps = 0;
             if !(self.go_on)() {
-                return Err(Fault::Interrupted);
+                return Err(Fault::Stopped);
             }
         }
         Ok(())
@@ -144,17 +172,44 @@ impl<'a> Matcher<'a> {
     }
 
     /// How many bytes from `at` on match.
-    fn run_length(&self, single: Single, at: usize) -> usize {
-        let rest = &self.subject[at..];
+    #[inline]
+    fn run_length(&mut self, single: Single, at: usize) -> Result<usize, Fault> {
+        if let Single::Any = single {
+            return Ok(self.subject.len() - at);
+        }
+        let piece = self.piece(at, POLL_STEPS);
+        let length = self.run_within(single, piece);
+        self.spend(length)?;
+        if length == POLL_STEPS { self.long_run(single, at) } else { Ok(length) }
+    }
+
+    /// The same after the first piece, all of which does.
+    #[cold]
+    fn long_run(&mut self, single: Single, at: usize) -> Result<usize, Fault> {
+        let mut from = at + POLL_STEPS;
+        loop {
+            let piece = self.piece(from, POLL_STEPS);
+            let length = self.run_within(single, piece);
+            self.spend(length)?;
+            from += length;
+            if length < POLL_STEPS {
+                return Ok(from - at);
+            }
+        }
+    }
+
+    /// How many bytes at the beginning of a piece match.
+    #[inline]
+    fn run_within(&self, single: Single, piece: &[u8]) -> usize {
         let end = match single {
             Single::Any => None,
-            Single::Byte(expected) => rest.iter().position(|&byte| byte != expected),
+            Single::Byte(expected) => piece.iter().position(|&byte| byte != expected),
             Single::Set(set) => {
                 let set = &self.pattern.sets[usize::from(set)];
-                rest.iter().position(|&byte| !holds(set, byte))
+                piece.iter().position(|&byte| !holds(set, byte))
             }
         };
-        end.unwrap_or(rest.len())
+        end.unwrap_or(piece.len())
     }
 
     /// Matches the items from `item` on at `at`: one level of recursion (I1).
@@ -225,8 +280,7 @@ impl<'a> Matcher<'a> {
 
     /// As many of `single` as possible, at least `least`, then the items from `next` on.
     fn longest(&mut self, single: Single, at: usize, least: usize, next: usize) -> Result<Option<usize>, Fault> {
-        let mut count = self.run_length(single, at);
-        self.spend(count)?;
+        let mut count = self.run_length(single, at)?;
         if count < least {
             return Ok(None);
         }
@@ -284,36 +338,54 @@ impl<'a> Matcher<'a> {
     }
 
     /// The text of an earlier capture once more.
+    #[inline(never)]
     fn again(&mut self, index: u8, at: usize) -> Result<Option<usize>, Fault> {
         match self.captures.get(usize::from(index)) {
             None | Some((_, Extent::Unfinished)) => Err(bad_index(usize::from(index.wrapping_add(1)))),
             // A position has no text that could come again.
             Some((_, Extent::Position)) => Ok(None),
             Some(&(start, Extent::Length(length))) => {
-                self.spend(length)?;
-                let same = self.subject[at..].starts_with(&self.subject[start..start + length]);
-                Ok(same.then_some(at + length))
+                if length > self.subject.len() - at {
+                    return Ok(None);
+                }
+                let most = POLL_STEPS * BYTES_PER_STEP;
+                let (earlier, here) = (&self.subject[start..start + length], &self.subject[at..at + length]);
+                for (a, b) in earlier.chunks(most).zip(here.chunks(most)) {
+                    self.spend(a.len() / BYTES_PER_STEP)?;
+                    if a != b {
+                        return Ok(None);
+                    }
+                }
+                Ok(Some(at + length))
             }
         }
     }
 
+    #[inline]
     fn balance(&mut self, open: u8, close: u8, at: usize) -> Result<Option<usize>, Fault> {
-        if self.subject.get(at) != Some(&open) {
-            return Ok(None);
-        }
+        if self.subject.get(at) == Some(&open) { self.balance_from(open, close, at) } else { Ok(None) }
+    }
+
+    #[inline(never)]
+    fn balance_from(&mut self, open: u8, close: u8, at: usize) -> Result<Option<usize>, Fault> {
         let mut nested = 1usize;
-        for (i, &byte) in self.subject[at + 1..].iter().enumerate() {
-            if byte == close {
-                nested -= 1;
-                if nested == 0 {
-                    self.spend(i)?;
-                    return Ok(Some(at + i + 2));
+        let mut from = at + 1;
+        while from < self.subject.len() {
+            let piece = self.piece(from, POLL_STEPS);
+            for (i, &byte) in piece.iter().enumerate() {
+                if byte == close {
+                    nested -= 1;
+                    if nested == 0 {
+                        self.spend(i)?;
+                        return Ok(Some(from + i + 1));
+                    }
+                } else if byte == open {
+                    nested += 1;
                 }
-            } else if byte == open {
-                nested += 1;
             }
+            self.spend(piece.len())?;
+            from += piece.len();
         }
-        self.spend(self.subject.len() - at)?;
         Ok(None)
     }
 }
@@ -328,8 +400,8 @@ mod tests {
     use super::*;
 
     fn texts(subject: &str, pattern: &str) -> Result<Option<Vec<String>>, Fault> {
-        let compiled = Pattern::new(pattern.as_bytes());
         let mut go_on = || true;
+        let compiled = Pattern::new(pattern.as_bytes(), &mut go_on)?;
         let mut matcher = Matcher::new(subject.as_bytes(), &compiled, &mut go_on);
         let Some(whole) = matcher.search(0)? else { return Ok(None) };
         let values = (0..matcher.values()).map(|i| {
@@ -428,7 +500,7 @@ mod tests {
 
     #[test]
     fn a_bomb_can_be_stopped() {
-        let pattern = Pattern::new(format!("{}b", "a*".repeat(30)).as_bytes());
+        let pattern = Pattern::new(format!("{}b", "a*".repeat(30)).as_bytes(), &mut || true).expect("a pattern");
         let subject = "a".repeat(200);
         let mut polls = 0;
         let mut go_on = || {
@@ -436,14 +508,33 @@ mod tests {
             polls < 5
         };
         let result = Matcher::new(subject.as_bytes(), &pattern, &mut go_on).search(0);
-        assert_eq!(result, Err(Fault::Interrupted));
+        assert_eq!(result, Err(Fault::Stopped));
+    }
+
+    /// What is one step of the pattern is many of the hook's if the subject is long.
+    #[test]
+    fn long_steps_can_be_stopped() {
+        let long = "a".repeat(16 << 20);
+        let nested = "(".repeat(1 << 20);
+        for (subject, pattern) in
+            [(&long, "b"), (&long, "^a*b"), (&long, "^[ab]+"), (&long, "^a-b"), (&long, "^(a*)%1b"), (&nested, "^%b()")]
+        {
+            let compiled = Pattern::new(pattern.as_bytes(), &mut || true).expect("a pattern");
+            let mut asked = 0;
+            let mut go_on = || {
+                asked += 1;
+                asked < 5
+            };
+            let result = Matcher::new(subject.as_bytes(), &compiled, &mut go_on).search(0);
+            assert_eq!(result, Err(Fault::Stopped), "{pattern}");
+        }
     }
 
     #[test]
     fn replacements() {
         let replace = |subject: &str, pattern: &str, replacement: &str| {
-            let compiled = Pattern::new(pattern.as_bytes());
             let mut go_on = || true;
+            let compiled = Pattern::new(pattern.as_bytes(), &mut go_on)?;
             let mut matcher = Matcher::new(subject.as_bytes(), &compiled, &mut go_on);
             let whole = matcher.search(0)?.expect("a match");
             let mut out = Vec::new();

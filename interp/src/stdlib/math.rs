@@ -3,8 +3,8 @@
 use super::math_compat;
 use super::random::Random;
 use super::support::{self, Functions};
-use crate::value::{Value, float_to_int};
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{Outcome, Value, float_to_int};
+use crate::vm::{Args, Event, Throw, Vm, ready};
 
 const FUNCTIONS: Functions = &[
     ("abs", abs),
@@ -18,8 +18,8 @@ const FUNCTIONS: Functions = &[
     ("floor", |vm, args| round(vm, args, f64::floor)),
     ("fmod", fmod),
     ("log", log),
-    ("max", |vm, args| extreme(vm, args, true)),
-    ("min", |vm, args| extreme(vm, args, false)),
+    ("max", extreme::<true>),
+    ("min", extreme::<false>),
     ("modf", modf),
     ("rad", |vm, args| float(vm, args, |x| x * (std::f64::consts::PI / 180.0))),
     ("random", random),
@@ -104,18 +104,32 @@ fn log(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     vm.ret1(Value::float(result))
 }
 
-/// The largest or the smallest argument, in the order of `<`.
-fn extreme(vm: &mut Vm, args: Args, largest: bool) -> Result<u32, Throw> {
+/// The largest or the smallest argument, in the order of `<`. The best one so far stands in the place of the first.
+fn extreme<const LARGEST: bool>(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     vm.check_any(args, 0)?;
-    let mut found = 0;
-    for i in 1..args.count() {
-        let (old, new) = (vm.arg(args, found), vm.arg(args, i));
-        if if largest { vm.less_than(old, new)? } else { vm.less_than(new, old)? } {
-            found = i;
+    extreme_from::<LARGEST>(vm, args, 1)
+}
+
+fn extreme_from<const LARGEST: bool>(vm: &mut Vm, args: Args, first: usize) -> Result<u32, Throw> {
+    for i in first..args.count() {
+        let (best, new) = (vm.arg(args, 0), vm.arg(args, i));
+        let (x, y) = if LARGEST { (best, new) } else { (new, best) };
+        let order = vm.order(Event::Lt, x, y)?;
+        vm.set_place(i);
+        if ready!(vm.ready(order, extreme_compared::<LARGEST>)).is_truthy() {
+            vm.set_arg(args, 0, new);
         }
     }
-    let found = vm.arg(args, found);
-    vm.ret1(found)
+    vm.ret1(vm.arg(args, 0))
+}
+
+fn extreme_compared<const LARGEST: bool>(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    let (i, better) = (vm.place(), vm.at(vm.mark() - 1).is_truthy());
+    vm.pop_to(args.end());
+    if better {
+        vm.set_arg(args, 0, vm.arg(args, i));
+    }
+    extreme_from::<LARGEST>(vm, args, i + 1)
 }
 
 fn modf(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -160,7 +174,7 @@ fn randomseed(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn tointeger(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let value = vm.check_any(args, 0)?;
-    let number = crate::vm::coerce_number(value).unwrap_or(Value::NIL);
+    let number = vm.number_of(value)?.unwrap_or(Value::NIL);
     let integer = support::integer_of(number);
     vm.ret1(integer.map_or(Value::NIL, Value::int))
 }

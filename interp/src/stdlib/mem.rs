@@ -23,7 +23,7 @@ use super::fault::Fault;
 use super::pack::{Item, Kind, Layout};
 use super::support::{self, Functions, raise, text};
 use crate::value::{Gc, Table, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::vm::{Args, PIECE, Throw, Vm};
 use neap_gc::OutOfMemory;
 use neap_gc::explicit::{Access, BlockId, BlockInfo, CheckedBlocks, CheckedError, Offence, Report, Site};
 use std::cell::RefCell;
@@ -213,8 +213,8 @@ fn allocate<T, E>(
         vm.heap.request_epoch();
     }
     match work(&mut vm.heap.checked()) {
-        Err(error) if is_memory(&error) && !vm.in_finalizer => {
-            vm.collect_full();
+        Err(error) if is_memory(&error) => {
+            vm.collect_all();
             settle(vm);
             work(&mut vm.heap.checked())
         }
@@ -308,7 +308,7 @@ fn write(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             }
             super::string::pack_item(vm, args, &item, &mut next, out)?;
         }
-        let bytes = out.whole(&mut vm.heap).map_err(|_| vm.memory_error())?;
+        let bytes = vm.whole(out)?;
         with(vm, |blocks| blocks.write(id, offset, bytes))?;
         Ok(offset + bytes.len() as i64)
     })?;
@@ -388,8 +388,17 @@ fn fill(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let size = with(vm, |blocks| blocks.size(id))? as i64;
     let offset = vm.opt_int(args, 2, 0)?;
     let count = check_count(vm, args, 3, size.saturating_sub(offset))?;
-    with(vm, |blocks| blocks.fill(id, offset, count, byte))?;
-    Ok(0)
+    with(vm, |blocks| blocks.check(id, Access::Write, offset, count))?;
+    let mut done = 0;
+    loop {
+        let piece = (count - done).min(PIECE);
+        vm.bulk(2 * piece)?;
+        with(vm, |blocks| blocks.fill(id, offset + done as i64, piece, byte))?;
+        done += piece;
+        if done == count {
+            return Ok(0);
+        }
+    }
 }
 
 fn copy(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -437,10 +446,17 @@ fn stats(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
 /// A list of tables with the `size` and the `place` of each live block.
 fn blocks(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     settle(vm);
+    // The list is not on the heap, but counts against its limit.
+    let count = vm.heap.checked().blocks();
+    let bytes = count.saturating_mul(size_of::<BlockInfo>());
     let mut found = Vec::new();
+    if vm.heap.room_bytes(bytes) < bytes || found.try_reserve_exact(count).is_err() {
+        return Err(vm.memory_error());
+    }
     vm.heap.checked().for_each(|info| found.push(info));
     let list: Gc<Table> = vm.new_table(found.len(), 0)?;
     for (i, info) in found.into_iter().enumerate() {
+        vm.work(64)?;
         let entry = vm.new_table(0, 2)?;
         let place = vm.lib.mem.places.name(info.allocated);
         let place = vm.new_str(&place)?;

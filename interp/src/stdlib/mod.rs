@@ -18,13 +18,16 @@ mod base;
 mod collector;
 mod coroutine;
 mod debug;
+mod elements;
 mod io;
+mod limits;
 pub(crate) mod load;
 mod math;
 mod math_compat;
 pub(crate) mod mem;
 mod os;
 mod package;
+mod sort_plain;
 mod string;
 mod string_arith;
 mod string_format;
@@ -47,13 +50,6 @@ pub struct LibState {
     type_names: [Value; 16],
     /// Room for the beginning of a text that is being made.
     pub(crate) buffer: Vec<u8>,
-}
-
-impl LibState {
-    /// Writes out what the open files hold back: before the program ends, or another one writes.
-    pub fn flush(&self) {
-        self.files.flush_all();
-    }
 }
 
 impl Default for LibState {
@@ -81,5 +77,6 @@ pub fn open_all(vm: &mut Vm) -> Result<(), Throw> {
     math::open(vm)?;
     utf8::open(vm)?;
     debug::open(vm)?;
+    limits::open(vm)?;
     mem::open(vm)
 }

@@ -1,11 +1,10 @@
 //! The facilities of the operating system (§6.9). May import `date`, `file`, `support`, the machine.
 
 use super::date::{Date, Field, Fields, check_field};
-use super::fault::Fault;
 use super::file::error_text;
 use super::support::{self, Functions, integer_of, raise, text, until_zero};
-use crate::value::{Gc, Table, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{Gc, Outcome, Table, Value};
+use crate::vm::{Args, Throw, Vm, ready};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,7 +33,9 @@ pub fn open(vm: &mut Vm) -> Result<(), Throw> {
 
 /// A path as the system takes it.
 pub fn path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(until_zero(bytes)))
+    /// More than any system takes: what is longer is refused by the system, too.
+    const LONGEST: usize = 1 << 16;
+    Path::new(OsStr::from_bytes(until_zero(&bytes[..bytes.len().min(LONGEST)])))
 }
 
 /// `true`, or nil with the message and the number of an error; the file's name goes before the message.
@@ -42,18 +43,17 @@ pub fn file_result(vm: &mut Vm, result: io::Result<()>, name: Option<&[u8]>) -> 
     match result {
         Ok(()) => vm.ret1(Value::TRUE),
         // The user wants out: it need not wait for the next safepoint, which may never come.
-        Err(error) if error.kind() == io::ErrorKind::Interrupted && support::interrupted(vm) => {
-            Err(raise(vm, Fault::Interrupted))
-        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted && vm.is_stopped() => Err(vm.stop_error()),
         Err(error) => {
             let (message, code) = error_text(&error);
             vm.push(Value::NIL)?;
-            let message = match name {
-                Some(name) => [until_zero(name), b": ", &message].concat(),
-                None => message,
-            };
-            let message = vm.new_str(&message)?;
-            vm.push(message)?;
+            vm.ret_text(|vm, text| {
+                if let Some(name) = name {
+                    vm.append(text, until_zero(name))?;
+                    vm.append(text, b": ")?;
+                }
+                vm.append(text, &message)
+            })?;
             vm.push(Value::int(code))?;
             Ok(3)
         }
@@ -77,12 +77,16 @@ pub fn process_result(vm: &mut Vm, result: io::Result<ExitStatus>) -> Result<u32
     Ok(3)
 }
 
-/// The command line of the shell.
-pub fn shell(command: &[u8]) -> Command {
+/// The command line of the shell. One that no system takes is not copied.
+pub fn shell(command: &[u8]) -> io::Result<Command> {
+    const LONGEST: usize = 1 << 21;
+    if command.len() > LONGEST {
+        return Err(rustix::io::Errno::TOOBIG.into());
+    }
     let mut shell = Command::new("/bin/sh");
     // Its name shows in its messages.
     shell.arg0("sh").arg("-c").arg(OsStr::from_bytes(until_zero(command)));
-    shell
+    Ok(shell)
 }
 
 fn clock(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
@@ -111,9 +115,15 @@ fn date(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         set_fields(vm, table, &date)?;
         return vm.ret1(Value::table(table));
     }
-    let mut out = Vec::new();
-    date.format(&mut out, format).map_err(|fault| raise(vm, fault))?;
-    vm.ret_str(&out)
+    vm.ret_text(|vm, out| {
+        let mut at = 0;
+        while at < format.len() {
+            vm.work(64)?;
+            date.format(&mut out.near, format, &mut at).map_err(|fault| raise(vm, fault))?;
+            vm.settle(out)?;
+        }
+        Ok(())
+    })
 }
 
 fn set_fields(vm: &mut Vm, table: Gc<Table>, date: &Date) -> Result<(), Throw> {
@@ -137,38 +147,48 @@ fn time(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if vm.arg(args, 0).is_nil() {
         return vm.ret1(Value::int(now()));
     }
-    let table = vm.check_table(args, 0)?;
+    vm.check_table(args, 0)?;
+    time_of_fields(vm, args)
+}
+
+const FIELDS: [&str; 7] = ["year", "month", "day", "hour", "min", "sec", "isdst"];
+
+/// Reads the fields, by metamethods too, to behind the arguments.
+fn time_of_fields(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    while let Some(name) = FIELDS.get(vm.mark() - args.end()) {
+        let key = vm.intern(name.as_bytes())?;
+        let access = vm.access(vm.arg(args, 0), Value::str(key))?;
+        let value = ready!(vm.ready(access, time_field_read));
+        vm.push(value)?;
+    }
     let fields = Fields {
-        year: field(vm, table, "year", None, 1900)?,
-        month: field(vm, table, "month", None, 1)?,
-        day: field(vm, table, "day", None, 0)?,
-        hour: field(vm, table, "hour", Some(12), 0)?,
-        minute: field(vm, table, "min", Some(0), 0)?,
-        second: field(vm, table, "sec", Some(0), 0)?,
-        dst: {
-            let value = get(vm, table, "isdst")?;
-            if value.is_nil() { None } else { Some(value.is_truthy()) }
-        },
+        year: field(vm, args, 0, None, 1900)?,
+        month: field(vm, args, 1, None, 1)?,
+        day: field(vm, args, 2, None, 0)?,
+        hour: field(vm, args, 3, Some(12), 0)?,
+        minute: field(vm, args, 4, Some(0), 0)?,
+        second: field(vm, args, 5, Some(0), 0)?,
+        dst: Some(vm.at(args.end() + 6)).filter(|value| !value.is_nil()).map(Value::is_truthy),
     };
     let (time, date) = fields.time().map_err(|fault| raise(vm, fault))?;
+    let table = vm.check_table(args, 0)?;
     set_fields(vm, table, &date)?;
     vm.ret1(Value::int(time))
 }
 
-/// A field, by metamethods too.
-fn get(vm: &mut Vm, table: Gc<Table>, name: &str) -> Result<Value, Throw> {
-    let key = vm.intern(name.as_bytes())?;
-    vm.index(Value::table(table), Value::str(key))
+/// The field that it has waited for is in its place.
+fn time_field_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    time_of_fields(vm, args)
 }
 
-fn field(vm: &mut Vm, table: Gc<Table>, name: &str, default: Option<i64>, delta: i64) -> Result<i64, Throw> {
-    let value = get(vm, table, name)?;
-    let field = match crate::vm::coerce_number(value).and_then(integer_of) {
+fn field(vm: &mut Vm, args: Args, i: usize, default: Option<i64>, delta: i64) -> Result<i64, Throw> {
+    let value = vm.at(args.end() + i);
+    let field = match vm.number_of(value)?.and_then(integer_of) {
         _ if value.is_nil() => Field::Absent,
         Some(integer) => Field::Integer(integer),
         None => Field::Other,
     };
-    check_field(name, field, default, delta).map_err(|fault| raise(vm, fault))
+    check_field(FIELDS[i], field, default, delta).map_err(|fault| raise(vm, fault))
 }
 
 fn difftime(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -181,7 +201,7 @@ fn execute(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         return vm.ret1(Value::bool(Path::new("/bin/sh").exists()));
     }
     let command = text(vm, args, 0)?;
-    let status = shell(command).status();
+    let status = shell(command).and_then(|mut shell| shell.status());
     process_result(vm, status)
 }
 
@@ -198,8 +218,10 @@ fn exit(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn getenv(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = text(vm, args, 0)?;
+    /// No variable has a longer name.
+    const LONGEST: usize = 1 << 17;
     // What can't be a name is no error, but no variable either.
-    if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+    if name.is_empty() || name.len() > LONGEST || name.contains(&b'=') || name.contains(&0) {
         return vm.ret1(Value::NIL);
     }
     match std::env::var_os(OsStr::from_bytes(name)) {

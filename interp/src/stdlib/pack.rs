@@ -56,13 +56,12 @@ pub struct Layout<'f> {
 
 impl<'f> Layout<'f> {
     pub fn new(format: &'f [u8]) -> Layout<'f> {
-        let end = memchr::memchr(0, format).unwrap_or(format.len());
-        Layout { rest: &format[..end], little: cfg!(target_endian = "little"), max_alignment: 1 }
+        Layout { rest: format, little: cfg!(target_endian = "little"), max_alignment: 1 }
     }
 
     /// The next item, which would begin at `position` of the data.
     pub fn next(&mut self, position: usize) -> Result<Option<Item>, Fault> {
-        if self.rest.is_empty() {
+        if self.is_over() {
             return Ok(None);
         }
         let aligns_only = self.rest[0] == b'X';
@@ -70,7 +69,7 @@ impl<'f> Layout<'f> {
         let mut align = size;
         if aligns_only {
             let invalid = Fault::argument(1, "invalid next option for option 'X'");
-            if self.rest.is_empty() {
+            if self.is_over() {
                 return Err(invalid);
             }
             let (next, next_size) = self.option()?;
@@ -88,6 +87,11 @@ impl<'f> Layout<'f> {
             alignment = position.wrapping_neg() & (align - 1);
         }
         Ok(Some(Item { kind, size, alignment, little: self.little }))
+    }
+
+    /// I2.
+    fn is_over(&self) -> bool {
+        matches!(self.rest, [] | [0, ..])
     }
 
     /// Takes one option.
@@ -144,11 +148,20 @@ impl<'f> Layout<'f> {
     }
 }
 
-/// The size of what a format of fixed length describes.
-pub fn size(format: &[u8]) -> Result<usize, Fault> {
+/// The size of what a format of fixed length describes. The hook is asked now and then whether to go on.
+pub fn size(format: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<usize, Fault> {
+    const ASK_BYTES: usize = 1 << 15;
     let mut layout = Layout::new(format);
     let mut total = 0;
+    let mut unasked = ASK_BYTES;
     while let Some(item) = layout.next(total)? {
+        let read = format.len() - layout.rest.len();
+        if read >= unasked {
+            unasked = read + ASK_BYTES;
+            if !go_on() {
+                return Err(Fault::Stopped);
+            }
+        }
         if matches!(item.kind, Kind::Counted | Kind::ZeroEnded) {
             return Err(Fault::argument(1, "variable-length format"));
         }
@@ -186,8 +199,9 @@ impl Item {
         }
     }
 
-    /// Writes what stands before a string in one of the three forms; gives the number of zeros behind it.
-    pub fn begin_string(&self, out: &mut Vec<u8>, text: &[u8], argument: usize) -> Result<usize, Fault> {
+    /// Writes what stands before a string in one of the three forms; gives the number of zeros behind it. `zero`: for `ZeroEnded`, where the
+    /// text has a zero byte.
+    pub fn begin_string(&self, out: &mut Vec<u8>, text: &[u8], zero: Option<usize>, argument: usize) -> Result<usize, Fault> {
         match self.kind {
             Kind::Chars => {
                 if text.len() > self.size {
@@ -203,7 +217,7 @@ impl Item {
                 Ok(0)
             }
             _ => {
-                if text.contains(&0) {
+                if zero.is_some() {
                     return Err(Fault::argument(argument, "string contains zeros"));
                 }
                 Ok(1)
@@ -254,8 +268,9 @@ impl Item {
         }
     }
 
-    /// Reads a string: its bytes, and how many bytes of `data` it takes. `data` has at least as many as the item's size.
-    pub fn get_string<'d>(&self, data: &'d [u8]) -> Result<(&'d [u8], usize), Fault> {
+    /// Reads a string: its bytes, and how many bytes of `data` it takes. `data` has at least as many as the item's size. `zero`: for
+    /// `ZeroEnded`, where its first zero byte stands.
+    pub fn get_string<'d>(&self, data: &'d [u8], zero: Option<usize>) -> Result<(&'d [u8], usize), Fault> {
         match self.kind {
             Kind::Chars => Ok((&data[..self.size], self.size)),
             Kind::Counted => {
@@ -265,7 +280,7 @@ impl Item {
                     None => Err(Fault::argument(2, "data string too short")),
                 }
             }
-            _ => match memchr::memchr(0, data) {
+            _ => match zero {
                 Some(length) => Ok((&data[..length], length + 1)),
                 None => Err(Fault::argument(2, "unfinished string for format 'z'")),
             },
@@ -287,6 +302,14 @@ mod tests {
         Ok(items)
     }
 
+    fn total(format: &[u8]) -> Result<usize, Fault> {
+        size(format, &mut || true)
+    }
+
+    fn string<'d>(format: &str, data: &'d [u8]) -> Result<(&'d [u8], usize), Fault> {
+        one(format).get_string(data, memchr::memchr(0, data))
+    }
+
     fn one(format: &str) -> Item {
         *items(format).expect("a format").last().expect("an item")
     }
@@ -299,20 +322,20 @@ mod tests {
 
     #[test]
     fn sizes_and_alignment() {
-        assert_eq!(size(b"bhilj"), Ok(1 + 2 + 4 + 8 + 8));
-        assert_eq!(size(b"!4 b i8"), Ok(12));
-        assert_eq!(size(b"!8 b d"), Ok(16));
-        assert_eq!(size(b"!8 b Xd d"), Ok(16));
-        assert_eq!(size(b"!2 b Xi4"), Ok(2));
-        assert_eq!(size(b"<!4 xxx c10 i"), Ok(3 + 10 + 3 + 4));
-        assert_eq!(size(b"c0"), Ok(0));
-        assert_eq!(size(b"i\0q"), Ok(4));
-        assert_eq!(size(b"c2147483639c8"), Ok(MAX_SIZE));
+        assert_eq!(total(b"bhilj"), Ok(1 + 2 + 4 + 8 + 8));
+        assert_eq!(total(b"!4 b i8"), Ok(12));
+        assert_eq!(total(b"!8 b d"), Ok(16));
+        assert_eq!(total(b"!8 b Xd d"), Ok(16));
+        assert_eq!(total(b"!2 b Xi4"), Ok(2));
+        assert_eq!(total(b"<!4 xxx c10 i"), Ok(3 + 10 + 3 + 4));
+        assert_eq!(total(b"c0"), Ok(0));
+        assert_eq!(total(b"i\0q"), Ok(4));
+        assert_eq!(total(b"c2147483639c8"), Ok(MAX_SIZE));
     }
 
     #[test]
     fn errors_in_the_words_of_the_reference() {
-        let message = |format: &str| size(format.as_bytes()).expect_err("an error").message();
+        let message = |format: &str| total(format.as_bytes()).expect_err("an error").message();
         assert_eq!(message("i17"), "integral size (17) out of limits [1,16]");
         assert_eq!(message("!0"), "integral size (0) out of limits [1,16]");
         assert_eq!(message("c"), "missing size for format option 'c'");
@@ -366,7 +389,7 @@ mod tests {
     fn strings() {
         let put = |format: &str, text: &[u8]| {
             let mut out = Vec::new();
-            let zeros = one(format).begin_string(&mut out, text, 2).map_err(|fault| fault.message())?;
+            let zeros = one(format).begin_string(&mut out, text, memchr::memchr(0, text), 2).map_err(|fault| fault.message())?;
             out.extend_from_slice(text);
             out.resize(out.len() + zeros, 0);
             Ok::<_, String>(out)
@@ -377,11 +400,11 @@ mod tests {
         assert_eq!(put("s1", &[0; 256]), Err("#2 string length does not fit in given size".into()));
         assert_eq!(put("z", b"abc"), Ok(b"abc\0".to_vec()));
         assert_eq!(put("z", b"a\0b"), Err("#2 string contains zeros".into()));
-        assert_eq!(one(">s2").get_string(b"\0\x03abcd"), Ok((&b"abc"[..], 5)));
-        assert_eq!(one("c2").get_string(b"abc"), Ok((&b"ab"[..], 2)));
-        assert_eq!(one("z").get_string(b"ab\0c"), Ok((&b"ab"[..], 3)));
-        assert_eq!(one("s1").get_string(b"\x04abc").expect_err("an error").message(), "#2 data string too short");
-        assert_eq!(one("s8").get_string(&[0xff; 9]).expect_err("an error").message(), "#2 data string too short");
-        assert_eq!(one("z").get_string(b"abc").expect_err("an error").message(), "#2 unfinished string for format 'z'");
+        assert_eq!(string(">s2", b"\0\x03abcd"), Ok((&b"abc"[..], 5)));
+        assert_eq!(string("c2", b"abc"), Ok((&b"ab"[..], 2)));
+        assert_eq!(string("z", b"ab\0c"), Ok((&b"ab"[..], 3)));
+        assert_eq!(string("s1", b"\x04abc").expect_err("an error").message(), "#2 data string too short");
+        assert_eq!(string("s8", &[0xff; 9]).expect_err("an error").message(), "#2 data string too short");
+        assert_eq!(string("z", b"abc").expect_err("an error").message(), "#2 unfinished string for format 'z'");
     }
 }

@@ -1,143 +1,225 @@
-//! The algorithm of `table.sort`: quicksort with a heap sort behind it.
+//! The algorithm of `table.sort`: quicksort with a heap sort behind it, one comparison at a time.
 //!
-//! The order is a program's own, so it may be inconsistent, fail, or change the array while it is being sorted.
+//! The order is a program's own, so it may be inconsistent, fail, or change the array while it is being sorted; and it is asked for by a call, for which
+//! the sorting function waits. So the algorithm asks, and is given the answer when it is taken up again.
 //!
-//! * **I1** Every index handed out lies in the range to be sorted, whatever the order answers.
+//! * **I1** Every index handed out lies in the range to be sorted, whatever the answers are.
 //! * **I2** At most `O(n log n)` comparisons: a range that was divided badly too often is heap sorted.
-//! * **I3** No recursion: the ranges that wait are in an array of fixed size, which the larger half of each division goes to.
+//! * **I3** The ranges that wait are in an array of fixed size, which the larger half of each division goes to.
 //!
 //! Imports nothing.
 
-/// What can be sorted. Elements are named by their index.
-pub trait Sortable {
-    type Error;
-
-    /// Whether element `a` must come before element `b`.
-    fn less(&mut self, a: usize, b: usize) -> Result<bool, Self::Error>;
-    /// Exchanges two elements.
-    fn swap(&mut self, a: usize, b: usize) -> Result<(), Self::Error>;
-    /// The error for an order that contradicts itself.
-    fn invalid_order(&mut self) -> Self::Error;
+/// What the algorithm asks for. Elements are named by their index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Whether the first element must come before the second.
+    Less(usize, usize),
+    /// To exchange two elements.
+    Swap(usize, usize),
+    /// The order contradicts itself.
+    Invalid,
+    Done,
 }
 
-/// Sorts the elements `low..=high`.
-pub fn sort<S: Sortable>(items: &mut S, low: usize, high: usize) -> Result<(), S::Error> {
-    if low >= high {
-        return Ok(());
-    }
-    // I3: each range that waits is at least as large as all that is sorted before it, so they at least double.
-    let mut waiting = [(0, 0, 0); usize::BITS as usize];
-    let mut count = 0;
-    let mut range = (low, high, 2 * (high - low).ilog2() + 4);
-    loop {
-        match divide(items, range)? {
-            Some(pivot) => {
-                let (low, high, divisions) = range;
-                let lower = (low, pivot.saturating_sub(1).max(low), divisions - 1);
-                let upper = ((pivot + 1).min(high), high, divisions - 1);
-                let (small, large) = if pivot - low < high - pivot { (lower, upper) } else { (upper, lower) };
-                if large.0 < large.1 {
-                    waiting[count] = large;
-                    count += 1;
-                }
-                range = small;
-            }
-            None if count == 0 => return Ok(()),
-            None => {
-                count -= 1;
-                range = waiting[count];
-            }
+/// Elements `low..=high`, which may be divided so many times more.
+#[derive(Clone, Copy, Default)]
+struct Range {
+    low: usize,
+    high: usize,
+    divisions: u32,
+}
+
+/// Where the algorithm stands: what it has asked for last, or what comes next.
+#[derive(Clone, Copy)]
+enum At {
+    /// A range is taken up.
+    Begin,
+    /// Comes the last element before the first?
+    Ends,
+    EndsOrdered,
+    /// The middle one before the first?
+    Lower,
+    /// The last before the middle one?
+    Upper,
+    /// The three are in order.
+    Guarded,
+    /// Both searches go on.
+    Search,
+    /// Comes `i` before the pivot?
+    Up,
+    /// The pivot before `j`?
+    Down,
+    Divided,
+    Waiting,
+    /// Heap sort: the next element is to sink.
+    Heap,
+    Sink,
+    /// Comes one child before the other?
+    Children,
+    /// The parent before the greater child?
+    Parent,
+}
+
+/// A sort in progress.
+pub struct Sorter {
+    at: At,
+    range: Range,
+    /// The searches of a division.
+    i: usize,
+    j: usize,
+    /// Heap sort: the element that sinks and its child, counted from `low`, the length of the heap, and the roots to be sunk while it is built.
+    parent: usize,
+    child: usize,
+    length: usize,
+    roots: usize,
+    waiting: [Range; usize::BITS as usize],
+    count: usize,
+}
+
+impl Sorter {
+    /// Sorts the elements `low..=high`.
+    pub fn new(low: usize, high: usize) -> Sorter {
+        let divisions = if low < high { 2 * (high - low).ilog2() + 4 } else { 0 };
+        Sorter {
+            at: At::Begin,
+            range: Range { low, high, divisions },
+            i: 0,
+            j: 0,
+            parent: 0,
+            child: 0,
+            length: 0,
+            roots: 0,
+            waiting: [Range::default(); usize::BITS as usize],
+            count: 0,
         }
     }
-}
 
-/// Sorts a range that is small, or has used up its divisions; otherwise divides it, and returns where the pivot came to stand.
-fn divide<S: Sortable>(items: &mut S, (low, high, divisions): (usize, usize, u32)) -> Result<Option<usize>, S::Error> {
-    if low >= high {
-        return Ok(None);
-    }
-    if divisions == 0 {
-        heap_sort(items, low, high)?;
-        return Ok(None);
-    }
-    // Sort the first, the middle and the last element; the middle one is the pivot.
-    order(items, low, high)?;
-    if high - low == 1 {
-        return Ok(None);
-    }
-    let middle = low + (high - low) / 2;
-    if !order(items, low, middle)? {
-        order(items, middle, high)?;
-    }
-    if high - low == 2 {
-        return Ok(None);
-    }
-    // The pivot waits beside the end; the ends are guards for both searches.
-    let pivot = high - 1;
-    items.swap(middle, pivot)?;
-    let (mut i, mut j) = (low, pivot);
-    loop {
-        i += 1;
-        while items.less(i, pivot)? {
+    /// Goes on to the next request. `yes`: the answer to the last one, if that was a comparison.
+    pub fn next(&mut self, yes: bool) -> Request {
+        let Range { low, high, .. } = self.range;
+        let pivot = high.wrapping_sub(1);
+        let middle = low + high.wrapping_sub(low) / 2;
+        match self.at {
+            At::Begin if low >= high => self.take_waiting(),
+            At::Begin if self.range.divisions == 0 => {
+                self.length = high - low + 1;
+                self.roots = self.length / 2;
+                self.next_root()
+            }
+            // The first, the middle and the last element are sorted; the middle one is the pivot.
+            At::Begin => self.ask(At::Ends, Request::Less(high, low)),
+            At::Ends if yes => self.ask(At::EndsOrdered, Request::Swap(low, high)),
+            At::Ends | At::EndsOrdered if high - low == 1 => self.take_waiting(),
+            At::Ends | At::EndsOrdered => self.ask(At::Lower, Request::Less(middle, low)),
+            At::Lower if yes => self.ask(At::Guarded, Request::Swap(low, middle)),
+            At::Lower => self.ask(At::Upper, Request::Less(high, middle)),
+            At::Upper if yes => self.ask(At::Guarded, Request::Swap(middle, high)),
+            At::Upper | At::Guarded if high - low == 2 => self.take_waiting(),
+            At::Upper | At::Guarded => {
+                // The pivot waits beside the end; the ends are guards for both searches.
+                (self.i, self.j) = (low, pivot);
+                self.ask(At::Search, Request::Swap(middle, pivot))
+            }
+            At::Search => {
+                self.i += 1;
+                self.ask(At::Up, Request::Less(self.i, pivot))
+            }
             // The pivot is not less than itself.
-            if i == pivot {
-                return Err(items.invalid_order());
+            At::Up if yes && self.i == pivot => Request::Invalid,
+            At::Up if yes => {
+                self.i += 1;
+                Request::Less(self.i, pivot)
             }
-            i += 1;
-        }
-        j -= 1;
-        while items.less(pivot, j)? {
+            At::Up => {
+                self.j -= 1;
+                self.ask(At::Down, Request::Less(pivot, self.j))
+            }
             // Everything left of `i` is not greater than the pivot.
-            if j < i || j == low {
-                return Err(items.invalid_order());
+            At::Down if yes && (self.j < self.i || self.j == low) => Request::Invalid,
+            At::Down if yes => {
+                self.j -= 1;
+                Request::Less(pivot, self.j)
             }
-            j -= 1;
+            At::Down if self.j < self.i => self.ask(At::Divided, Request::Swap(self.i, pivot)),
+            // `j` can't have passed the guard: it is right of `low`, and `i` is left of the pivot.
+            At::Down => self.ask(At::Search, Request::Swap(self.i, self.j)),
+            At::Divided => {
+                self.divide();
+                self.next(false)
+            }
+            At::Waiting => self.take_waiting(),
+            At::Heap => self.next_root(),
+            At::Sink => self.sink(),
+            At::Children => {
+                self.child += yes as usize;
+                self.ask(At::Parent, Request::Less(low + self.parent, low + self.child))
+            }
+            At::Parent if yes => {
+                let (parent, child) = (self.parent, self.child);
+                self.parent = child;
+                self.ask(At::Sink, Request::Swap(low + parent, low + child))
+            }
+            At::Parent => self.next_root(),
         }
-        if j < i {
-            items.swap(i, pivot)?;
-            return Ok(Some(i));
-        }
-        // `j` can't have passed the guard: it is right of `low`, and `i` is left of the pivot.
-        items.swap(i, j)?;
     }
-}
 
-/// Brings two elements into order; tells whether it exchanged them.
-fn order<S: Sortable>(items: &mut S, first: usize, second: usize) -> Result<bool, S::Error> {
-    let swapped = items.less(second, first)?;
-    if swapped {
-        items.swap(first, second)?;
+    fn ask(&mut self, at: At, request: Request) -> Request {
+        self.at = at;
+        request
     }
-    Ok(swapped)
-}
 
-fn heap_sort<S: Sortable>(items: &mut S, low: usize, high: usize) -> Result<(), S::Error> {
-    let length = high - low + 1;
-    for root in (0..length / 2).rev() {
-        sift_down(items, low, root, length)?;
+    /// The pivot has come to stand at `i`. I3: each range that waits is at least as large as all that is sorted before it, so they at least double.
+    fn divide(&mut self) {
+        let Range { low, high, divisions } = self.range;
+        let lower = Range { low, high: self.i.saturating_sub(1).max(low), divisions: divisions - 1 };
+        let upper = Range { low: (self.i + 1).min(high), high, divisions: divisions - 1 };
+        let (small, large) = if self.i - low < high - self.i { (lower, upper) } else { (upper, lower) };
+        if large.low < large.high {
+            self.waiting[self.count] = large;
+            self.count += 1;
+        }
+        self.range = small;
+        self.at = At::Begin;
     }
-    for end in (1..length).rev() {
-        items.swap(low, low + end)?;
-        sift_down(items, low, 0, end)?;
-    }
-    Ok(())
-}
 
-/// Lets the element at `root` sink to its place in the heap of `length` elements from `low` on.
-fn sift_down<S: Sortable>(items: &mut S, low: usize, mut root: usize, length: usize) -> Result<(), S::Error> {
-    loop {
-        let mut child = 2 * root + 1;
-        if child >= length {
-            return Ok(());
+    /// The range is sorted: on to one that waits.
+    fn take_waiting(&mut self) -> Request {
+        self.at = At::Waiting;
+        let Some(last) = self.count.checked_sub(1) else { return Request::Done };
+        self.count = last;
+        self.range = self.waiting[last];
+        self.at = At::Begin;
+        self.next(false)
+    }
+
+    /// Heap sort: the next element to sink, first of the roots, then each last one in exchange with the greatest.
+    fn next_root(&mut self) -> Request {
+        let low = self.range.low;
+        if self.roots > 0 {
+            self.roots -= 1;
+            self.parent = self.roots;
+            return self.sink();
         }
-        if child + 1 < length && items.less(low + child, low + child + 1)? {
-            child += 1;
+        self.length -= 1;
+        if self.length == 0 {
+            return self.take_waiting();
         }
-        if !items.less(low + root, low + child)? {
-            return Ok(());
+        self.parent = 0;
+        self.ask(At::Sink, Request::Swap(low, low + self.length))
+    }
+
+    /// Looks for the greater child of the element that sinks.
+    fn sink(&mut self) -> Request {
+        let low = self.range.low;
+        self.child = 2 * self.parent + 1;
+        if self.child >= self.length {
+            self.at = At::Heap;
+            return self.next_root();
         }
-        items.swap(low + root, low + child)?;
-        root = child;
+        if self.child + 1 < self.length {
+            return self.ask(At::Children, Request::Less(low + self.child, low + self.child + 1));
+        }
+        self.ask(At::Parent, Request::Less(low + self.parent, low + self.child))
     }
 }
 
@@ -145,32 +227,21 @@ fn sift_down<S: Sortable>(items: &mut S, low: usize, mut root: usize, length: us
 mod tests {
     use super::*;
 
-    struct Items<F> {
-        values: Vec<i64>,
-        comparisons: usize,
-        order: F,
-    }
-
-    impl<F: FnMut(i64, i64) -> bool> Sortable for Items<F> {
-        type Error = &'static str;
-        fn less(&mut self, a: usize, b: usize) -> Result<bool, &'static str> {
-            self.comparisons += 1;
-            Ok((self.order)(self.values[a], self.values[b]))
+    /// Sorts the values by the order; counts the comparisons.
+    fn sorted(mut values: Vec<i64>, mut order: impl FnMut(i64, i64) -> bool) -> (Result<(), &'static str>, Vec<i64>, usize) {
+        let mut sorter = Sorter::new(0, values.len().saturating_sub(1));
+        let (mut comparisons, mut yes) = (0, false);
+        loop {
+            match sorter.next(yes) {
+                Request::Less(a, b) => {
+                    comparisons += 1;
+                    yes = order(values[a], values[b]);
+                }
+                Request::Swap(a, b) => values.swap(a, b),
+                Request::Invalid => return (Err("invalid"), values, comparisons),
+                Request::Done => return (Ok(()), values, comparisons),
+            }
         }
-        fn swap(&mut self, a: usize, b: usize) -> Result<(), &'static str> {
-            self.values.swap(a, b);
-            Ok(())
-        }
-        fn invalid_order(&mut self) -> &'static str {
-            "invalid order function for sorting"
-        }
-    }
-
-    fn sorted(values: Vec<i64>, order: impl FnMut(i64, i64) -> bool) -> (Result<(), &'static str>, Vec<i64>, usize) {
-        let mut items = Items { values, comparisons: 0, order };
-        let last = items.values.len().saturating_sub(1);
-        let result = sort(&mut items, 0, last);
-        (result, items.values, items.comparisons)
     }
 
     fn noise(length: usize, modulus: u64) -> Vec<i64> {
@@ -225,7 +296,7 @@ mod tests {
     #[test]
     fn contradictions_are_found_or_survived() {
         for length in 4..12 {
-            assert_eq!(sorted(noise(length, 100), |_, _| true).0, Err("invalid order function for sorting"));
+            assert_eq!(sorted(noise(length, 100), |_, _| true).0, Err("invalid"));
         }
         let mut random = super::super::random::Random::new((5, 5));
         for length in 0..300 {

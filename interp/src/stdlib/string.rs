@@ -1,9 +1,9 @@
 //! The string library (§6.4): the functions without patterns and formats. May import the algorithms, `support`, the machine.
 
-use super::support::{self, Functions, end, raise, start, text};
+use super::support::{self, Functions, end, find_zero, raise, start, text};
 use super::{pack, string_arith, string_format, string_pattern};
-use crate::value::{Gc, Str, Tag, Text, Value};
-use crate::vm::{Args, Throw, Vm};
+use crate::value::{NewStr, Tag, Text, Value};
+use crate::vm::{Args, PIECE, Throw, Vm};
 
 const FUNCTIONS: Functions = &[
     ("byte", byte),
@@ -45,25 +45,28 @@ fn byte(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     support::reserve(vm, bytes.len(), "string slice too long")?;
     for &byte in bytes {
         vm.push(Value::int(byte.into()))?;
+        vm.work(1)?;
     }
     Ok(bytes.len() as u32)
 }
 
 fn char(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let mut out = Vec::with_capacity(args.count());
-    for i in 0..args.count() {
-        let code = vm.check_int(args, i)?;
-        out.push(u8::try_from(code).map_err(|_| vm.arg_error(i, "value out of range"))?);
-    }
-    vm.ret_str(&out)
+    vm.ret_text(|vm, out| {
+        for i in 0..args.count() {
+            let code = vm.check_int(args, i)?;
+            out.near.push(u8::try_from(code).map_err(|_| vm.arg_error(i, "value out of range"))?);
+            vm.settle(out)?;
+            vm.work(1)?;
+        }
+        Ok(())
+    })
 }
 
 fn dump(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let function = vm.check_function(args, 0)?;
     let strip = vm.arg(args, 1).is_truthy();
     let Some(closure) = function.as_closure() else { return Err(vm.error("unable to dump given function")) };
-    let chunk = vm.dump(closure, strip);
-    vm.ret_str(&chunk)
+    vm.ret_text(|vm, out| vm.dump(closure, strip, out))
 }
 
 fn len(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -83,14 +86,29 @@ fn upper(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn reverse(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let text = text(vm, args, 0)?;
-    changed(vm, text, <[u8]>::reverse)
+    if text.len() <= PIECE {
+        return changed(vm, text, <[u8]>::reverse);
+    }
+    let mut string = NewStr::begin(&mut vm.heap, text.len()).map_err(|_| vm.memory_error())?;
+    for piece in text.rchunks(PIECE) {
+        vm.bulk(piece.len())?;
+        string.put(piece).reverse();
+    }
+    vm.ret1(Value::str(string.end()))
 }
 
-/// Pushes the text with a change of its bytes.
+/// Pushes a text whose pieces are changed one by one.
 fn changed(vm: &mut Vm, text: &[u8], change: fn(&mut [u8])) -> Result<u32, Throw> {
-    match Gc::<Str>::changed(&mut vm.heap, text, change) {
-        Ok(string) => vm.ret1(Value::str(string)),
-        Err(_) => Err(vm.memory_error()),
+    let mut string = NewStr::begin(&mut vm.heap, text.len()).map_err(|_| vm.memory_error())?;
+    let mut rest = text;
+    loop {
+        let (piece, behind) = rest.split_at(rest.len().min(PIECE));
+        vm.bulk(piece.len())?;
+        change(string.put(piece));
+        rest = behind;
+        if rest.is_empty() {
+            return vm.ret1(Value::str(string.end()));
+        }
     }
 }
 
@@ -125,11 +143,11 @@ fn rep(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let block = [unit, separator].concat();
         let block = block.repeat(BLOCK / block.len().max(1));
         let pieces = length.div_ceil(block.len().max(1));
-        Gc::<Str>::join(&mut vm.heap, length, std::iter::repeat_n(&block[..], pieces))
+        vm.join_str(length, std::iter::repeat_n(&block[..], pieces))?
     } else {
         // It ends with a unit: the last separator does not fit any more.
         let pieces = std::iter::repeat_n([unit, separator], count as usize).flatten();
-        Gc::<Str>::join(&mut vm.heap, length, pieces)
+        vm.join_str(length, pieces)?
     };
     let result = result.map_err(|_| vm.memory_error())?;
     vm.ret1(Value::str(result))
@@ -143,6 +161,7 @@ fn pack_values(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     vm.ret_text(|vm, out| {
         let mut next = 0;
         while let Some(item) = layout.next(out.len()).map_err(|fault| raise(vm, fault))? {
+            vm.work(4)?;
             pack_item(vm, args, &item, &mut next, out)?;
         }
         Ok(())
@@ -166,7 +185,8 @@ pub(super) fn pack_item(vm: &mut Vm, args: Args, item: &pack::Item, next: &mut u
         pack::Kind::Float | pack::Kind::Double => item.put_float(&mut out.near, vm.check_num(args, *next)?),
         pack::Kind::Chars | pack::Kind::Counted | pack::Kind::ZeroEnded => {
             let text = text(vm, args, *next)?;
-            let zeros = item.begin_string(&mut out.near, text, *next + 1).map_err(|fault| raise(vm, fault))?;
+            let zero = if item.kind == pack::Kind::ZeroEnded { find_zero(vm, text)? } else { None };
+            let zeros = item.begin_string(&mut out.near, text, zero, *next + 1).map_err(|fault| raise(vm, fault))?;
             vm.append(out, text)?;
             vm.append_zeros(out, zeros)?;
         }
@@ -176,7 +196,7 @@ pub(super) fn pack_item(vm: &mut Vm, args: Args, item: &pack::Item, next: &mut u
 
 fn packsize(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let format = text(vm, args, 0)?;
-    let size = pack::size(format).map_err(|fault| raise(vm, fault))?;
+    let size = pack::size(format, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))?;
     vm.ret1(Value::int(size as i64))
 }
 
@@ -194,6 +214,7 @@ fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             return Err(vm.arg_error(1, "data string too short"));
         }
         at += item.alignment;
+        vm.work(4)?;
         support::reserve(vm, 2, "too many results")?;
         let rest = &data[at..];
         let mut taken = item.size;
@@ -208,7 +229,8 @@ fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             }
             pack::Kind::Float | pack::Kind::Double => vm.push(Value::float(item.get_float(rest)))?,
             pack::Kind::Chars | pack::Kind::Counted | pack::Kind::ZeroEnded => {
-                let (text, length) = item.get_string(rest).map_err(|fault| raise(vm, fault))?;
+                let zero = if item.kind == pack::Kind::ZeroEnded { find_zero(vm, rest)? } else { None };
+                let (text, length) = item.get_string(rest, zero).map_err(|fault| raise(vm, fault))?;
                 let string = vm.new_str(text)?;
                 vm.push(string)?;
                 taken = length;

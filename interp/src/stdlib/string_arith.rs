@@ -27,7 +27,8 @@ fn arithmetic(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let operator = OPERATORS.into_iter().find(|&operator| Some(operator as i64) == number).expect("one of the operators");
     let (x, y) = (vm.arg(args, 0), vm.arg(args, 1));
     // Called with one operand, the function takes it twice, as that of the reference does.
-    match string_arith(operator, x, if args.count() > 1 { y } else { x }) {
+    let (first, second) = vm.short_operands(x, if args.count() > 1 { y } else { x })?;
+    match string_arith(operator, first, second) {
         Some(Ok(result)) => return vm.ret1(result),
         // The fault lies with no function of the program: there is no position.
         Some(Err(problem)) => return Err(vm.plain_error(problem.as_bytes())),
@@ -39,6 +40,6 @@ fn arithmetic(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let name = &operator.event().name()[2..];
         return Err(vm.error(format!("attempt to {name} a '{}' with a '{}'", x.type_name(), y.type_name())));
     }
-    let result = vm.call1(handler, &[x, y])?;
-    vm.ret1(result)
+    vm.push_call(handler, &[x, y])?;
+    vm.call_last(2, 1)
 }

@@ -1,20 +1,75 @@
 //! `string.format`: the arguments for the engine in `format`.
 
 use super::format::{Spec, quote_float, quote_integer, quote_piece};
-use super::support::{raise, text};
-use crate::value::{Text, Value};
-use crate::vm::{Args, Throw, Vm};
+use super::support::{find_zero, raise, text};
+use crate::value::{Outcome, Text, Value};
+use crate::vm::{Args, Event, PIECE, Throw, Vm, ready};
 
+/// Arguments with `__tostring` are made strings first, one after the other; then nothing has to be waited for.
 pub fn format(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    text(vm, args, 0)?;
+    format_from(vm, args, 1)
+}
+
+fn format_from(vm: &mut Vm, args: Args, first: usize) -> Result<u32, Throw> {
     let format = text(vm, args, 0)?;
+    for i in first..args.count() {
+        let value = vm.arg(args, i);
+        vm.work(1)?;
+        if value.is_number() || value.is_str() || vm.metamethod(value, Event::ToString).is_nil() || !is_shown(vm, format, i)? {
+            continue;
+        }
+        vm.set_place(i);
+        let shown = ready!(vm.tostring(value, argument_shown));
+        vm.set_arg(args, i, shown);
+    }
     vm.ret_text(|vm, out| write(vm, args, format, out))
+}
+
+fn argument_shown(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
+    let (i, shown) = (vm.place(), vm.at(vm.mark() - 1));
+    vm.pop_to(args.end());
+    vm.set_arg(args, i, shown);
+    format_from(vm, args, i + 1)
+}
+
+/// Whether a format shows its `i`-th argument as `tostring` does.
+fn is_shown(vm: &mut Vm, format: &[u8], i: usize) -> Result<bool, Throw> {
+    let (mut at, mut n) = (0, 0);
+    while at < format.len() {
+        let piece = &format[at..format.len().min(at + PIECE)];
+        let place = memchr::memchr(b'%', piece);
+        vm.bulk(place.unwrap_or(piece.len()) + 128)?;
+        let Some(place) = place else {
+            at += piece.len();
+            continue;
+        };
+        at += place + 1;
+        if format.get(at) == Some(&b'%') {
+            at += 1;
+            continue;
+        }
+        n += 1;
+        let Ok(spec) = Spec::read(format, &mut at) else { return Ok(false) };
+        if n == i {
+            return Ok(spec.conversion == b's');
+        }
+    }
+    Ok(false)
 }
 
 fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Text) -> Result<(), Throw> {
     let mut at = 0;
     let mut next = 0;
-    while let Some(place) = memchr::memchr(b'%', &format[at..]) {
-        vm.append(out, &format[at..at + place])?;
+    while at < format.len() {
+        vm.work(8)?;
+        let piece = &format[at..format.len().min(at + PIECE)];
+        let Some(place) = memchr::memchr(b'%', piece) else {
+            vm.append(out, piece)?;
+            at += piece.len();
+            continue;
+        };
+        vm.append(out, &piece[..place])?;
         at += place + 1;
         if format.get(at) == Some(&b'%') {
             vm.append(out, b"%")?;
@@ -29,7 +84,7 @@ fn write(vm: &mut Vm, args: Args, format: &[u8], out: &mut Text) -> Result<(), T
         item(vm, args, next, spec, out)?;
         vm.settle(out)?;
     }
-    vm.append(out, &format[at..])
+    Ok(())
 }
 
 fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result<(), Throw> {
@@ -54,11 +109,11 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result
         }
         b's' => {
             let value = vm.arg(args, i);
-            let string = vm.tostring(value)?;
+            let string = vm.plain_text(value)?;
             if spec.is_plain() {
                 return vm.append(out, string.bytes());
             }
-            if string.bytes().contains(&0) {
+            if find_zero(vm, string.bytes())?.is_some() {
                 return Err(vm.arg_error(i, "string contains zeros"));
             }
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;
@@ -85,7 +140,7 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result
             } else if let Some(float) = value.as_float() {
                 quote_float(&mut out.near, float);
             } else if value.is_nil() || value.type_name() == "boolean" {
-                let string = vm.tostring(value)?;
+                let string = vm.plain_text(value)?;
                 vm.append(out, string.bytes())?;
             } else {
                 return Err(vm.arg_error(i, "value has no literal form"));
@@ -100,6 +155,7 @@ fn quote_string(vm: &mut Vm, out: &mut Text, mut text: &[u8]) -> Result<(), Thro
     out.near.push(b'"');
     while !text.is_empty() {
         let (piece, rest) = text.split_at(text.len().min(Text::NEAR));
+        vm.work(4 * piece.len())?;
         quote_piece(&mut out.near, piece, rest.first().copied());
         vm.settle(out)?;
         text = rest;

@@ -8,9 +8,7 @@
 use super::fault::Fault;
 use super::format;
 use crate::value::{Gc, NativeFn, Table, Text, Value};
-use crate::vm::{Args, Throw, Vm, limits};
-use neap_gc::heap::poll;
-use std::sync::atomic::Ordering;
+use crate::vm::{Args, PIECE, Throw, Vm, limits};
 
 /// A library's functions, in the order of the manual.
 pub type Functions = &'static [(&'static str, NativeFn)];
@@ -21,44 +19,9 @@ pub fn raise(vm: &mut Vm, fault: Fault) -> Throw {
     match fault {
         Fault::Error(text) => vm.error(&text),
         Fault::Argument(index, text) => vm.arg_error(index - 1, &text),
-        Fault::Interrupted => {
-            vm.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
-            vm.error("interrupted!")
-        }
+        Fault::Stopped => vm.stop_error(),
         Fault::Memory => vm.memory_error(),
-    }
-}
-
-/// Whether somebody has asked for an interrupt.
-pub fn interrupted(vm: &Vm) -> bool {
-    vm.poll.load(Ordering::Relaxed) & poll::INTERRUPT != 0
-}
-
-/// The hook of long loops: whether nobody has asked for an interrupt.
-pub fn go_on(vm: &Vm) -> impl FnMut() -> bool + 'static {
-    let word = vm.poll.clone();
-    move || word.load(Ordering::Relaxed) & poll::INTERRUPT == 0
-}
-
-/// Counts the rounds of a loop whose length a program decides, and lets an interrupt end it.
-#[derive(Default)]
-pub struct Rounds(u32);
-
-impl Rounds {
-    #[inline]
-    pub fn next(&mut self, vm: &mut Vm) -> Result<(), Throw> {
-        self.advance(vm, 1)
-    }
-    /// Several rounds at once.
-    #[inline]
-    pub fn advance(&mut self, vm: &mut Vm, rounds: u32) -> Result<(), Throw> {
-        const POLL: u32 = 1 << 12;
-        let before = self.0;
-        self.0 = before.wrapping_add(rounds);
-        if (before ^ self.0) >= POLL && interrupted(vm) {
-            return Err(raise(vm, Fault::Interrupted));
-        }
-        Ok(())
+        Fault::Raised => vm.rethrow(),
     }
 }
 
@@ -77,15 +40,31 @@ pub fn until_zero(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 
+/// Where the first zero byte of a text stands, however long the text is.
+pub fn find_zero(vm: &mut Vm, text: &[u8]) -> Result<Option<usize>, Throw> {
+    for (i, piece) in text.chunks(PIECE).enumerate() {
+        vm.bulk(piece.len())?;
+        if let Some(place) = memchr::memchr(0, piece) {
+            return Ok(Some(i * PIECE + place));
+        }
+    }
+    Ok(None)
+}
+
 /// An argument that is an integer or a float exactly as it stands, without conversion from a string.
 pub fn integer_of(value: Value) -> Option<i64> {
     value.as_int().or_else(|| crate::value::float_to_int(value.as_float()?))
 }
 
-/// Makes room for `count` values on the stack, or raises the error.
-pub fn reserve(vm: &mut Vm, count: usize, message: &str) -> Result<(), Throw> {
-    if count >= limits::STACK_SLOTS.saturating_sub(vm.mark()) {
-        return Err(vm.error(message));
+/// Whether the stack may hold `count` values more.
+pub fn has_room(vm: &Vm, count: usize) -> bool {
+    count < limits::STACK_SLOTS.saturating_sub(vm.mark())
+}
+
+/// Makes room for `count` values on the stack; what is too much stands in the message of the error.
+pub fn reserve(vm: &mut Vm, count: usize, what: &str) -> Result<(), Throw> {
+    if !has_room(vm, count) {
+        return Err(vm.error(format!("stack overflow ({what})")));
     }
     vm.reserve(count)
 }
@@ -124,11 +103,6 @@ pub fn end(position: i64, length: usize) -> usize {
         0.. => (position as u64).min(length as u64) as usize,
         _ => (length as u64 + 1).saturating_sub(position.unsigned_abs()) as usize,
     }
-}
-
-/// Stands in the functions that the machine carries out itself ([`Special`](crate::value::Special)); it is never called.
-pub fn by_machine(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
-    Err(vm.error("this function has no body"))
 }
 
 /// Makes a library of the functions: a global, and an entry of `package.loaded`.

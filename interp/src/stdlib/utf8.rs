@@ -26,15 +26,18 @@ fn continues(text: &[u8], at: usize) -> bool {
 }
 
 fn char(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let mut out = Vec::with_capacity(args.count());
-    for i in 0..args.count() {
-        let code = vm.check_int(args, i)?;
-        match u32::try_from(code) {
-            Ok(code) if code <= MAX_CODE => encode(&mut out, code),
-            _ => return Err(vm.arg_error(i, "value out of range")),
+    vm.ret_text(|vm, out| {
+        for i in 0..args.count() {
+            let code = vm.check_int(args, i)?;
+            match u32::try_from(code) {
+                Ok(code) if code <= MAX_CODE => encode(&mut out.near, code),
+                _ => return Err(vm.arg_error(i, "value out of range")),
+            }
+            vm.settle(out)?;
+            vm.work(1)?;
         }
-    }
-    vm.ret_str(&out)
+        Ok(())
+    })
 }
 
 fn codepoint(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -59,6 +62,7 @@ fn codepoint(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         vm.push(Value::int(code.into()))?;
         at += length;
         count += 1;
+        vm.work(1)?;
     }
     Ok(count)
 }
@@ -86,6 +90,7 @@ fn next_code(vm: &mut Vm, args: Args, lax: bool) -> Result<u32, Throw> {
     let mut at = usize::try_from(last).unwrap_or(usize::MAX);
     while continues(text, at) {
         at += 1;
+        vm.work(1)?;
     }
     if at >= text.len() {
         return Ok(0);
@@ -121,6 +126,7 @@ fn len(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         };
         at += length;
         count += 1;
+        vm.work(1)?;
     }
     vm.ret1(Value::int(count))
 }
@@ -138,6 +144,7 @@ fn offset(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         // The beginning of the sequence that this byte belongs to.
         while at > 0 && continues(text, at) {
             at -= 1;
+            vm.work(1)?;
         }
         return vm.ret1(Value::int(at as i64 + 1));
     }
@@ -147,8 +154,10 @@ fn offset(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if n < 0 {
         while n < 0 && at > 0 {
             at -= 1;
+            vm.work(1)?;
             while at > 0 && continues(text, at) {
                 at -= 1;
+                vm.work(1)?;
             }
             n += 1;
         }
@@ -156,8 +165,10 @@ fn offset(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         n -= 1;
         while n > 0 && at < text.len() {
             at += 1;
+            vm.work(1)?;
             while continues(text, at) {
                 at += 1;
+                vm.work(1)?;
             }
             n -= 1;
         }

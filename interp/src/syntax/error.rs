@@ -13,9 +13,17 @@ pub struct SyntaxError {
     pub incomplete: bool,
     /// Whether the source may be Lua, but its tree needs more memory than there is.
     pub out_of_memory: bool,
+    /// Whether the source was not read to its end because the hook of the compiler asked to stop.
+    pub stopped: bool,
 }
 
+/// So much of a token is shown in a message, at most.
+pub(crate) const SHOWN: usize = 1 << 16;
+
 impl SyntaxError {
+    const NONE: SyntaxError =
+        SyntaxError { message: Vec::new(), line: 0, place: None, incomplete: false, out_of_memory: false, stopped: false };
+
     /// An error in a chunk at a line. `near` is the token to blame as the message shows it.
     pub(crate) fn new(chunk_name: &[u8], line: u32, what: &[u8], near: Option<&[u8]>) -> Box<SyntaxError> {
         let mut message = chunk_id(chunk_name);
@@ -25,16 +33,20 @@ impl SyntaxError {
             message.extend_from_slice(b" near ");
             message.extend_from_slice(near);
         }
-        Box::new(SyntaxError { message, line, place: None, incomplete: near == Some(b"<eof>"), out_of_memory: false })
+        Box::new(SyntaxError { message, line, incomplete: near == Some(b"<eof>"), ..SyntaxError::NONE })
     }
 
     /// An error that has no place.
     pub(crate) fn of_limits(message: &[u8]) -> Box<SyntaxError> {
-        Box::new(SyntaxError { message: message.to_vec(), line: 0, place: None, incomplete: false, out_of_memory: false })
+        Box::new(SyntaxError { message: message.to_vec(), ..SyntaxError::NONE })
     }
 
     pub(crate) fn out_of_memory() -> Box<SyntaxError> {
         Box::new(SyntaxError { out_of_memory: true, ..*SyntaxError::of_limits(b"not enough memory") })
+    }
+
+    pub(crate) fn stopped() -> Box<SyntaxError> {
+        Box::new(SyntaxError { stopped: true, ..SyntaxError::NONE })
     }
 
     /// The same, with the place of what is to blame.
@@ -53,7 +65,7 @@ impl std::fmt::Display for SyntaxError {
 impl std::error::Error for SyntaxError {}
 
 /// Boxed, because a result is passed through every level of the parser.
-pub(crate) type Fallible<T> = Result<T, Box<SyntaxError>>;
+pub(super) type Fallible<T> = Result<T, Box<SyntaxError>>;
 
 /// Room for a chunk's name in a message, with a byte to spare for the terminator that C wants.
 const ID_SIZE: usize = 60;

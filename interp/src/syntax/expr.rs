@@ -5,7 +5,7 @@ use super::ast::{BinaryOp, ExprId, ExprKind, Field, List, UnaryOp};
 use super::error::Fallible;
 use super::fold;
 use super::lexer::Value;
-use super::parser::Parser;
+use super::parser::{Parser, finished};
 use super::scope::{self, Meaning};
 use super::strings::StrId;
 use super::token::Token;
@@ -282,7 +282,7 @@ impl Parser<'_> {
             }
             self.settle(expr);
         }
-        Ok(self.finish_list(mark))
+        self.finish_list(mark)
     }
 
     fn table(&mut self) -> Fallible<ExprId> {
@@ -319,8 +319,7 @@ impl Parser<'_> {
         if let Some(value) = unsettled {
             self.settle(value);
         }
-        let fields = List { start: self.ast.fields.len() as u32, len: (self.pending_fields.len() - mark) as u32 };
-        self.ast.fields.extend(self.pending_fields.drain(mark..));
+        let fields = finished(&mut self.pending_fields, mark, &mut self.ast.fields)?;
         Ok(self.add_expr(ExprKind::Table { fields, end_line: self.last_line }, opening_line))
     }
 

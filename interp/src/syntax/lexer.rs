@@ -1,7 +1,9 @@
 //! The lexer: a stream of tokens with their values. `logos` tells the tokens apart; what needs counting (long brackets),
 //! decoding (escapes) or the words of the reference implementation (errors) is read by hand from where it stopped.
+//!
+//! * **L1** The hook is asked now and then whether to go on, also within a token that is read by hand.
 
-use super::error::{Fallible, SyntaxError};
+use super::error::{Fallible, SHOWN, SyntaxError};
 use super::number::{Number, parse_number};
 use super::strings::{StrId, Strings};
 use super::token::Token;
@@ -33,11 +35,79 @@ pub struct Lexer<'s> {
     pub strings: Strings,
     /// The string literal being read, with its opening quote.
     pub(super) buffer: Vec<u8>,
+    /// The most bytes that the strings may have.
+    room: usize,
+    /// Up to this place of the source nobody need be asked.
+    unasked: usize,
+    go_on: &'s mut dyn FnMut() -> bool,
 }
 
+/// Bytes of source that are read between two calls of the hook.
+const ASK_BYTES: usize = 1 << 15;
+
 impl<'s> Lexer<'s> {
-    pub fn new(source: &'s [u8], chunk_name: &'s [u8]) -> Lexer<'s> {
-        Lexer { inner: Token::lexer(source), chunk_name, line: 1, strings: Strings::default(), buffer: Vec::new() }
+    pub fn new(source: &'s [u8], chunk_name: &'s [u8], room: usize, go_on: &'s mut dyn FnMut() -> bool) -> Lexer<'s> {
+        Lexer {
+            inner: Token::lexer(source),
+            chunk_name,
+            line: 1,
+            strings: Strings::default(),
+            buffer: Vec::new(),
+            room,
+            unasked: ASK_BYTES,
+            go_on,
+        }
+    }
+
+    /// L1. `at`: how far the source has been read.
+    #[inline]
+    pub(super) fn ask(&mut self, at: usize) -> Fallible<()> {
+        if at < self.unasked { Ok(()) } else { self.ask_at(at) }
+    }
+
+    #[cold]
+    fn ask_at(&mut self, at: usize) -> Fallible<()> {
+        self.unasked = at + ASK_BYTES;
+        if (self.go_on)() { Ok(()) } else { Err(SyntaxError::stopped()) }
+    }
+
+    /// Whether all of the source has been read, so that more of it might be another last token.
+    pub fn is_at_end(&self) -> bool {
+        self.inner.remainder().is_empty()
+    }
+
+    /// The end of the bytes from `at` on, in the rest of the source, before one that ends them; or of so many of them as may be read at a time,
+    /// and `false`.
+    pub(super) fn run(&mut self, text: &[u8], at: usize, ends: impl Fn(u8) -> bool) -> Fallible<(usize, bool)> {
+        self.ask(self.place() + at)?;
+        let piece = &text[at..text.len().min(at + ASK_BYTES)];
+        let end = piece.iter().position(|&b| ends(b));
+        Ok((at + end.unwrap_or(piece.len()), end.is_some()))
+    }
+
+    /// Adds bytes to the literal being read.
+    pub(super) fn keep(&mut self, bytes: &[u8]) -> Fallible<()> {
+        self.make_room(bytes.len())?;
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Room for so many more bytes of the literal being read.
+    #[inline]
+    pub(super) fn make_room(&mut self, more: usize) -> Fallible<()> {
+        if more <= self.buffer.capacity() - self.buffer.len() { Ok(()) } else { self.grow_buffer(more) }
+    }
+
+    #[cold]
+    fn grow_buffer(&mut self, more: usize) -> Fallible<()> {
+        /// What is no matter for the limit.
+        const SHORT: usize = 4096;
+        // It grows to twice what it has, and will be copied.
+        let grown = 3 * (self.buffer.len() + more);
+        if grown > SHORT && self.strings.bytes().saturating_add(grown) > self.room {
+            return Err(SyntaxError::out_of_memory());
+        }
+        self.buffer.try_reserve(more).map_err(|_| SyntaxError::out_of_memory())
     }
 
     pub fn next(&mut self) -> Fallible<Lexeme> {
@@ -48,6 +118,7 @@ impl<'s> Lexer<'s> {
                 Some(Err(())) => Token::Other,
             };
             let start = self.inner.span().start;
+            self.ask(start)?;
             let (token, value) = match class {
                 Token::Blank => continue,
                 Token::Newline => {
@@ -58,13 +129,13 @@ impl<'s> Lexer<'s> {
                     self.skip_comment()?;
                     continue;
                 }
-                Token::Name => (class, Value::Str(self.strings.intern(self.inner.slice()))),
+                Token::Name => (class, Value::Str(self.strings.intern(self.inner.slice())?)),
                 Token::NumeralStart => self.read_numeral(start)?,
                 Token::Quote => (Token::Str, Value::Str(self.read_string(self.inner.slice()[0])?)),
                 Token::LongBracket => {
                     let level = self.inner.slice().len() - 2;
                     self.read_long(level, true)?;
-                    (Token::Str, Value::Str(self.strings.intern(&self.buffer)))
+                    (Token::Str, Value::Str(self.strings.intern(&self.buffer)?))
                 }
                 Token::BrokenLongBracket => {
                     let near = quote(self.inner.slice());
@@ -94,7 +165,11 @@ impl<'s> Lexer<'s> {
                 return self.read_long(level, false);
             }
         }
-        self.advance(rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len()));
+        let (mut at, mut found) = (0, false);
+        while !found && at < rest.len() {
+            (at, found) = self.run(rest, at, |b| matches!(b, b'\n' | b'\r'))?;
+        }
+        self.advance(at);
         Ok(())
     }
 
@@ -134,7 +209,8 @@ impl<'s> Lexer<'s> {
                     b'[' => 2 + raw[1..].iter().take_while(|&&b| b == b'=').count(),
                     _ => 1,
                 };
-                quote(&[&raw[..delimiter], self.strings.get(id), &raw[raw.len() - delimiter..]].concat())
+                let text = self.strings.get(id);
+                quote(&[&raw[..delimiter], &text[..text.len().min(SHOWN)], &raw[raw.len() - delimiter..]].concat())
             }
             _ => quote(raw),
         }
@@ -164,6 +240,7 @@ pub(super) fn numeral_len(text: &[u8], mut len: usize) -> usize {
 
 /// In quotes, up to the first zero byte: messages are made by C's rules.
 pub fn quote(text: &[u8]) -> Vec<u8> {
+    let text = &text[..text.len().min(SHOWN)];
     let text = text.split(|&b| b == 0).next().unwrap_or(text);
     [b"'", text, b"'"].concat()
 }

@@ -7,6 +7,7 @@
 //!
 //! * **I1** No recursion is deeper than `MAX_LEVELS` levels of the grammar; what the grammar repeats is a loop.
 //! * **I2** Every error is a `SyntaxError` with the words of the reference implementation.
+//! * **I3** What a source makes grow is asked for where a refusal is an error, and a hook is asked now and then whether to go on.
 //!
 //! Pure: imports nothing of the heap or of the interpreter.
 
@@ -16,6 +17,7 @@ mod error;
 mod expr;
 mod fold;
 mod lexer;
+mod long_number;
 mod number;
 mod parser;
 mod scope;
@@ -26,13 +28,14 @@ mod token;
 
 pub use arith::{Arith, float_to_int};
 pub use error::{SyntaxError, chunk_id};
+pub use long_number::parse_long;
 pub use number::{Number, parse_number};
-pub use parser::{MAX_LEVELS, parse};
+pub use parser::{MAX_LEVELS, error_after, is_hopeless, parse};
 pub use spans::{Class, Span, spans};
 pub use string::encode_utf8;
 pub use strings::{StrId, Strings};
 
-pub(crate) use error::Fallible;
+pub(crate) use strings::boxed;
 
 /// The reserved words, sorted.
 pub fn keywords() -> impl Iterator<Item = &'static str> {

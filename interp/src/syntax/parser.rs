@@ -7,6 +7,7 @@ use super::lexer::{Lexeme, Lexer, Value};
 use super::scope::{self, Attrib, FunctionScope, GotoError};
 use super::strings::StrId;
 use super::token::Token;
+use std::collections::TryReserveError;
 
 /// How deep constructs may stand inside each other. The reference implementation allows 200 nested C calls, of which a
 /// few are taken before its parser starts.
@@ -14,6 +15,28 @@ pub const MAX_LEVELS: u32 = 197;
 
 /// The tree is measured every so many tokens.
 const TOKENS_PER_MEASURE: u32 = 512;
+
+/// What a list may grow by until then, except by a list that is finished: a few entries for each token.
+const MORE_ENTRIES: usize = 4 * TOKENS_PER_MEASURE as usize;
+
+/// Lets a list that has become long grow so that it has room for `more` entries and those until the next measure. Capacities are powers of two, as the
+/// list's own growth would have them.
+fn grow<T>(list: &mut Vec<T>, more: usize) -> Result<(), TryReserveError> {
+    let needed = list.len() + more + MORE_ENTRIES;
+    if needed <= list.capacity() || needed < 2 * MORE_ENTRIES {
+        return Ok(());
+    }
+    list.try_reserve_exact(needed.next_power_of_two() - list.len())
+}
+
+/// Moves what has been under construction since `mark` to the end of its arena.
+pub(super) fn finished<T>(pending: &mut Vec<T>, mark: usize, arena: &mut Vec<T>) -> Fallible<List> {
+    let count = pending.len() - mark;
+    grow(arena, count).map_err(|_| SyntaxError::out_of_memory())?;
+    let list = List { start: arena.len() as u32, len: count as u32 };
+    arena.extend(pending.drain(mark..));
+    Ok(list)
+}
 
 /// Names that the compiler itself uses.
 pub(super) struct WellKnown {
@@ -30,6 +53,9 @@ pub(super) struct Parser<'s> {
     pub last_line: u32,
     levels: u32,
     pub ast: Ast,
+    /// An expression that is waited for; the token behind it, and its line.
+    awaited: Option<ExprId>,
+    behind: Option<(Lexeme, u32)>,
     /// The most bytes that the tree may have.
     room: usize,
     unmeasured: u32,
@@ -47,41 +73,112 @@ pub(super) struct Parser<'s> {
     pending_clauses: Vec<Clause>,
 }
 
-/// Parses a chunk: the body of a vararg function with the upvalue `_ENV`. A tree of more than `room` bytes is an error.
-pub fn parse(source: &[u8], chunk_name: &[u8], room: usize) -> Result<Ast, SyntaxError> {
-    let mut lexer = Lexer::new(source, chunk_name);
-    // Nodes are numbered by 32 bits, and no source has more nodes than a small multiple of its bytes.
-    if source.len() > i32::MAX as usize / 4 {
-        return Err(*lexer.error("chunk too large", None));
+/// Parses a chunk: the body of a vararg function with the upvalue `_ENV`. A tree of more than `room` bytes is an error. `go_on` is asked now and
+/// then; `false` is an error, too.
+pub fn parse(source: &[u8], chunk_name: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> Result<Ast, SyntaxError> {
+    let mut parser = parsed(source, chunk_name, room, None, go_on).map_err(|error| *error)?;
+    parser.ast.strings = parser.lexer.strings;
+    Ok(parser.ast)
+}
+
+/// The error that says so of a source which has been parsed, but can't be compiled from an expression on. The token to blame is the next one,
+/// or where that is a comma, the one behind it: there the compiler of the reference, which reads on as it goes, would find out. So that trees need not
+/// know where they came from, the source is parsed anew.
+pub fn error_after(
+    source: &[u8],
+    chunk_name: &[u8],
+    room: usize,
+    go_on: &mut dyn FnMut() -> bool,
+    expr: ExprId,
+    what: &str,
+) -> SyntaxError {
+    let parser = match parsed(source, chunk_name, room, Some(expr), go_on) {
+        Ok(parser) => parser,
+        Err(error) => return *error,
+    };
+    let Some((mut token, mut line)) = parser.behind else { return *parser.lexer.error(what, None) };
+    let mut near = parser.lexer.show(&token);
+    let mut place = token.start;
+    if token.token == Token::Comma {
+        let mut rest = Lexer::new(&source[token.end..], chunk_name, room, go_on);
+        (token, line) = match rest.next() {
+            Ok(next) => (next, line + rest.line - 1),
+            Err(error) => return *error,
+        };
+        near = rest.show(&token);
+        place += 1 + token.start;
     }
-    // The first name has a meaning from the start, as the upvalue of the main function.
-    let names = WellKnown {
-        env: lexer.strings.intern(b"_ENV"),
-        self_name: lexer.strings.intern(b"self"),
-        for_state: lexer.strings.intern(b"(for state)"),
-    };
-    let mut parser = Parser {
-        lexer,
-        token: Lexeme { token: Token::Eof, value: Value::None, start: 0, end: 0 },
-        ahead: None,
-        last_line: 1,
-        levels: 0,
-        ast: Ast::default(),
-        room,
-        unmeasured: 0,
-        function_bytes: 0,
-        scopes: Vec::new(),
-        meanings: vec![1],
-        names,
-        pending_exprs: Vec::new(),
-        pending_fields: Vec::new(),
-        pending_stmts: Vec::new(),
-        pending_clauses: Vec::new(),
-    };
-    parser.main_function().map_err(|error| *error)?;
-    let mut ast = parser.ast;
-    ast.strings = parser.lexer.strings;
-    Ok(ast)
+    *SyntaxError::new(chunk_name, line, what.as_bytes(), Some(&near)).at(place)
+}
+
+fn parsed<'s>(
+    source: &'s [u8],
+    chunk_name: &'s [u8],
+    room: usize,
+    awaited: Option<ExprId>,
+    go_on: &'s mut dyn FnMut() -> bool,
+) -> Fallible<Parser<'s>> {
+    let mut parser = Parser::new(source, chunk_name, room, awaited, go_on)?;
+    parser.main_function()?;
+    Ok(parser)
+}
+
+/// Whether a text is no chunk, and none can begin with it: something is wrong before the last token, which might go on.
+pub fn is_hopeless(source: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> bool {
+    /// An escape that the end of the text has cut is no longer than that.
+    const ESCAPE: usize = 16;
+    let shorter = &source[..source.len().saturating_sub(ESCAPE)];
+    is_wrong_inside(source, room, go_on) && is_wrong_inside(shorter, room, go_on)
+}
+
+fn is_wrong_inside(source: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> bool {
+    let Ok(mut parser) = Parser::new(source, b"=", room, None, go_on) else { return true };
+    let result = parser.main_function();
+    // A token that has been looked at may end the text without being to blame.
+    result.is_err_and(|error| !error.stopped && !error.incomplete) && !parser.lexer.is_at_end()
+}
+
+impl<'s> Parser<'s> {
+    fn new(
+        source: &'s [u8],
+        chunk_name: &'s [u8],
+        room: usize,
+        awaited: Option<ExprId>,
+        go_on: &'s mut dyn FnMut() -> bool,
+    ) -> Fallible<Parser<'s>> {
+        let mut lexer = Lexer::new(source, chunk_name, room, go_on);
+        // Nodes are numbered by 32 bits, and no source has more nodes than a small multiple of its bytes.
+        if source.len() > i32::MAX as usize / 4 {
+            return Err(lexer.error("chunk too large", None));
+        }
+        // The first name has a meaning from the start, as the upvalue of the main function.
+        let names = WellKnown {
+            env: lexer.strings.intern(b"_ENV")?,
+            self_name: lexer.strings.intern(b"self")?,
+            for_state: lexer.strings.intern(b"(for state)")?,
+        };
+        let parser = Parser {
+            lexer,
+            token: Lexeme { token: Token::Eof, value: Value::None, start: 0, end: 0 },
+            ahead: None,
+            last_line: 1,
+            levels: 0,
+            ast: Ast::default(),
+            awaited,
+            behind: None,
+            room,
+            unmeasured: 0,
+            function_bytes: 0,
+            scopes: Vec::new(),
+            meanings: vec![1],
+            names,
+            pending_exprs: Vec::new(),
+            pending_fields: Vec::new(),
+            pending_stmts: Vec::new(),
+            pending_clauses: Vec::new(),
+        };
+        Ok(parser)
+    }
 }
 
 impl Parser<'_> {
@@ -110,7 +207,25 @@ impl Parser<'_> {
             + size_of_val(&self.pending_clauses[..])
             + self.scopes.iter().map(FunctionScope::bytes).sum::<usize>();
         let bytes = self.ast.bytes() + self.lexer.strings.bytes() + self.function_bytes + pending;
-        if bytes > self.room { Err(SyntaxError::out_of_memory()) } else { Ok(()) }
+        if bytes > self.room {
+            return Err(SyntaxError::out_of_memory());
+        }
+        self.lexer.ask(self.lexer.place())?;
+        self.reserve()
+    }
+
+    /// What the next tokens add to the lists that a program can make long is room for: they grow here, where a refusal is an error.
+    fn reserve(&mut self) -> Fallible<()> {
+        let names = self.lexer.strings.count().saturating_sub(self.meanings.len());
+        let result = grow(&mut self.ast.exprs, 0)
+            .and_then(|()| grow(&mut self.ast.lists, 0))
+            .and_then(|()| grow(&mut self.ast.functions, 0))
+            .and_then(|()| grow(&mut self.pending_exprs, 0))
+            .and_then(|()| grow(&mut self.pending_fields, 0))
+            .and_then(|()| grow(&mut self.pending_stmts, 0))
+            .and_then(|()| grow(&mut self.pending_clauses, 0))
+            .and_then(|()| grow(&mut self.meanings, names));
+        result.map_err(|_| SyntaxError::out_of_memory())
     }
 
     /// The class of the token after the current one.
@@ -227,6 +342,9 @@ impl Parser<'_> {
     pub(super) fn add_expr(&mut self, kind: ExprKind, line: u32) -> ExprId {
         let id = ExprId(self.ast.exprs.len() as u32);
         self.ast.exprs.push(Expr { kind, line });
+        if self.awaited == Some(id) {
+            self.behind = Some((self.token, self.lexer.line));
+        }
         id
     }
 
@@ -236,10 +354,8 @@ impl Parser<'_> {
     }
 
     /// Makes a list of the pending expressions from `mark` on.
-    pub(super) fn finish_list(&mut self, mark: usize) -> List {
-        let list = List { start: self.ast.lists.len() as u32, len: (self.pending_exprs.len() - mark) as u32 };
-        self.ast.lists.extend(self.pending_exprs.drain(mark..));
-        list
+    pub(super) fn finish_list(&mut self, mark: usize) -> Fallible<List> {
+        finished(&mut self.pending_exprs, mark, &mut self.ast.lists)
     }
 
     fn add_stmt(&mut self, kind: StmtKind) {
@@ -366,9 +482,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        let list = List { start: self.ast.stmts.len() as u32, len: (self.pending_stmts.len() - mark) as u32 };
-        self.ast.stmts.extend(self.pending_stmts.drain(mark..));
-        Ok(list)
+        finished(&mut self.pending_stmts, mark, &mut self.ast.stmts)
     }
 
     // Statements.
@@ -435,8 +549,7 @@ impl Parser<'_> {
         if self.accept(Token::Else)? {
             otherwise = Some(self.block()?);
         }
-        let clauses = List { start: self.ast.clauses.len() as u32, len: (self.pending_clauses.len() - mark) as u32 };
-        self.ast.clauses.extend(self.pending_clauses.drain(mark..));
+        let clauses = finished(&mut self.pending_clauses, mark, &mut self.ast.clauses)?;
         self.add_stmt(StmtKind::If { clauses, otherwise });
         self.expect_match(Token::End, Token::If, line)
     }
@@ -496,7 +609,7 @@ impl Parser<'_> {
             let step = self.expr()?;
             self.pending_exprs.push(step);
         }
-        let values = self.finish_list(mark);
+        let values = self.finish_list(mark)?;
         let first = self.scope().activate(3);
         let (body, do_line) = self.for_body(1, for_line)?;
         Ok(StmtKind::NumericFor { first, values, body, exit, do_line })
@@ -680,7 +793,7 @@ impl Parser<'_> {
             // The reference recurses here; the same programs shall be too deep.
             self.enter_level()?;
         }
-        let targets = self.finish_list(mark);
+        let targets = self.finish_list(mark)?;
         self.expect(Token::Assign)?;
         let values = self.expr_list()?;
         self.levels = levels;

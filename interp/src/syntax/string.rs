@@ -1,6 +1,6 @@
 //! String literals: escapes, long brackets, newlines.
 
-use super::error::Fallible;
+use super::error::{Fallible, SHOWN};
 use super::lexer::{Lexer, quote};
 use super::strings::StrId;
 
@@ -12,12 +12,15 @@ impl Lexer<'_> {
         self.buffer.push(delimiter);
         let mut at = 0;
         loop {
-            let run = text[at..].iter().position(|&b| b == delimiter || matches!(b, b'\\' | b'\n' | b'\r'));
-            let Some(run) = run else {
+            let (end, found) = self.run(text, at, |b| b == delimiter || matches!(b, b'\\' | b'\n' | b'\r'))?;
+            self.keep(&text[at..end])?;
+            at = end;
+            if !found {
+                if at < text.len() {
+                    continue;
+                }
                 return Err(self.error("unfinished string", Some(b"<eof>")));
-            };
-            self.buffer.extend_from_slice(&text[at..at + run]);
-            at += run;
+            }
             match text[at] {
                 b'\\' if at + 1 < text.len() => at = self.read_escape(text, at)?,
                 b'\\' => return Err(self.error("unfinished string", Some(b"<eof>"))),
@@ -26,7 +29,7 @@ impl Lexer<'_> {
             }
         }
         self.advance(at + 1);
-        Ok(self.strings.intern(&self.buffer[1..]))
+        self.strings.intern(&self.buffer[1..])
     }
 
     /// Decodes the escape whose backslash is at `start` into the buffer; gives the place after it.
@@ -42,19 +45,20 @@ impl Lexer<'_> {
             b'v' => 0x0B,
             b @ (b'\\' | b'"' | b'\'') => b,
             b'\n' | b'\r' => {
-                self.buffer.push(b'\n');
+                self.keep(b"\n")?;
                 self.line += 1;
                 return Ok(at + newline_len(&text[at..]));
             }
             b'x' => {
                 let high = self.hex_digit(text, start, at + 1)?;
                 let low = self.hex_digit(text, start, at + 2)?;
-                self.buffer.push((high << 4 | low) as u8);
+                self.keep(&[(high << 4 | low) as u8])?;
                 return Ok(at + 3);
             }
             b'z' => {
                 let mut at = at + 1;
                 loop {
+                    self.ask(self.place() + at)?;
                     match text.get(at) {
                         Some(b'\n' | b'\r') => {
                             self.line += 1;
@@ -72,12 +76,12 @@ impl Lexer<'_> {
                 let Ok(byte) = u8::try_from(value) else {
                     return Err(self.escape_error(text, start, at + digits, "decimal escape too large"));
                 };
-                self.buffer.push(byte);
+                self.keep(&[byte])?;
                 return Ok(at + digits);
             }
             _ => return Err(self.escape_error(text, start, at, "invalid escape sequence")),
         };
-        self.buffer.push(plain);
+        self.keep(&[plain])?;
         Ok(at + 1)
     }
 
@@ -96,10 +100,12 @@ impl Lexer<'_> {
             }
             code = code << 4 | digit;
             at += 1;
+            self.ask(self.place() + at)?;
         }
         if text.get(at) != Some(&b'}') {
             return Err(self.escape_error(text, start, at, "missing '}'"));
         }
+        self.make_room(6)?;
         encode_utf8(code, &mut self.buffer);
         Ok(at + 1)
     }
@@ -113,7 +119,7 @@ impl Lexer<'_> {
 
     /// The message shows the string decoded so far, and the escape up to the byte that is wrong.
     fn escape_error(&self, text: &[u8], start: usize, at: usize, what: &str) -> Box<super::SyntaxError> {
-        let near = [&self.buffer, &text[start..text.len().min(at + 1)]].concat();
+        let near = [&self.buffer[..self.buffer.len().min(SHOWN)], &text[start..text.len().min(at + 1)]].concat();
         self.error(what, Some(&quote(&near))).at(self.place() + start)
     }
 
@@ -126,16 +132,19 @@ impl Lexer<'_> {
         let mut at = newline_len(text);
         self.line += (at > 0) as u32;
         loop {
-            let run = text[at..].iter().position(|b| matches!(b, b']' | b'\n' | b'\r'));
-            let Some(run) = run else {
+            let (end, found) = self.run(text, at, |b| matches!(b, b']' | b'\n' | b'\r'))?;
+            if is_string {
+                self.keep(&text[at..end])?;
+            }
+            at = end;
+            if !found {
+                if at < text.len() {
+                    continue;
+                }
                 // What the message calls the current line is the last one.
                 let what = if is_string { "string" } else { "comment" };
                 let what = format!("unfinished long {what} (starting at line {first_line})");
                 return Err(self.error(what, Some(b"<eof>")));
-            };
-            let end = at + run;
-            if is_string {
-                self.buffer.extend_from_slice(&text[at..end]);
             }
             if text[end] == b']' {
                 let equals = text[end + 1..].iter().take_while(|&&b| b == b'=').count();
@@ -145,12 +154,12 @@ impl Lexer<'_> {
                     return Ok(());
                 }
                 if is_string {
-                    self.buffer.extend_from_slice(&text[end..next]);
+                    self.keep(&text[end..next])?;
                 }
                 at = next;
             } else {
                 if is_string {
-                    self.buffer.push(b'\n');
+                    self.keep(b"\n")?;
                 }
                 self.line += 1;
                 at = end + newline_len(&text[end..]);

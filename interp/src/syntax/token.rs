@@ -140,8 +140,16 @@ pub enum Token {
     CommentStart,
     #[regex(r"\r\n?|\n\r?")]
     Newline,
-    #[regex(r"[ \t\x0B\x0C]+")]
+    #[regex(r"[ \t\x0B\x0C]", blanks)]
     Blank,
+}
+
+/// Takes up the blanks behind one, so many that it is done at once.
+fn blanks(lexer: &mut logos::Lexer<Token>) {
+    const MOST: usize = 1 << 15;
+    let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | 0x0B | 0x0C);
+    let more = lexer.remainder().iter().take(MOST).take_while(is_blank).count();
+    lexer.bump(more);
 }
 
 /// The reserved words.

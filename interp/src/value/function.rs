@@ -100,28 +100,27 @@ impl Gc<Closure> {
     }
 }
 
-/// A function of the host. It finds its arguments by `Args`, pushes its results and returns their number. With [`LAST_CALL`] added to the
-/// number, it has pushed a function and its arguments, which is called (and may yield), and whose results are its own.
+/// A function of the host. It finds its arguments by `Args`, pushes its results and returns their number; or it returns what one of the functions in
+/// `vm/step.rs` gives, which say what it waits for.
 pub type NativeFn = fn(&mut Vm, Args) -> Result<u32, Throw>;
 
-/// See [`NativeFn`].
-pub const LAST_CALL: u32 = 1 << 31;
-/// With [`LAST_CALL`]: of the results of the function, exactly three are given.
-pub const THREE_RESULTS: u32 = 1 << 30;
+/// Goes on with a native function that has waited. It returns what a [`NativeFn`] does.
+pub type Continuation = fn(&mut Vm, Args, Outcome) -> Result<u32, Throw>;
 
-/// Native functions that the interpreter carries out itself, since they change the chain of frames.
+/// What a native function has waited for.
+#[derive(Clone, Copy)]
+pub enum Outcome {
+    /// So many results, the last ones on the stack.
+    Returned(u32),
+    /// An error, for those that catch them.
+    Failed(Value),
+}
+
+/// What the interpreter knows of a native function beside its code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Special {
     None,
-    Pcall,
-    Xpcall,
-    Resume,
-    /// The function that `coroutine.wrap` makes; upvalue 0 is the thread.
-    WrapCall,
-    Yield,
-    /// `debug.sethook`: the loop goes on in the form that traces, or in the other one.
-    SetHook,
     /// `next` and the step of `ipairs`, for the fast path of loops.
     Next,
     IpairsStep,
@@ -129,14 +128,6 @@ pub enum Special {
     StringArith,
     /// It has no effect before it has all its memory, unless it calls back: refused memory, it may be called again.
     Restartable,
-}
-
-impl Special {
-    /// Whether the function is called like any other.
-    #[inline(always)]
-    pub fn is_plain(self) -> bool {
-        matches!(self, Special::None | Special::Next | Special::IpairsStep | Special::StringArith | Special::Restartable)
-    }
 }
 
 /// A native function cell; its upvalues follow. `aux` of the header is their number.
@@ -187,14 +178,5 @@ impl Gc<Native> {
         assert!(i < self.num_upvals());
         // SAFETY: in range.
         unsafe { *self.as_ptr().add(1).cast::<Value>().add(i) }
-    }
-
-    pub fn set_upval(self, heap: &mut Heap<LuaRuntime>, i: usize, value: Value) {
-        assert!(i < self.num_upvals());
-        // SAFETY: V1; the barrier comes before the write (V2); `i` is in range.
-        unsafe {
-            heap.barrier(self.as_ref(), 0);
-            self.as_ptr().add(1).cast::<Value>().add(i).write(value);
-        }
     }
 }

@@ -21,8 +21,15 @@ fn strings_mut(heap: &mut Heap<LuaRuntime>) -> &mut StringTable {
 }
 
 /// The interned string of these bytes, if there is one.
+#[inline]
 pub(super) fn find(heap: &mut Heap<LuaRuntime>, bytes: &[u8], hash: u32) -> Option<Gc<Str>> {
     let found = heap.runtime().strings.find(bytes, hash)?;
+    counted(heap, found)
+}
+
+/// What the table has given, unless it is dying: then it is gone from the table, too.
+#[inline(always)]
+pub(super) fn counted(heap: &mut Heap<LuaRuntime>, found: Gc<Str>) -> Option<Gc<Str>> {
     // SAFETY: the table names live, young or dying cells only (R15); the heap tells whether this one still counts.
     if unsafe { heap.intern_hit(found.as_ref()) } {
         Some(found)
@@ -166,6 +173,18 @@ impl StringTable {
                 return Some(s);
             }
             i += 1;
+        }
+        None
+    }
+
+    /// The first string of a hash and a length that stands `place` slots behind its home or further, to which `place` moves on.
+    pub(super) fn candidate(&self, hash: u32, len: usize, place: &mut usize) -> Option<Gc<Str>> {
+        let (slots, home) = self.home(hash);
+        while let Some(s) = slots.get(home + *place) {
+            *place += 1;
+            if s.hash() == hash && s.len() == len {
+                return Some(s);
+            }
         }
         None
     }

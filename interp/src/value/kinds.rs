@@ -222,11 +222,7 @@ unsafe impl Runtime for LuaRuntime {
         // SAFETY: (whole function) the cell is of a kind with a destructor, initialised, and destroyed once.
         unsafe {
             match cell.kind() {
-                kind::USERDATA => {
-                    if let Some(block) = at::<Userdata>(cell).destroy() {
-                        release(block);
-                    }
-                }
+                kind::USERDATA => at::<Userdata>(cell).destroy(release),
                 kind::THREAD => {
                     let state = Gc::<Thread>::from_ref(cell).state();
                     let blocks = [NonNull::new(state.slots.cast()), NonNull::new(state.frames.cast()), state.tbc.block()];

@@ -20,17 +20,17 @@ mod text;
 mod thread;
 mod userdata;
 
-pub use function::{Closure, LAST_CALL, Native, NativeFn, Special, THREE_RESULTS, UpBox};
+pub use function::{Closure, Continuation, Native, NativeFn, Outcome, Special, UpBox};
 pub use gc::Gc;
 pub use intern::StringTable;
 pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
-pub use proto::{Local, ProtoCell, Upvalue};
-pub use string::Str;
-pub use table::{Node, SetError, Table};
+pub use proto::ProtoCell;
+pub use string::{NewStr, Str};
+pub use table::{Entry, SetError, Table};
 pub use text::Text;
-pub use thread::{Frame, Hook, Status, Thread, frame_flags};
-pub use userdata::Userdata;
+pub use thread::{Frame, FrameKind, Hook, Status, Thread, frame_flags};
+pub use userdata::{Owned, Userdata};
 
 pub use crate::syntax::float_to_int;
 
@@ -59,8 +59,6 @@ impl Tag {
     pub const THREAD: Tag = Tag(13);
     /// Only in registers of captured variables (B2 of the instruction set).
     pub const BOX: Tag = Tag(14);
-    /// Only in root slots of the loader.
-    pub const PROTO: Tag = Tag(15);
 
     #[inline(always)]
     pub const fn is_ref(self) -> bool {
@@ -128,9 +126,6 @@ impl Value {
     #[inline(always)]
     pub fn upbox(p: Gc<UpBox>) -> Value {
         Value::of(Tag::BOX, p)
-    }
-    pub fn proto(p: Gc<ProtoCell>) -> Value {
-        Value::of(Tag::PROTO, p)
     }
 
     #[inline(always)]
@@ -259,11 +254,17 @@ impl Value {
         self.as_box().map_or(self, |b| b.get())
     }
 
-    /// Primitive equality (`rawequal`).
+    /// Primitive equality (`rawequal`), however long it takes.
     #[inline]
     pub fn raw_equals(self, other: Value) -> bool {
+        self.quick_equals(other).unwrap_or_else(|| self.cell::<Str>().bytes() == other.cell::<Str>().bytes())
+    }
+
+    /// Primitive equality; `None`: two strings of the same length, which is long, must be compared byte by byte.
+    #[inline]
+    pub fn quick_equals(self, other: Value) -> Option<bool> {
         if self.tag != other.tag {
-            return match (self.tag, other.tag) {
+            return Some(match (self.tag, other.tag) {
                 (Tag::INT, Tag::FLOAT) => {
                     self.raw_int() as f64 == other.raw_float() && float_is_exactly(other.raw_float(), self.raw_int())
                 }
@@ -271,14 +272,14 @@ impl Value {
                     other.raw_int() as f64 == self.raw_float() && float_is_exactly(self.raw_float(), other.raw_int())
                 }
                 _ => false,
-            };
+            });
         }
-        match self.tag {
+        Some(match self.tag {
             Tag::NIL | Tag::FALSE | Tag::TRUE => true,
             Tag::FLOAT => self.raw_float() == other.raw_float(),
-            Tag::STR => self.bits == other.bits || self.cell::<Str>().equals(other.cell()),
+            Tag::STR if self.bits != other.bits => return self.cell::<Str>().quick_equals(other.cell()),
             _ => self.bits == other.bits,
-        }
+        })
     }
 
     /// The name of the type as `type` gives it.

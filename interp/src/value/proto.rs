@@ -165,6 +165,12 @@ impl ProtoCell {
 }
 
 impl Gc<ProtoCell> {
+    /// The cell; valid while it lives (V1), whatever lifetime the caller gives it.
+    pub fn parts<'a>(self) -> &'a ProtoCell {
+        // SAFETY: V1, and all the mutable parts are in `Cell`s.
+        unsafe { &*self.as_ptr() }
+    }
+
     /// Takes up a compiled function whose constants and inner functions are in the heap already.
     pub fn new(
         heap: &mut Heap<LuaRuntime>,

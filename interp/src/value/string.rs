@@ -10,6 +10,7 @@ use super::kinds::{LuaRuntime, kind};
 use neap_gc::{Header, Heap, OutOfMemory};
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
+use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 
 /// A string cell; the bytes follow.
@@ -27,6 +28,8 @@ mod aux {
 }
 
 impl Str {
+    /// What is longer is compared and hashed in pieces of this length, where somebody may want to look up in between.
+    pub const LONG: usize = 1 << 20;
     /// Longest string, in bytes.
     pub const MAX_LEN: usize = u32::MAX as usize - 64;
     const DATA: usize = size_of::<Str>();
@@ -40,15 +43,57 @@ impl Str {
         self.len as usize
     }
     #[inline(always)]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-    #[inline(always)]
     pub fn is_interned(&self) -> bool {
         self.header.aux.get() & aux::INTERNED != 0
     }
     pub(super) fn hash(&self) -> u32 {
         self.hash.get()
+    }
+}
+
+/// A new string whose bytes are written piece by piece. Nobody else knows it before it is done.
+pub struct NewStr {
+    string: Gc<Str>,
+    at: usize,
+}
+
+impl NewStr {
+    pub fn begin(heap: &mut Heap<LuaRuntime>, len: usize) -> Result<NewStr, OutOfMemory> {
+        let (string, _) = Gc::<Str>::alloc(heap, len)?;
+        Ok(NewStr { string, at: 0 })
+    }
+
+    /// Bytes that are not written yet.
+    pub fn room(&self) -> usize {
+        self.string.len() - self.at
+    }
+
+    /// The next `count` bytes, or as many as there are left.
+    fn next(&mut self, count: usize) -> &mut [MaybeUninit<u8>] {
+        let count = count.min(self.room());
+        // SAFETY: bytes of a new cell behind its head, `at + count <= len`.
+        let place = unsafe { self.string.as_ptr().cast::<MaybeUninit<u8>>().add(Str::DATA + self.at) };
+        self.at += count;
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(place, count) }
+    }
+
+    /// Writes the bytes, as far as there is room.
+    pub fn put(&mut self, bytes: &[u8]) -> &mut [u8] {
+        let place = self.next(bytes.len());
+        let bytes = &bytes[..place.len()];
+        place.write_copy_of_slice(bytes)
+    }
+
+    /// Writes zeros, as far as there is room.
+    pub fn put_zeros(&mut self, count: usize) {
+        self.next(count).fill(MaybeUninit::new(0));
+    }
+
+    /// The string, all of whose bytes are written.
+    pub fn end(self) -> Gc<Str> {
+        debug_assert_eq!(self.room(), 0);
+        self.string
     }
 }
 
@@ -95,14 +140,6 @@ impl Gc<Str> {
         Ok(s)
     }
 
-    /// A new, uninterned string: a copy of the bytes, with a change.
-    pub fn changed(heap: &mut Heap<LuaRuntime>, bytes: &[u8], change: impl FnOnce(&mut [u8])) -> Result<Gc<Str>, OutOfMemory> {
-        let s = Gc::<Str>::new(heap, bytes)?;
-        // SAFETY: the bytes of a new string, which nobody else has seen.
-        change(unsafe { std::slice::from_raw_parts_mut(s.as_ptr().cast::<u8>().add(Str::DATA), bytes.len()) });
-        Ok(s)
-    }
-
     /// The bytes; valid while the string is (V1), whatever lifetime the caller gives it.
     #[inline(always)]
     pub fn bytes<'a>(self) -> &'a [u8] {
@@ -110,9 +147,13 @@ impl Gc<Str> {
         unsafe { std::slice::from_raw_parts(self.as_ptr().cast::<u8>().add(Str::DATA), self.len as usize) }
     }
 
+    /// Equality with another cell; `None`: all bytes must be compared, and they are many.
     #[inline]
-    pub fn equals(self, other: Gc<Str>) -> bool {
-        self == other || (!(self.is_interned() && other.is_interned()) && self.bytes() == other.bytes())
+    pub fn quick_equals(self, other: Gc<Str>) -> Option<bool> {
+        if self.is_interned() && other.is_interned() || self.len() != other.len() {
+            return Some(false);
+        }
+        if self.len() > Str::LONG { None } else { Some(self.bytes() == other.bytes()) }
     }
 
     /// Interned strings only.
@@ -165,6 +206,30 @@ impl Gc<Str> {
         intern::find(heap, self.bytes(), hash)
     }
 
+    /// Finds out the hash; `step` hears of each piece before it is looked at, and can end it.
+    pub fn hash_in_pieces<E>(self, mut step: impl FnMut(usize) -> Result<(), E>) -> Result<(), E> {
+        if self.header.aux.get() & aux::HASHED != 0 {
+            return Ok(());
+        }
+        let mut h = HASHERS.build_hasher();
+        for piece in self.bytes().chunks(Str::LONG) {
+            step(piece.len())?;
+            h.write(piece);
+        }
+        self.set_hash(folded(h.finish()));
+        Ok(())
+    }
+
+    /// For a hashed string: an interned one of the same hash and length, at or after a place (from 0), which moves on.
+    pub fn candidate(self, heap: &Heap<LuaRuntime>, place: &mut usize) -> Option<Gc<Str>> {
+        heap.runtime().strings.candidate(self.hash.get(), self.len(), place)
+    }
+
+    /// For a string that the table of interned strings has just given: itself, unless it is dying.
+    pub fn if_counted(self, heap: &mut Heap<LuaRuntime>) -> Option<Gc<Str>> {
+        intern::counted(heap, self)
+    }
+
     /// The interned string of the bytes.
     pub fn intern(heap: &mut Heap<LuaRuntime>, bytes: &[u8]) -> Result<Gc<Str>, OutOfMemory> {
         let hash = hash_bytes(bytes);
@@ -178,12 +243,21 @@ impl Gc<Str> {
     }
 }
 
-/// The hash of a string's bytes. All that enters it is seeded, at random for each process: nobody can prepare collisions.
+/// All that enters a hash is seeded, at random for each process: nobody can prepare collisions.
+static HASHERS: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
+
+/// The hash of a string's bytes. Those of a long one enter it in pieces.
 fn hash_bytes(bytes: &[u8]) -> u32 {
-    static STATE: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
-    let mut h = STATE.build_hasher();
-    h.write(bytes);
-    let h = h.finish();
+    let mut h = HASHERS.build_hasher();
+    if bytes.len() <= Str::LONG {
+        h.write(bytes);
+    } else {
+        bytes.chunks(Str::LONG).for_each(|piece| h.write(piece));
+    }
+    folded(h.finish())
+}
+
+fn folded(h: u64) -> u32 {
     (h ^ (h >> 32)) as u32
 }
 

@@ -1,73 +1,103 @@
 //! Coroutines: a value stack and a stack of frames.
 
 use super::Value;
-use super::function::Closure;
+use super::function::{Closure, Continuation};
 use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
 use neap_gc::{Header, Heap, OutOfMemory, Stack};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 
-/// Flags of a frame. A frame without flags is a Lua function called by a Lua function, and returns on the fast path.
+/// Flags of a frame. A Lua frame without flags was called by a `Call` of the Lua frame below, and returns on the fast path.
 pub mod frame_flags {
-    /// Returning leaves the innermost `execute`.
-    pub const FRESH: u16 = 1 << 0;
-    /// A metamethod: its result completes the caller's instruction.
-    pub const META: u16 = 1 << 1;
-    /// The lowest frame that ran since the last scan of the stack (R7).
-    pub const WATERMARK: u16 = 1 << 2;
-    /// A native function.
-    pub const NATIVE: u16 = 1 << 3;
-    /// `pcall` or `xpcall` in progress.
-    pub const PCALL: u16 = 1 << 4;
-    pub const XPCALL: u16 = 1 << 5;
-    /// A protected call that has failed and is closing variables.
-    pub const CLOSING: u16 = 1 << 6;
-    /// `coroutine.resume` (or a wrap function) waiting for its coroutine.
-    pub const RESUME: u16 = 1 << 7;
-    pub const WRAP: u16 = 1 << 8;
-    /// `coroutine.yield`, suspended.
-    pub const YIELD: u16 = 1 << 9;
     /// The frame replaced another by a tail call.
-    pub const TAIL: u16 = 1 << 10;
-    /// A finalizer, run between two instructions of the frame below.
-    pub const FINALIZER: u16 = 1 << 11;
-    /// A hook, likewise.
-    pub const HOOK: u16 = 1 << 12;
-    /// The caller is no Lua function, but a native one or none at all: no fast path for the return.
-    pub const DETACHED: u16 = 1 << 13;
-    /// A metamethod `__lt` called for `<=`: the instruction gets the negation of its result.
-    pub const NEGATED: u16 = 1 << 14;
-    /// Closes a variable at the end of the state: no message handler below hears of its errors.
-    pub const UNHEARD: u16 = 1 << 15;
+    pub const TAIL: u8 = 1 << 0;
+    /// The lowest frame that ran since the last scan of the stack (R7).
+    pub const WATERMARK: u8 = 1 << 1;
+    /// The caller is not a `Call` of the Lua frame below: a native function, an instruction that met a metamethod, or nobody.
+    pub const ASIDE: u8 = 1 << 2;
+    /// Errors of the frames above end here ([`Frame::place`](super::Frame::place)).
+    pub const CATCHES: u8 = 1 << 3;
+    /// One has, and the variables above are being closed.
+    pub const CLOSING: u8 = 1 << 4;
+    /// With `CATCHES`: the first argument is a message handler, which sees errors first.
+    pub const HEARS: u8 = 1 << 5;
+    /// Nothing above may yield beyond this frame.
+    pub const NO_YIELD: u8 = 1 << 6;
+    /// The hook has been told of the return.
+    pub const TOLD: u8 = 1 << 7;
+}
+
+/// Whose activation a frame is. All but `Lua` run by continuations; those from `Host` on stand for no function of the program.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum FrameKind {
+    Lua,
+    Native,
+    /// The host program: what returns here leaves the interpreter.
+    Host,
+    /// Completes the call of a native function or a metamethod.
+    Helper,
+    /// A message handler has been called.
+    Handler,
+    /// Finalizers are called, between two instructions of the frame below.
+    Finalizer,
+    /// A hook is called, likewise.
+    Hook,
 }
 
 /// An activation.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Frame {
-    /// Lua: the next instruction.
+    /// Lua: the next instruction. Otherwise the continuation, or null ([`Frame::then`]).
     pub pc: *const Cell<u32>,
-    /// Lua: the running closure; null for native functions.
+    /// Lua: the running closure. Otherwise a number for the continuation ([`Frame::place`]).
     pub closure: *mut Closure,
     /// Slot of the function.
     pub func: u32,
-    /// Slot of the first register.
+    /// Slot of the first register or argument.
     pub base: u32,
-    /// Lua: number of extra arguments (below the base). Native: unused.
+    /// Lua: number of extra arguments (below the base). Otherwise: the number of arguments.
     pub varargs: u32,
     /// Results wanted, -1: all.
     pub wanted: i16,
-    pub flags: u16,
+    pub kind: FrameKind,
+    pub flags: u8,
 }
 
 impl Frame {
+    /// A frame that runs by continuations.
+    #[inline(always)]
+    pub fn native(kind: FrameKind, func: usize, nargs: usize, wanted: i16, flags: u8) -> Frame {
+        Frame {
+            pc: std::ptr::null(),
+            closure: std::ptr::null_mut(),
+            func: func as u32,
+            base: func as u32 + 1,
+            varargs: nargs as u32,
+            wanted,
+            kind,
+            flags,
+        }
+    }
+
     #[inline(always)]
     pub fn is_lua(&self) -> bool {
-        self.flags & frame_flags::NATIVE == 0
+        self.kind == FrameKind::Lua
+    }
+    /// Whether it stands for no function of the program.
+    #[inline(always)]
+    pub fn is_hidden(&self) -> bool {
+        self.kind >= FrameKind::Host
+    }
+    /// Whether it runs between two instructions of the frame below.
+    #[inline(always)]
+    pub fn is_between(&self) -> bool {
+        self.kind >= FrameKind::Finalizer
     }
     #[inline(always)]
-    pub fn has(&self, flag: u16) -> bool {
+    pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
     /// The running closure of a Lua frame.
@@ -76,6 +106,31 @@ impl Frame {
         debug_assert!(self.is_lua());
         // SAFETY: Lua frames hold their closure, which stands in the stack at `func` as well (V1).
         unsafe { Gc::from_raw(std::ptr::NonNull::new_unchecked(self.closure)) }
+    }
+
+    /// What goes on where the function that the frame has called returns. `None`: its results are the frame's own.
+    #[inline(always)]
+    pub fn then(&self) -> Option<Continuation> {
+        debug_assert!(!self.is_lua());
+        // SAFETY: frames of other kinds than Lua's hold null or what `set_then` has written.
+        unsafe { std::mem::transmute::<*const Cell<u32>, Option<Continuation>>(self.pc) }
+    }
+    #[inline(always)]
+    pub fn set_then(&mut self, then: Option<Continuation>) {
+        debug_assert!(!self.is_lua());
+        self.pc = then.map_or(std::ptr::null(), |f| f as *const Cell<u32>);
+    }
+
+    /// A number that a continuation keeps. Of a frame that catches errors: the slot of what it has called, and of the error later.
+    #[inline(always)]
+    pub fn place(&self) -> usize {
+        debug_assert!(!self.is_lua());
+        self.closure as usize
+    }
+    #[inline(always)]
+    pub fn set_place(&mut self, place: usize) {
+        debug_assert!(!self.is_lua());
+        self.closure = place as *mut Closure;
     }
 }
 
@@ -151,11 +206,10 @@ pub struct ThreadState {
     pub frame_capacity: usize,
     /// Slots of pending to-be-closed variables, ascending.
     pub tbc: Slots,
-    /// Depth of host recursion that may not be left by a yield.
+    /// Frames that may not be left by a yield: those with the flag `NO_YIELD`.
     pub unyieldable: u32,
-    /// Protected calls in progress, and metamethods: frames with the flag `META`.
-    pub protected: u32,
-    pub metamethods: u32,
+    /// Frames with the flag `ASIDE`.
+    pub nested: u32,
     /// The thread that resumed this one.
     pub resumer: Option<Gc<Thread>>,
     /// An error has ended it; its value is the last live slot.
@@ -179,6 +233,8 @@ pub struct Hook {
     pub depth: usize,
     pub pc: usize,
     pub left: bool,
+    /// The events of the present instruction that are done with.
+    pub stage: u8,
     /// In an event of a call or a return: the first of the values that are handed over, as a variable of the function, and their number.
     pub transfer: (usize, usize),
 }
@@ -230,8 +286,7 @@ impl Gc<Thread> {
                 frame_capacity: Self::FIRST_FRAMES,
                 tbc: Slots::new(),
                 unyieldable: 0,
-                protected: 0,
-                metamethods: 0,
+                nested: 0,
                 resumer: None,
                 failed: false,
                 hook: None,

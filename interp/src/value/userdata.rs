@@ -11,22 +11,29 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// A Rust value in an explicit block of the heap, for as long as it is in a userdata.
-pub struct Payload(NonNull<dyn Any>);
+pub struct Payload {
+    value: NonNull<dyn Any>,
+    owned: Owned,
+}
+
+/// Tells which explicit blocks a Rust value owns; they are freed with the value.
+pub type Owned = fn(&dyn Any, &mut dyn FnMut(NonNull<u8>));
 
 impl Payload {
-    fn new<T: Any>(heap: &mut Heap<LuaRuntime>, data: T) -> Result<Payload, OutOfMemory> {
+    fn new<T: Any>(heap: &mut Heap<LuaRuntime>, data: T, owned: Owned) -> Result<Payload, OutOfMemory> {
         const { assert!(align_of::<T>() <= 16) };
         let block = heap.malloc(size_of::<T>())?.cast::<T>();
         // SAFETY: a new block of that size, at a multiple of 16.
         unsafe { block.write(data) };
-        Ok(Payload(block))
+        Ok(Payload { value: block, owned })
     }
 
-    /// Drops the value. Its block is then to be freed.
-    fn drop_value(self) -> NonNull<u8> {
+    /// Drops the value, and releases its block and those that it owned.
+    fn drop_value(self, release: &mut dyn FnMut(NonNull<u8>)) {
+        (self.owned)(&*self, release);
         // SAFETY: `new` has written the value, and nobody else can reach it.
-        unsafe { self.0.drop_in_place() };
-        self.0.cast()
+        unsafe { self.value.drop_in_place() };
+        release(self.value.cast());
     }
 }
 
@@ -34,14 +41,14 @@ impl Deref for Payload {
     type Target = dyn Any;
     fn deref(&self) -> &dyn Any {
         // SAFETY: `new` has written the value; it lives until `drop_value` takes the payload.
-        unsafe { self.0.as_ref() }
+        unsafe { self.value.as_ref() }
     }
 }
 
 impl DerefMut for Payload {
     fn deref_mut(&mut self) -> &mut dyn Any {
         // SAFETY: as above; the payload is its only name.
-        unsafe { self.0.as_mut() }
+        unsafe { self.value.as_mut() }
     }
 }
 
@@ -59,26 +66,28 @@ impl Userdata {
         self.meta.get()
     }
 
-    /// The destructor: drops the Rust value, and says which block it stood in.
-    pub(super) fn destroy(&self) -> Option<NonNull<u8>> {
-        self.data.take().map(Payload::drop_value)
+    /// The destructor: drops the Rust value, and releases the blocks that it leaves.
+    pub(super) fn destroy(&self, release: &mut dyn FnMut(NonNull<u8>)) {
+        if let Some(data) = self.data.take() {
+            data.drop_value(release);
+        }
     }
 }
 
 impl Gc<Userdata> {
-    pub fn new<T: Any>(heap: &mut Heap<LuaRuntime>, data: T, meta: Option<Gc<Table>>) -> Result<Gc<Userdata>, OutOfMemory> {
-        let data = Payload::new(heap, data)?;
+    pub fn new<T: Any>(heap: &mut Heap<LuaRuntime>, data: T, owned: Owned) -> Result<Gc<Userdata>, OutOfMemory> {
+        let data = Payload::new(heap, data, owned)?;
         // SAFETY: a kind of the table; all fields are initialised below. A block that has just been made is freed.
         unsafe {
             let cell = match heap.alloc(kind::USERDATA, size_of::<Userdata>()) {
                 Ok(cell) => cell,
                 Err(error) => {
-                    heap.free(data.drop_value());
+                    data.drop_value(&mut |block| heap.free(block));
                     return Err(error);
                 }
             };
             let u = cell.as_ptr().cast::<Userdata>();
-            (&raw mut (*u).meta).write(Cell::new(meta));
+            (&raw mut (*u).meta).write(Cell::new(None));
             (&raw mut (*u).data).write(RefCell::new(Some(data)));
             Ok(Gc::from_ref(cell))
         }

@@ -3,13 +3,11 @@
 //! * **C1** The slots of a thread's pending variables stand in its `tbc`, in ascending order. A variable leaves that list before its method
 //!   is called, and so is closed once, whatever the method does.
 //!
-//! There are three ways, for what waits for a method differs. An instruction calls one method and is done again when that has returned
-//! (`close_next`); a protected call that has caught an error is asked to go on (`close_next_with_error`, `Vm::continue_closing`). Neither
-//! recurses in the host (M4), so the loop over the variables is the interpreter's own, and a method may yield. Hosts have nothing that could
-//! be gone back to: they call the methods one by one (`close_variables`).
+//! Methods are called one at a time: an instruction is done again when one has returned (`close_next`), a frame that has caught an error goes on
+//! (`Vm::close_more`). So the loop over the variables is the interpreter's own, and a method may yield.
 
-use super::{Event, Flow, Throw, Vm, limits};
-use crate::value::{Gc, Thread, Value};
+use super::{Args, Event, Flow, Throw, Vm, step};
+use crate::value::{FrameKind, Gc, Outcome, Thread, Value};
 
 /// Takes the last pending variable of a thread, if it is at or above a slot: where it stands, and its value.
 fn take_pending(thread: Gc<Thread>, from: usize) -> Option<(usize, Value)> {
@@ -25,6 +23,11 @@ impl Vm {
     #[inline]
     pub(super) fn has_pending(&self, from: usize) -> bool {
         self.thread.state().tbc.last().is_some_and(|s| s as usize >= from)
+    }
+
+    /// Forgets the pending variables at or above a slot.
+    pub(super) fn drop_pending(&mut self, from: usize) {
+        while take_pending(self.thread, from).is_some() {}
     }
 
     /// Marks a variable as to be closed.
@@ -47,71 +50,43 @@ impl Vm {
     pub(super) fn close_next(&mut self, above: Option<usize>) -> Result<Flow, Throw> {
         let (_, value) = take_pending(self.thread, 0).expect("a pending variable");
         let close = self.metamethod(value, Event::Close);
-        match above {
-            Some(at) => self.call_meta_at(at, close, &[value, Value::NIL], 0),
-            None => self.call_meta(close, &[value, Value::NIL]),
-        }
+        let at = above.unwrap_or_else(|| self.registers_end());
+        self.call_meta_at(at, close, &[value, Value::NIL])
     }
 
-    /// The same for a protected call, which keeps the error that it has caught in slot `place`, below the variables. `None`: none is left.
-    pub(super) fn close_next_with_error(&mut self, place: usize) -> Result<Option<Flow>, Throw> {
-        while let Some((slot, value)) = take_pending(self.thread, place + 1) {
-            let error = self.slot(place);
-            let close = self.metamethod(value, Event::Close);
-            let at = slot + 1;
-            if !close.as_native().is_some_and(|n| n.special.is_plain()) {
-                return self.call_meta_at(at, close, &[value, error], 0).map(Some);
-            }
-            // A native function delivers before it returns, and would come back here from there (`finish_instruction`). To keep the
-            // host's stack flat it is run as a host call instead.
-            self.check_stack(at + 3 + limits::NATIVE_SLOTS)?;
-            self.top = at;
-            if self.call_values(close, &[value, error], 0).is_err() {
-                let error = self.take_error();
-                self.set_slot(place, error);
-            }
-        }
-        Ok(None)
+    /// The same for a frame that keeps the error that it has caught in slot `place`, below the variables. `None`: none is left.
+    pub(super) fn close_next_above(&mut self, place: usize) -> Result<Option<Flow>, Throw> {
+        let Some((slot, value)) = take_pending(self.thread, place + 1) else { return Ok(None) };
+        let close = self.metamethod(value, Event::Close);
+        self.top = slot + 1;
+        self.push_call(close, &[value, self.slot(place)])?;
+        Ok(Some(Flow::Step(step::call(2, 0))))
     }
 
-    /// After a failed host call: closes the variables at or above a slot; an error in a closing method takes the place of the one before.
-    pub(crate) fn close_pending(&mut self, from: usize, _throw: Throw) -> Result<(), Throw> {
-        let error = self.take_error();
-        let error = self.close_variables(self.thread, from, 0, Some(error));
-        Err(self.throw(error.unwrap_or(Value::NIL)))
-    }
-
-    /// Closes the pending variables of a thread at or above a slot, innermost first. The methods are called from the running thread, at its
-    /// top, with `flags` for their frames. The result is the error of the last method that failed; `error`, if none did. (An error may be nil.)
-    pub(super) fn close_variables(
-        &mut self,
-        thread: Gc<Thread>,
-        from: usize,
-        flags: u16,
-        mut error: Option<Value>,
-    ) -> Option<Value> {
-        let (running, top) = (self.thread, self.top);
-        loop {
-            // What a method that has failed leaves behind comes first: it stands on the running thread. No host recursion comes of that.
-            let (value, free) = if let Some((slot, value)) = take_pending(running, top) {
-                (value, slot + 1)
-            } else if let Some((_, value)) = take_pending(thread, from) {
-                (value, top)
-            } else {
-                break;
-            };
-            self.top = free;
-            let close = self.metamethod(value, Event::Close);
-            // Kept on the stack: the call is a safepoint.
-            let place = self.top;
-            let reason = error.unwrap_or(Value::NIL);
-            let result = match self.push(reason) {
-                Ok(()) => self.call_values_as(flags, close, &[value, reason], 0).map(drop),
-                Err(throw) => Err(throw),
-            };
-            error = if result.is_err() { Some(self.take_error()) } else { error.map(|_| self.slot(place)) };
+    /// Closes the pending variables of the main thread, whatever runs there, for the end of the interpreter. Each method is called at the present top:
+    /// the frames below stay as they are, since nothing returns into them. An error is the error of the variables closed later.
+    pub(super) fn close_main(&mut self) {
+        let result = self.as_host(0, |vm| {
+            vm.push_helper(FrameKind::Helper, 0, close_next_of_main)?;
+            vm.push(Value::NIL)?;
+            Ok(Flow::Step(step::CONTINUE))
+        });
+        if result.is_err() {
+            self.take_error();
         }
-        self.top = top;
-        error
     }
+}
+
+/// The error so far stands in the place of the first argument.
+fn close_next_of_main(vm: &mut Vm, args: Args, outcome: Outcome) -> Result<u32, Throw> {
+    let place = args.base as usize;
+    if let Outcome::Failed(error) = outcome {
+        vm.set_slot(place, error);
+    }
+    let Some((_, value)) = take_pending(vm.roots.main, 0) else { return Ok(0) };
+    let close = vm.metamethod(value, Event::Close);
+    vm.top = place + 1;
+    vm.push_call(close, &[value, vm.slot(place)])?;
+    vm.catch_errors(place + 1, 0);
+    vm.call_then(2, 0, close_next_of_main)
 }

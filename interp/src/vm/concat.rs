@@ -19,10 +19,8 @@ impl Vm {
                     return Err(self.concat_error(a + n - 2));
                 }
                 // The rest is taken up when the handler has returned; how much that is stands in the last operand's slot.
-                let f = self.frame();
-                let func = f.base as usize + f.closure().proto.max_stack as usize;
                 self.set_slot(a + total - 1, Value::int(n as i64));
-                return self.call_meta_at(func, handler, &[x, y], 0);
+                return self.call_meta(handler, &[x, y]);
             }
             let mut first = n - 2;
             while first > 0 && is_text(self.slot(a + first - 1)) {
@@ -75,7 +73,7 @@ impl Vm {
                 }
                 vm.append(text, piece)?;
             }
-            text.string(&mut vm.heap).map_err(|_| vm.refused())
+            vm.join_pieces(text.len(), text.pieces())
         })
     }
 
@@ -83,6 +81,6 @@ impl Vm {
         if len > Str::MAX_LEN {
             return Err(self.runtime_error(b"string length overflow"));
         }
-        Gc::<Str>::join(&mut self.heap, len, pieces).map_err(|_| self.refused())
+        self.join_str(len, pieces)?.map_err(|_| self.refused())
     }
 }

@@ -1,7 +1,97 @@
-//! Coroutines: a thread takes over from another in the same loop, without recursion in the host.
+//! Coroutines: a thread takes over from another in the same loop.
+//!
+//! * **O1** Below the innermost frame of a thread that has resumed another one is nothing to be done: that frame, of `resume`, a wrap function or
+//!   `close`, waits, and finds what comes back at the top of its stack.
 
-use super::{Flow, Throw, Vm, limits};
-use crate::value::{Gc, Native, Status, Str, Tag, Thread, Value, frame_flags};
+use super::step::{CONTINUE, FAIL, call};
+use super::{Args, Throw, Vm, limits};
+use crate::value::{Continuation, Frame, FrameKind, Gc, Outcome, Status, Str, Thread, Value, frame_flags};
+
+/// `coroutine.resume(co, ...)`
+pub(crate) fn resume(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let Some(co) = vm.arg(args, 0).as_thread() else { return Err(vm.arg_type_error(args, 0, "thread")) };
+    vm.frame().set_then(Some(end_resume));
+    vm.hand_over_to(co, args.base as usize + 1, args.count() - 1)
+}
+
+fn end_resume(vm: &mut Vm, _: Args, outcome: Outcome) -> Result<u32, Throw> {
+    match outcome {
+        Outcome::Returned(n) => vm.put_before(Value::TRUE, n as usize),
+        Outcome::Failed(error) => {
+            vm.push(Value::FALSE)?;
+            vm.push(error)?;
+            Ok(2)
+        }
+    }
+}
+
+/// What `coroutine.wrap` makes; upvalue 0 is the coroutine.
+pub(crate) fn wrapped(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let co = vm.running_native().upval(0).as_thread().expect("a wrap function holds its coroutine");
+    vm.frame().set_then(Some(end_wrapped));
+    vm.hand_over_to(co, args.base as usize, args.count())
+}
+
+/// An error goes on; if the coroutine has died of it, that is closed first.
+fn end_wrapped(vm: &mut Vm, args: Args, outcome: Outcome) -> Result<u32, Throw> {
+    let error = match outcome {
+        Outcome::Returned(n) => return Ok(n),
+        Outcome::Failed(error) => error,
+    };
+    let co = vm.running_native().upval(0).as_thread().expect("a wrap function holds its coroutine");
+    if co.status.get() == Status::Dead && co.state().failed {
+        return vm.close_thread(co, Some(error), end_closing_wrapped);
+    }
+    vm.push(error)?;
+    end_closing_wrapped(vm, args, Outcome::Returned(1))
+}
+
+fn end_closing_wrapped(vm: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+    let throw = vm.throw(vm.slot(vm.top - 1));
+    vm.prefix_error();
+    Err(throw)
+}
+
+/// `coroutine.yield(...)`
+pub(crate) fn yield_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    if vm.thread == vm.roots.main {
+        return Err(vm.plain_error(b"attempt to yield from outside a coroutine"));
+    }
+    if vm.thread.state().unyieldable > 0 {
+        return Err(vm.plain_error(b"attempt to yield across a C-call boundary"));
+    }
+    vm.thread.status.set(Status::Suspended);
+    // What it is resumed with it returns.
+    vm.back_to_resumer(args.base as usize, args.base as usize, args.count())
+}
+
+/// `coroutine.close(co)`
+pub(crate) fn close(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let Some(co) = vm.arg(args, 0).as_thread() else { return Err(vm.arg_type_error(args, 0, "thread")) };
+    if !matches!(co.status.get(), Status::Suspended | Status::Dead) {
+        let status = vm.thread_status(co);
+        return Err(vm.error(format!("cannot close a {status} coroutine")));
+    }
+    let state = co.state();
+    // SAFETY: the error is the last live slot.
+    let error = state.failed.then(|| unsafe { *state.slots.add(state.stack.top - 1) });
+    vm.close_thread(co, error, end_close)
+}
+
+fn end_close(vm: &mut Vm, _: Args, outcome: Outcome) -> Result<u32, Throw> {
+    match outcome {
+        Outcome::Returned(0) => vm.ret1(Value::TRUE),
+        _ => vm.put_before(Value::FALSE, 1),
+    }
+}
+
+/// All variables of a coroutine are closed. `args.count`: whether there is an error.
+fn end_closing(vm: &mut Vm, args: Args, outcome: Outcome) -> Result<u32, Throw> {
+    match outcome {
+        Outcome::Failed(error) if args.count() > 0 => vm.ret1(error),
+        _ => Ok(0),
+    }
+}
 
 impl Vm {
     /// A suspended coroutine that will call `f`.
@@ -15,22 +105,8 @@ impl Vm {
         Ok(t)
     }
 
-    pub(super) fn begin_resume(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
-        let Some(co) = self.slot(func + 1).as_thread().filter(|_| nargs > 0) else {
-            return Err(self.type_error(0, "thread"));
-        };
-        self.frame().flags |= frame_flags::RESUME;
-        self.resume(co, func + 2, nargs - 1)
-    }
-
-    pub(super) fn begin_wrap(&mut self, native: Gc<Native>, func: usize, nargs: usize) -> Result<Flow, Throw> {
-        let co = native.upval(0).as_thread().expect("a wrap function holds its coroutine");
-        self.frame().flags |= frame_flags::RESUME | frame_flags::WRAP;
-        self.resume(co, func + 1, nargs)
-    }
-
-    /// The innermost frame, of `resume` or a wrap function, hands over to a coroutine, with `n` values from slot `first` on.
-    fn resume(&mut self, co: Gc<Thread>, first: usize, n: usize) -> Result<Flow, Throw> {
+    /// The innermost frame resumes a coroutine, with `n` values from slot `first` on.
+    fn hand_over_to(&mut self, co: Gc<Thread>, first: usize, n: usize) -> Result<u32, Throw> {
         let problem: Option<&[u8]> = match co.status.get() {
             Status::Suspended if self.roots.chain.len() >= limits::HOST_DEPTH as usize => Some(b"C stack overflow"),
             Status::Suspended if co.state().stack.top + n + 2 * limits::NATIVE_SLOTS > limits::STACK_SLOTS => {
@@ -41,55 +117,32 @@ impl Vm {
             _ => Some(b"cannot resume non-suspended coroutine"),
         };
         if let Some(problem) = problem {
-            let message = self.plain_error(problem);
-            return self.fail_resume(message);
+            self.plain_error(problem);
+            return Ok(FAIL);
         }
+        let from = self.stack;
+        self.switch_to(co);
+        let started = self.frame_count > 0;
+        let at = self.top;
+        self.check_stack(at + n + limits::NATIVE_SLOTS)?;
+        // SAFETY: the resumer's stack does not move while the coroutine's is checked; the values stand there still.
+        unsafe { std::ptr::copy_nonoverlapping(from.add(first), self.stack.add(at), n) };
+        self.top = at + n;
+        // The first time its function is called, then the frame of the yield returns the values.
+        Ok(if started { CONTINUE | n as u32 } else { call(n, -1) })
+    }
+
+    /// A coroutine that does not run takes over from the running thread, whose live slots end with the function of the innermost frame.
+    fn switch_to(&mut self, co: Gc<Thread>) {
         let func = self.frame().func as usize;
         self.thread.status.set(Status::Normal);
         co.status.set(Status::Running);
-        let from = self.stack;
         self.save_thread(func + 1);
         co.state().resumer = Some(self.thread);
         // SAFETY: R11: the coroutine is about to run; its top is right since it was suspended.
         unsafe { self.heap.touch_thread(co.as_ref()) };
         self.roots.chain.push(co);
         self.load_thread(co);
-        let started = self.frame_count > 0;
-        let at = self.top;
-        if let Err(throw) = self.check_stack(at + n + limits::NATIVE_SLOTS) {
-            return self.recover(throw);
-        }
-        for i in 0..n {
-            // SAFETY: the resumer's stack does not move while the coroutine's is checked; the values stand there still.
-            let v = unsafe { *from.add(first + i) };
-            self.set_slot(at + i, v);
-        }
-        self.top = at + n;
-        let result = if started {
-            // The frame of the yield returns the values.
-            self.deliver(at, n)
-        } else {
-            self.precall(at - 1, n, -1, frame_flags::DETACHED)
-        };
-        match result {
-            Ok(flow) => Ok(flow),
-            Err(throw) => self.recover(throw),
-        }
-    }
-
-    /// `resume` itself fails: `false` and the message, or for a wrap function the error.
-    fn fail_resume(&mut self, throw: Throw) -> Result<Flow, Throw> {
-        let f = *self.frame();
-        if f.has(frame_flags::WRAP) {
-            self.frame().flags &= !(frame_flags::RESUME | frame_flags::WRAP);
-            self.prefix_error();
-            return Err(throw);
-        }
-        let error = self.take_error();
-        let first = self.result_place(f.func as usize);
-        self.set_slot(first, Value::FALSE);
-        self.set_slot(first + 1, error);
-        self.deliver(first, 2)
     }
 
     /// An error that passes a wrap function gets the position of its caller, if it is a string and not for want of memory.
@@ -98,34 +151,17 @@ impl Vm {
             return;
         }
         if let Some(s) = self.roots.error.as_str() {
-            let mut text = self.position(1);
-            if !text.is_empty() {
-                text.extend_from_slice(s.bytes());
-                if let Ok(s) = Gc::<Str>::new(&mut self.heap, &text) {
-                    self.roots.error = Value::str(s);
-                }
+            let position = self.position(1);
+            if !position.is_empty()
+                && let Ok(s) = Gc::<Str>::join(&mut self.heap, position.len() + s.len(), [&position, s.bytes()])
+            {
+                self.roots.error = Value::str(s);
             }
         }
     }
 
-    pub(super) fn begin_yield(&mut self, nargs: usize) -> Result<Flow, Throw> {
-        if self.thread == self.roots.main {
-            return Err(self.plain_error(b"attempt to yield from outside a coroutine"));
-        }
-        if self.thread.state().unyieldable > 0 {
-            return Err(self.plain_error(b"attempt to yield across a C-call boundary"));
-        }
-        let f = self.frame();
-        f.flags |= frame_flags::YIELD;
-        let (func, base) = (f.func as usize, f.base as usize);
-        self.thread.status.set(Status::Suspended);
-        let (first, n) = self.back_to_resumer(func + 1, base, nargs)?;
-        self.deliver(first, n)
-    }
-
-    /// Leaves the running coroutine, whose live slots end at `live`, for its resumer, with `n` values from slot `from` on. Returns where
-    /// the resumer's frame finds its results.
-    fn back_to_resumer(&mut self, live: usize, from: usize, n: usize) -> Result<(usize, usize), Throw> {
+    /// Leaves the running coroutine, whose live slots end at `live`, for its resumer, which gets `n` values from slot `from` on.
+    fn back_to_resumer(&mut self, live: usize, from: usize, n: usize) -> Result<u32, Throw> {
         let co = self.thread;
         let values = self.stack;
         self.save_thread(live);
@@ -135,116 +171,75 @@ impl Vm {
         unsafe { self.heap.touch_thread(resumer.as_ref()) };
         self.load_thread(resumer);
         resumer.status.set(Status::Running);
-        let f = *self.frame();
-        debug_assert!(f.has(frame_flags::RESUME));
-        let first = self.result_place(f.func as usize);
-        let skip = if f.has(frame_flags::WRAP) { 0 } else { 1 };
-        if first + skip + n + limits::NATIVE_SLOTS > limits::STACK_SLOTS {
-            let throw = self.plain_error(b"too many results to resume");
-            if skip == 0 {
-                self.prefix_error();
-                return Err(throw);
-            }
-            let error = self.take_error();
-            self.set_slot(first, Value::FALSE);
-            self.set_slot(first + 1, error);
-            self.top = first + 2;
-            return Ok((first, 2));
+        let base = self.frame().base as usize;
+        if base + n + 2 * limits::NATIVE_SLOTS > limits::STACK_SLOTS {
+            self.top = base;
+            self.plain_error(b"too many results to resume");
+            return Ok(FAIL);
         }
-        self.check_stack(first + skip + n + limits::NATIVE_SLOTS)?;
-        if skip == 1 {
-            self.set_slot(first, Value::TRUE);
-        }
-        for i in 0..n {
-            // SAFETY: the coroutine's stack stays where it is: the collector does not run in between.
-            let v = unsafe { *values.add(from + i) };
-            self.set_slot(first + skip + i, v);
-        }
-        self.top = first + skip + n;
-        Ok((first, n + skip))
+        self.check_stack(base + n + limits::NATIVE_SLOTS)?;
+        // SAFETY: the coroutine's stack stays where it is: the collector does not run in between.
+        unsafe { std::ptr::copy_nonoverlapping(values.add(from), self.stack.add(base), n) };
+        self.top = base + n;
+        Ok(CONTINUE | n as u32)
     }
 
     /// The coroutine's function has returned `n` values, in slots from `first` on.
-    pub(super) fn end_coroutine(&mut self, first: usize, n: usize) -> Result<(usize, usize), Throw> {
+    pub(super) fn end_coroutine(&mut self, first: usize, n: usize) -> Result<u32, Throw> {
         self.thread.status.set(Status::Dead);
         self.back_to_resumer(0, first, n)
     }
 
-    /// An error leaves the running coroutine. `resume` returns `false` and the error; through a wrap function it goes on (`None`).
-    pub(super) fn fail_coroutine(&mut self) -> Result<Option<Flow>, Throw> {
+    /// An error leaves the running coroutine, for the frame that has resumed it.
+    pub(super) fn fail_coroutine(&mut self) -> Result<u32, Throw> {
         let co = self.thread;
         let error = self.take_error();
         co.status.set(Status::Dead);
         co.state().failed = true;
+        (co.state().unyieldable, co.state().nested) = (0, 0);
         // Frames and slots stay as they are, for tracebacks and for variables that wait to be closed.
         let live = match self.frame_count {
             0 => self.top,
-            _ => {
-                let f = self.frame();
-                let end = if f.is_lua() { f.closure().proto.max_stack as usize } else { 0 };
-                self.top.max(f.base as usize + end)
-            }
+            _ => self.live_end(),
         };
         // SAFETY: the frames end within the capacity, and the block has one slot more.
         unsafe { *self.stack.add(live) = error };
-        let (first, _) = match self.back_to_resumer(live + 1, live, 1) {
-            Ok(x) => x,
-            Err(_) => return Ok(None),
-        };
-        let f = *self.frame();
-        if f.has(frame_flags::WRAP) {
-            let error = self.slot(first);
-            self.frame().flags &= !(frame_flags::RESUME | frame_flags::WRAP);
-            // The coroutine is closed first; an error in that takes the place of the first one.
-            self.top = first + 2;
-            self.set_slot(first + 1, Value::thread(co));
-            let error = self.close_variables_of(co, Some(error));
-            let _ = self.throw(error.unwrap_or(Value::NIL));
-            self.prefix_error();
-            return Ok(None);
-        }
-        self.set_slot(first, Value::FALSE);
-        match self.deliver(first, 2) {
-            Ok(flow) => Ok(Some(flow)),
-            Err(_) => Ok(None),
-        }
+        self.back_to_resumer(live + 1, live, 0)?;
+        let _ = self.throw(error);
+        Ok(FAIL)
     }
 
     /// Closes the pending variables of a coroutine that does not run, and with them the coroutine, on whose stack the closing methods run: for
-    /// them it is the running one, which can't yield. Returns the error they end with (`error` if none of them fails).
-    fn close_variables_of(&mut self, co: Gc<Thread>, error: Option<Value>) -> Option<Value> {
-        let closer = self.thread;
-        closer.status.set(Status::Normal);
-        co.status.set(Status::Running);
-        self.save_thread(self.top);
+    /// them it is the running one, which can't yield. `then` finds the error they end with (`error` if none of them fails), or nothing.
+    fn close_thread(&mut self, co: Gc<Thread>, error: Option<Value>, then: Continuation) -> Result<u32, Throw> {
+        self.frame().set_then(Some(then));
+        let state = co.state();
         // The functions whose variables they are do not run any more.
-        co.state().frame_count = 0;
-        // SAFETY: R11: its stack is about to change.
-        unsafe { self.heap.touch_thread(co.as_ref()) };
-        self.roots.chain.push(co);
-        self.load_thread(co);
-        let error = self.close_variables(co, 0, 0, error);
-        self.save_thread(0);
-        let state = co.state();
+        state.frame_count = 0;
         state.failed = false;
-        state.protected = 0;
-        state.metamethods = 0;
+        (state.unyieldable, state.nested) = (0, 0);
         state.stack.low = 0;
-        self.roots.chain.pop();
-        co.status.set(Status::Dead);
-        // SAFETY: R7: the closer runs again; its top was saved.
-        unsafe { self.heap.touch_thread(closer.as_ref()) };
-        self.load_thread(closer);
-        closer.status.set(Status::Running);
-        error
-    }
-
-    /// `coroutine.close`: the error with which it ended, if any.
-    pub fn close_coroutine(&mut self, co: Gc<Thread>) -> Option<Value> {
-        let state = co.state();
-        // SAFETY: the error is the last live slot.
-        let error = state.failed.then(|| unsafe { *state.slots.add(state.stack.top - 1) });
-        self.close_variables_of(co, error)
+        if state.tbc.last().is_none() {
+            co.status.set(Status::Dead);
+            // SAFETY: R11: its stack is about to change.
+            unsafe { self.heap.touch_thread(co.as_ref()) };
+            state.stack.top = 0;
+            let n = error.is_some() as u32;
+            return error.map_or(Ok(()), |error| self.push(error)).map(|()| CONTINUE | n);
+        }
+        if self.roots.chain.len() >= limits::HOST_DEPTH as usize {
+            return Err(self.overflow_error(b"C stack overflow"));
+        }
+        self.switch_to(co);
+        // The place of the coroutine's function is free for the error.
+        self.set_slot(0, error.unwrap_or(Value::NIL));
+        let flags = frame_flags::CATCHES | frame_flags::CLOSING | frame_flags::NO_YIELD | frame_flags::ASIDE;
+        let mut frame = Frame::native(FrameKind::Helper, 0, error.is_some() as usize, -1, flags);
+        frame.set_then(Some(end_closing));
+        frame.set_place(0);
+        self.push_frame(frame)?;
+        self.note_frame(flags);
+        Ok(CONTINUE)
     }
 
     pub fn thread_status(&self, t: Gc<Thread>) -> &'static str {
@@ -259,10 +254,5 @@ impl Vm {
     /// Whether the running function may yield.
     pub fn is_yieldable(&self) -> bool {
         self.thread != self.roots.main && self.thread.state().unyieldable == 0
-    }
-
-    /// Whether a value may be a coroutine's body.
-    pub fn is_callable_type(v: Value) -> bool {
-        matches!(v.tag(), Tag::CLOSURE | Tag::NATIVE)
     }
 }

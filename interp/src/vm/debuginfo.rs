@@ -8,7 +8,7 @@
 //! Imports `bytecode` and `value` only.
 
 use super::Event;
-use crate::bytecode::{Aux, Instr, Layout, Op, Role};
+use crate::bytecode::{Instr, Layout, Op, Role};
 use crate::value::ProtoCell;
 
 /// What something is and is called: `local 'x'`, `method 'm'`.
@@ -73,29 +73,21 @@ impl ProtoCell {
         while at < pc {
             let i = self.instr(at)?;
             let (op, a) = (i.op(), i.a() as usize);
-            let sets = match op {
-                Op::LoadNil => (a..=a + i.b() as usize).contains(&register),
-                Op::Call | Op::TailCall => register >= a,
-                Op::TForCall => register >= a + 4,
-                Op::VarArg => {
-                    register == a || i.c() == 0 && register > a || (a..(a + i.c() as usize).saturating_sub(1)).contains(&register)
+            if op == Op::Jmp {
+                let target = (at as i64 + 1 + i.get_sj() as i64).max(0) as usize;
+                if target <= pc {
+                    conditional_before = conditional_before.max(target);
                 }
-                Op::SelfField | Op::SelfReg => register == a || register == a + 1,
-                Op::ForPrep | Op::ForLoop => (a..a + 4).contains(&register),
-                Op::TForLoop => register == a + 2,
-                Op::Jmp => {
-                    let target = (at as i64 + 1 + i.get_sj() as i64).max(0) as usize;
-                    if target <= pc {
-                        conditional_before = conditional_before.max(target);
-                    }
-                    false
-                }
-                _ => register == a && matches!(op.layout(), Layout::Abc([Role::Write, ..]) | Layout::ABx(Role::Write, _)),
-            };
+            }
+            let operand = matches!(op.layout(), Layout::Abc([Role::Write, ..]) | Layout::ABx(Role::Write, _));
+            // A row that goes up to the top sets whatever is there; so does a call, with its frame.
+            let row = i.writes().is_some_and(|row| register >= row.from && row.count.is_none_or(|_| register < row.end()));
+            let frame = i.calls().is_some_and(|base| register >= base);
+            let sets = operand && register == a || row || frame;
             if sets {
                 found = (at >= conditional_before).then_some(at);
             }
-            at += if op.aux() == Aux::None { 1 } else { 2 };
+            at += op.words();
         }
         found
     }

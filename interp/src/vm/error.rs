@@ -1,7 +1,8 @@
 //! Errors and warnings.
 
 use super::Vm;
-use crate::value::{Gc, Str, Value};
+use crate::value::Value;
+use std::io::{BufWriter, Write};
 
 /// An error is on its way; its value stands in the root set.
 #[derive(Debug)]
@@ -11,8 +12,12 @@ pub struct Throw(());
 #[derive(Default)]
 pub struct Warnings {
     pub on: bool,
-    /// A message in pieces is open.
-    pub continued: bool,
+}
+
+/// As much of a text that a program may have made long as a message of ours shows, where it only names something.
+pub(crate) fn shown(text: &[u8]) -> &[u8] {
+    const MOST: usize = 4096;
+    &text[..text.len().min(MOST)]
 }
 
 impl Vm {
@@ -20,12 +25,14 @@ impl Vm {
     pub fn throw(&mut self, value: Value) -> Throw {
         self.roots.error = value;
         self.handled = false;
+        self.restartable = false;
         Throw(())
     }
 
     /// Takes the value of an error out of flight.
     pub fn take_error(&mut self) -> Value {
         self.handled = false;
+        self.restartable = false;
         std::mem::replace(&mut self.roots.error, Value::NIL)
     }
 
@@ -57,16 +64,24 @@ impl Vm {
     /// An error with a message, without position.
     #[cold]
     pub fn plain_error(&mut self, message: &[u8]) -> Throw {
-        match Gc::<Str>::new(&mut self.heap, message) {
-            Ok(s) => self.throw(Value::str(s)),
-            Err(_) => self.memory_error(),
+        self.joined_error(&[message])
+    }
+
+    /// The same, of a message in pieces, any of which may be long.
+    #[cold]
+    pub fn joined_error(&mut self, pieces: &[&[u8]]) -> Throw {
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        match self.join_str(len, pieces.iter().copied()) {
+            Ok(Ok(s)) => self.throw(Value::str(s)),
+            Ok(Err(_)) => self.memory_error(),
+            Err(throw) => throw,
         }
     }
 
     /// A stack is full. If that comes of handling an error, what was kept in reserve is used up too: no handler is called any more.
     #[cold]
     pub(crate) fn overflow_error(&mut self, message: &[u8]) -> Throw {
-        if !self.in_handler {
+        if self.handlers == 0 {
             return self.runtime_error(message);
         }
         let throw = self.plain_error(b"error in error handling");
@@ -77,17 +92,15 @@ impl Vm {
     /// An error of the running instruction: with the position, if a Lua function runs.
     #[cold]
     pub fn runtime_error(&mut self, message: &[u8]) -> Throw {
-        let mut text = self.position(0);
-        text.extend_from_slice(message);
-        self.plain_error(&text)
+        let position = self.position(0);
+        self.joined_error(&[&position, message])
     }
 
     /// An error raised by a native function: with the position of its caller, if that is a Lua function.
     #[cold]
     pub fn error(&mut self, message: impl AsRef<[u8]>) -> Throw {
-        let mut text = self.position(1);
-        text.extend_from_slice(message.as_ref());
-        self.plain_error(&text)
+        let position = self.position(1);
+        self.joined_error(&[&position, message.as_ref()])
     }
 
     /// `chunk:line: ` of the function at a level (0: the innermost frame), or nothing.
@@ -106,13 +119,28 @@ impl Vm {
     }
 
     /// A warning of the runtime itself.
-    pub fn warn(&mut self, message: &[u8]) {
-        if self.warnings.on {
-            use std::io::Write;
-            let mut out = b"Lua warning: ".to_vec();
-            out.extend_from_slice(message);
-            out.push(b'\n');
-            let _ = std::io::stderr().write_all(&out);
+    pub fn warn(&mut self, pieces: &[&[u8]]) {
+        let written = self.write_warning(|_, put| {
+            pieces.iter().for_each(|piece| put(piece));
+            Ok(())
+        });
+        debug_assert!(written.is_ok());
+    }
+
+    /// Writes a warning, if they are on. What `message` puts is not gathered: it may be long.
+    pub fn write_warning(
+        &mut self,
+        message: impl FnOnce(&mut Vm, &mut dyn FnMut(&[u8])) -> Result<(), Throw>,
+    ) -> Result<(), Throw> {
+        if !self.warnings.on {
+            return Ok(());
         }
+        let mut out = BufWriter::new(std::io::stderr());
+        // If nobody can be told, nobody is.
+        let mut put = |piece: &[u8]| drop(out.write_all(piece));
+        put(b"Lua warning: ");
+        let result = message(self, &mut put);
+        put(b"\n");
+        result
     }
 }

@@ -12,43 +12,35 @@
 use super::arith::{compare_le, compare_lt};
 use super::fields::hinted_node;
 use super::loops::for_step;
+use super::meta::Access;
 use super::{Arith, Event, Flow, Throw, Vm, limits};
 use crate::bytecode::{Instr, Op};
 use crate::syntax::arith::{float_floor_div, float_mod, float_pow, int_floor_div, int_mod, int_shl, int_shr};
 use crate::value::{Closure, Frame, Gc, Table, Tag, UpBox, Value, frame_flags};
+use neap_gc::heap::poll;
 use std::cell::Cell;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Vm {
-    /// Runs the innermost frame until a `FRESH` one has returned.
-    pub(crate) fn execute(&mut self) -> Result<(), Throw> {
-        let outer = self.tracing;
-        let result = self.execute_here();
-        self.tracing = outer;
-        result
-    }
-
-    fn execute_here(&mut self) -> Result<(), Throw> {
+    /// Runs the innermost frame, a Lua function's, until what the host has called has returned.
+    pub(super) fn execute(&mut self) -> Result<(), Throw> {
         loop {
-            self.switching = false;
-            self.tracing = self.hooked;
-            let result = if self.tracing { self.run::<true>() } else { self.run::<false>() };
-            let flow = match result {
+            let flow = match if self.traced { self.run::<true>() } else { self.run::<false>() } {
                 Err(_) if self.restart_instruction() => Flow::Reload,
                 Err(throw) => self.recover(throw)?,
-                Ok(()) => Flow::Exit,
+                Ok(flow) => flow,
             };
-            if flow == Flow::Exit && !self.switching {
+            if flow == Flow::Exit {
                 return Ok(());
             }
         }
     }
 
-    /// The loop itself. `TRACED`: with a look at the hook before each instruction.
+    /// The loop itself. `TRACED`: with a look at hooks and fuel before each instruction. It is left to switch to the other form, or with `Exit`.
     #[inline(never)]
-    fn run<const TRACED: bool>(&mut self) -> Result<(), Throw> {
+    fn run<const TRACED: bool>(&mut self) -> Result<Flow, Throw> {
         let poll = Arc::as_ptr(&self.poll);
         let mut frame: *mut Frame;
         let mut pc: *const Cell<u32>;
@@ -89,15 +81,29 @@ impl Vm {
 
         // ---- what leaves the fast path
 
+        // The innermost frame has changed, or must be brought up to date by its steps.
+        macro_rules! go_on {
+            ($flow:expr) => {{
+                let mut flow = $flow;
+                if matches!(flow, Flow::Step(_)) {
+                    flow = self.drive(flow)?;
+                }
+                if flow == Flow::Exit {
+                    return Ok(flow);
+                }
+                if self.traced != TRACED {
+                    return Ok(Flow::Switch);
+                }
+                reload!();
+            }};
+        }
         // A slow path that yields a `Flow`; `$aux` words follow the instruction.
         macro_rules! slow {
             ($flow:expr, $aux:expr) => {{
                 save!();
-                match $flow {
-                    Ok(Flow::Next) => pc = pc.add($aux),
-                    Ok(Flow::Reload) => reload!(),
-                    Ok(Flow::Exit) => return Ok(()),
-                    Err(throw) => return Err(throw),
+                match $flow? {
+                    Flow::Next => pc = pc.add($aux),
+                    flow => go_on!(flow),
                 }
             }};
         }
@@ -106,10 +112,17 @@ impl Vm {
                 if (*poll).load(Ordering::Relaxed) != 0 {
                     save!();
                     self.poll($live)?;
-                    if self.must_switch(TRACED) {
-                        return Ok(());
-                    }
-                    reload!();
+                    go_on!(Flow::Reload);
+                }
+            };
+        }
+        // The instruction has allocated what stands in register `$a`, above which nothing is in use (B1): a safepoint.
+        macro_rules! allocated {
+            ($a:expr) => {
+                if (*poll).load(Ordering::Relaxed) & poll::COLLECT != 0 {
+                    save!();
+                    self.poll_collector(slot_of!($a) + 1)?;
+                    go_on!(Flow::Reload);
                 }
             };
         }
@@ -295,6 +308,26 @@ impl Vm {
             }};
         }
 
+        // ---- closures
+
+        macro_rules! close_over {
+            ($i:expr, $index:expr) => {{
+                let parent = closure(frame);
+                let proto = *parent.proto.protos().get_unchecked($index as usize);
+                let descriptions = proto.upvals();
+                let f = mem!(Gc::<Closure>::new(&mut self.heap, proto, |n| {
+                    let d = descriptions.get_unchecked(n);
+                    if d.from_register {
+                        (*base.add(d.index as usize)).as_box().unwrap_unchecked()
+                    } else {
+                        parent.upval(d.index as usize)
+                    }
+                }));
+                r!($i.a()) = Value::closure(f);
+                allocated!($i.a());
+            }};
+        }
+
         // SAFETY: (whole loop) X1 and X3: the caches are those of the innermost frame, which is a Lua function's, and trusted code names its
         // registers, constants and upvalues only; registers lie below the stack's limit, which `enter_lua` has checked.
         unsafe {
@@ -303,10 +336,12 @@ impl Vm {
                 if TRACED {
                     save!();
                     if !self.trace()? {
-                        return Ok(());
+                        return Ok(Flow::Switch);
                     }
                     reload!();
                 }
+                #[cfg(debug_assertions)]
+                self.shadow_check(pc);
                 let i = Instr((*pc).get());
                 pc = pc.add(1);
                 match std::mem::transmute::<u8, Op>(i.0 as u8) {
@@ -400,6 +435,7 @@ impl Vm {
                         let t = mem!(Gc::<Table>::new(&mut self.heap, array, hash));
                         pc = pc.add(1);
                         r!(i.a()) = Value::table(t);
+                        allocated!(i.a());
                     }
 
                     // ---- operators
@@ -463,7 +499,14 @@ impl Vm {
                             _ => slow!(self.op_len(slot_of!(i.a()), x), 0),
                         }
                     }
-                    Op::Concat => slow!(self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize), 0),
+                    Op::Concat => {
+                        save!();
+                        match self.concat(slot_of!(i.a()), i.b() as usize, i.b() as usize)? {
+                            Flow::Next => allocated!(i.a()),
+                            // A metamethod's frame is innermost, whose registers are others.
+                            flow => go_on!(flow),
+                        }
+                    }
 
                     // ---- to-be-closed variables
                     Op::Close => {
@@ -482,20 +525,31 @@ impl Vm {
                         pc = pc.sub(i.bx() as usize);
                         poll!(slot_of!(i.a()));
                     }
-                    Op::JmpBack => pc = pc.offset(i.get_sj() as isize),
+                    Op::LoopX => {
+                        pc = pc.sub((*pc).get() as usize);
+                        poll!(slot_of!(i.a()));
+                    }
                     Op::Eq => {
                         let (x, y) = (r!(i.a()), r!(i.b()));
-                        if x.raw_equals(y) {
-                            test!(true, i);
-                        } else if let Some(h) = self.eq_handler(x, y) {
-                            slow!(self.call_meta(h, &[x, y]), 0);
-                        } else {
-                            test!(false, i);
+                        match x.quick_equals(y) {
+                            Some(true) => test!(true, i),
+                            Some(false) if x.tag() != y.tag() => test!(false, i),
+                            Some(false) => match self.equality_by_handler(x, y) {
+                                Access::Value(_) => test!(false, i),
+                                handler => slow!(self.finish(0, handler), 0),
+                            },
+                            None => slow!(self.op_equals(x, y), 0),
                         }
                     }
                     Op::Lt => order!(i, r!(i.a()), r!(i.b()), <, compare_lt, Event::Lt),
                     Op::Le => order!(i, r!(i.a()), r!(i.b()), <=, compare_le, Event::Le),
-                    Op::EqK => test!(r!(i.a()).raw_equals(k!(i.b())), i),
+                    Op::EqK => {
+                        let (x, y) = (r!(i.a()), k!(i.b()));
+                        match x.quick_equals(y) {
+                            Some(equal) => test!(equal, i),
+                            None => slow!(self.op_equals(x, y), 0),
+                        }
+                    }
                     Op::EqI => {
                         let (x, n) = (r!(i.a()), i.sb());
                         let equal = if x.is_int() { x.raw_int() == n as i64 } else { x.as_float() == Some(n as f64) };
@@ -529,10 +583,7 @@ impl Vm {
                                 reload!();
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
-                            None => match self.precall(func, nargs, wanted, 0)? {
-                                Flow::Exit => return Ok(()),
-                                _ => reload!(),
-                            },
+                            None => go_on!(self.call_other(func, nargs, wanted)?),
                         }
                     }
                     Op::TailCall => {
@@ -557,10 +608,7 @@ impl Vm {
                                 poll!(slot_of!((*f.proto.as_ptr()).num_params));
                             }
                             // A native function is called as usual; the `Return` that follows passes its results on.
-                            None => match self.precall(func, nargs, -1, 0)? {
-                                Flow::Exit => return Ok(()),
-                                _ => reload!(),
-                            },
+                            None => go_on!(self.call_other(func, nargs, -1)?),
                         }
                     }
                     Op::Return => {
@@ -572,10 +620,7 @@ impl Vm {
                             continue;
                         }
                         save!();
-                        match self.deliver(first, n)? {
-                            Flow::Exit => return Ok(()),
-                            _ => reload!(),
-                        }
+                        go_on!(self.leave(first, n)?);
                     }
                     Op::Return0 => {
                         let f = *frame;
@@ -592,10 +637,7 @@ impl Vm {
                             reload!();
                         } else {
                             save!();
-                            match self.deliver(f.base as usize, 0)? {
-                                Flow::Exit => return Ok(()),
-                                _ => reload!(),
-                            }
+                            go_on!(self.leave(f.base as usize, 0)?);
                         }
                     }
                     Op::Return1 => {
@@ -618,10 +660,7 @@ impl Vm {
                             reload!();
                         } else {
                             save!();
-                            match self.deliver(slot_of!(i.a()), 1)? {
-                                Flow::Exit => return Ok(()),
-                                _ => reload!(),
-                            }
+                            go_on!(self.leave(slot_of!(i.a()), 1)?);
                         }
                     }
 
@@ -664,10 +703,7 @@ impl Vm {
                         *ra.add(6) = *ra.add(2);
                         save!();
                         let (func, wanted) = (slot_of!(i.a()) + 4, i.c() as i16);
-                        match self.precall(func, 2, wanted, 0)? {
-                            Flow::Exit => return Ok(()),
-                            _ => reload!(),
-                        }
+                        go_on!(self.call_other(func, 2, wanted)?);
                     }
                     Op::TForLoop => {
                         let control = r!(i.a() as usize + 4);
@@ -695,19 +731,10 @@ impl Vm {
                         }
                         pc = pc.add(1);
                     }
-                    Op::Closure => {
-                        let parent = closure(frame);
-                        let proto = *parent.proto.protos().get_unchecked(i.bx() as usize);
-                        let descriptions = proto.upvals();
-                        let f = mem!(Gc::<Closure>::new(&mut self.heap, proto, |n| {
-                            let d = descriptions.get_unchecked(n);
-                            if d.from_register {
-                                (*base.add(d.index as usize)).as_box().unwrap_unchecked()
-                            } else {
-                                parent.upval(d.index as usize)
-                            }
-                        }));
-                        r!(i.a()) = Value::closure(f);
+                    Op::Closure => close_over!(i, i.bx()),
+                    Op::ClosureX => {
+                        close_over!(i, (*pc).get());
+                        pc = pc.add(1);
                     }
                     Op::VarArg => {
                         let n = (*frame).varargs as usize;

@@ -8,10 +8,10 @@
 //! * **N4** What the loop keeps in registers without a variable of the program stays what it is: a number is replaced only by a number of its
 //!   type, a box only by its content. Slots of native functions are never written: they may rely on their arguments.
 
-use super::Vm;
+use super::{Vm, shown};
 use crate::bytecode::{Instr, Op};
 use crate::syntax::chunk_id;
-use crate::value::{Frame, Gc, ProtoCell, Thread, Value, frame_flags};
+use crate::value::{Frame, FrameKind, Gc, ProtoCell, Thread, Value, frame_flags};
 use std::borrow::Cow;
 
 /// An active function: a frame of a thread, valid until that thread runs on.
@@ -29,8 +29,8 @@ pub struct FunctionName {
 }
 
 /// Where a function was defined.
-pub struct FunctionInfo {
-    pub source: Vec<u8>,
+pub struct FunctionInfo<'a> {
+    pub source: &'a [u8],
     pub short_source: Vec<u8>,
     /// `Lua`, `main` or `C`.
     pub what: &'static str,
@@ -58,18 +58,27 @@ impl Vm {
         if thread == self.thread { self.frame_count } else { thread.state().frame_count }
     }
 
-    /// The number of active functions of a thread. The host program counts as one where it calls a Lua function; a native function
-    /// that it calls stands for it.
-    pub fn activations(&self, thread: Gc<Thread>) -> usize {
-        let count = self.frame_count_of(thread);
-        let second = self.frame_of(Activation { thread, index: 1 });
-        count - (thread == self.roots.main && second.is_some_and(|f| !f.is_lua())) as usize
+    /// Whether a frame stands for an active function. The host program counts as one where it calls a Lua function; a native function that it calls stands
+    /// for it.
+    fn is_shown(&self, at: Activation) -> bool {
+        let Some(f) = self.frame_of(at) else { return false };
+        if at.index > 0 || f.kind != FrameKind::Host {
+            return !f.is_hidden();
+        }
+        let count = self.frame_count_of(at.thread);
+        let above = (1..count).filter_map(|index| self.frame_of(Activation { index, ..at })).find(|f| !f.is_hidden());
+        above.is_none_or(|f| f.is_lua())
     }
 
-    /// The active function at a level of a thread's stack; 0 is the innermost.
+    /// The number of active functions of a thread.
+    pub fn activations(&self, thread: Gc<Thread>) -> usize {
+        (0..self.frame_count_of(thread)).filter(|&index| self.is_shown(Activation { thread, index })).count()
+    }
+
+    /// The active function at a level of a thread's stack; 0 is the innermost. Takes time in proportion to the level.
     pub fn activation(&self, thread: Gc<Thread>, level: usize) -> Option<Activation> {
-        let index = self.frame_count_of(thread).checked_sub(level.checked_add(1)?)?;
-        (level < self.activations(thread)).then_some(Activation { thread, index })
+        let frames = (0..self.frame_count_of(thread)).rev().map(|index| Activation { thread, index });
+        frames.filter(|&at| self.is_shown(at)).nth(level)
     }
 
     fn frame_of(&self, at: Activation) -> Option<Frame> {
@@ -101,7 +110,7 @@ impl Vm {
         let f = self.frame_of(at).filter(Frame::is_lua)?;
         let proto = f.closure().proto;
         let next = proto.pc_index(f.pc);
-        let between = self.frame_above(at).is_some_and(|f| f.has(frame_flags::FINALIZER | frame_flags::HOOK));
+        let between = self.frame_above(at).is_some_and(|f| f.is_between());
         Some((proto, if between { next } else { next.saturating_sub(1) }))
     }
 
@@ -119,17 +128,16 @@ impl Vm {
     /// The name that the function's caller gives it.
     pub fn name_at(&self, at: Activation) -> Option<FunctionName> {
         let f = self.frame_of(at)?;
-        let named = |what, name: &[u8]| Some(FunctionName { what, name: name.to_vec() });
+        let named = |what, name: &[u8]| Some(FunctionName { what, name: shown(name).to_vec() });
         if f.has(frame_flags::TAIL) {
             return None;
         }
-        if f.has(frame_flags::HOOK) {
-            return named("hook", b"?");
-        }
-        if f.has(frame_flags::FINALIZER) {
-            return named("metamethod", b"__gc");
-        }
         let caller = Activation { index: at.index.checked_sub(1)?, ..at };
+        match self.frame_of(caller)?.kind {
+            FrameKind::Hook => return named("hook", b"?"),
+            FrameKind::Finalizer => return named("metamethod", b"__gc"),
+            _ => {}
+        }
         let (proto, pc) = self.instruction_at(caller)?;
         proto.called_name(pc).and_then(|n| named(n.what, n.name))
     }
@@ -146,22 +154,22 @@ impl Vm {
         let own = f.as_native().map(|native| native.name.as_bytes());
         let mut other = None;
         let mut at = 0;
-        while let Some((next, library, content)) = loaded.entry_from(&mut self.heap, at) {
+        while let Some((next, library, content)) = loaded.next_entry(&mut self.heap, at) {
             at = next;
             let Some(library) = library.as_str() else { continue };
             if content.raw_equals(f) {
-                return Some(library.bytes().to_vec());
+                return Some(shown(library.bytes()).to_vec());
             }
             let Some(content) = content.as_table() else { continue };
             let mut at = 0;
-            while let Some((next, name, value)) = content.entry_from(&mut self.heap, at) {
+            while let Some((next, name, value)) = content.next_entry(&mut self.heap, at) {
                 at = next;
                 if let Some(name) = name.as_str()
                     && value.raw_equals(f)
                 {
                     let found = match library.bytes() {
-                        b"_G" => name.bytes().to_vec(),
-                        library => [library, b".", name.bytes()].concat(),
+                        b"_G" => shown(name.bytes()).to_vec(),
+                        library => [shown(library), b".", shown(name.bytes())].concat(),
                     };
                     if own.is_none_or(|own| own == name.bytes()) {
                         return Some(found);
@@ -187,7 +195,7 @@ impl Vm {
 
     /// The values that a function hands over when its hook is called: the first of them as one of its variables, and their number.
     pub fn transfer_at(&self, at: Activation) -> (usize, usize) {
-        let hooked = self.frame_above(at).is_some_and(|f| f.has(frame_flags::HOOK));
+        let hooked = self.frame_above(at).is_some_and(|f| f.kind == FrameKind::Hook);
         at.thread.state().hook.as_deref().filter(|_| hooked).map_or((0, 0), |hook| hook.transfer)
     }
 
@@ -274,12 +282,13 @@ impl Vm {
 
     // ---- functions
 
-    pub fn function_info(f: Value) -> FunctionInfo {
+    /// The texts are valid while the function is (V1), whatever lifetime the caller gives them.
+    pub fn function_info<'a>(f: Value) -> FunctionInfo<'a> {
         match f.as_closure() {
             Some(closure) => {
                 let proto = closure.proto;
                 FunctionInfo {
-                    source: proto.source.bytes().to_vec(),
+                    source: proto.source.bytes(),
                     short_source: chunk_id(proto.source.bytes()),
                     what: if proto.line_defined == 0 { "main" } else { "Lua" },
                     line_defined: proto.line_defined as i64,
@@ -287,7 +296,7 @@ impl Vm {
                 }
             }
             None => FunctionInfo {
-                source: b"=[C]".to_vec(),
+                source: b"=[C]",
                 short_source: b"[C]".to_vec(),
                 what: "C",
                 line_defined: -1,
@@ -296,14 +305,18 @@ impl Vm {
         }
     }
 
-    /// The lines of a Lua function that have code.
-    pub fn active_lines(f: Value) -> Option<Vec<u32>> {
+    /// The lines of a Lua function that have code, word by word: one that comes again follows itself mostly, but not always. Valid while the
+    /// function is (V1).
+    pub fn active_lines<'a>(f: Value) -> Option<impl Iterator<Item = u32> + 'a> {
         let proto = f.as_closure()?.proto;
-        let lines = proto.lines().iter().enumerate().skip_while(|(pc, _)| proto.is_entry(*pc));
-        let mut lines: Vec<u32> = lines.map(|(_, &line)| line).filter(|&line| line > 0).collect();
-        lines.sort_unstable();
-        lines.dedup();
-        Some(lines)
+        let mut pc = 0;
+        let lines = std::iter::from_fn(move || {
+            let line = *proto.lines().get(pc)?;
+            pc += 1;
+            Some((pc - 1, line))
+        });
+        let lines = lines.skip_while(move |(pc, _)| proto.is_entry(*pc));
+        Some(lines.map(|(_, line)| line).filter(|&line| line > 0))
     }
 
     pub fn upvalue_count(f: Value) -> usize {

@@ -7,9 +7,8 @@
 //! * **L2** While a loop over a table by `next` runs, the payload of its closing value, which is nil, holds the position of the traversal.
 //!   That is a guess: it counts only where the control's key stands there.
 
-use super::arith::coerce_number;
 use super::{Throw, Vm};
-use crate::value::{Gc, Native, Special, Value, float_to_int};
+use crate::value::{Entry, Gc, Native, Special, Value, float_to_int};
 
 /// A step of a numeric loop; `false`: it has come to its end.
 ///
@@ -68,8 +67,8 @@ impl Vm {
             self.set_slot(a + 3, init);
             return Ok(false);
         }
-        let float = |v| coerce_number(v).and_then(Value::number);
-        let (l, s, i) = (float(limit), float(step), float(init));
+        let mut float = |v| Ok(self.number_of(v)?.and_then(Value::number));
+        let (l, s, i) = (float(limit)?, float(step)?, float(init)?);
         let Some(l) = l else { return Err(self.for_error("limit", limit)) };
         let Some(s) = s else { return Err(self.for_error("step", step)) };
         let Some(i) = i else { return Err(self.for_error("initial value", init)) };
@@ -89,7 +88,7 @@ impl Vm {
 
     /// The limit of a loop over integers, if that is none itself: clipped towards the loop's direction. `None`: the loop does not run.
     fn int_limit(&mut self, limit: Value, step: i64) -> Result<Option<i64>, Throw> {
-        let f = match coerce_number(limit) {
+        let f = match self.number_of(limit)? {
             None => return Err(self.for_error("limit", limit)),
             Some(l) if l.is_int() => return Ok(Some(l.raw_int())),
             Some(f) => f.raw_float(),
@@ -127,11 +126,13 @@ impl Vm {
                         }
                     };
                     match t.entry_from(&mut self.heap, position) {
-                        Some((next, key, value)) => {
+                        Entry::Found(next, key, value) => {
                             (*ra.add(3)).set_bits(next as u64);
                             (key, value)
                         }
-                        None => (Value::NIL, Value::NIL),
+                        Entry::End => (Value::NIL, Value::NIL),
+                        // Far away: the function looks for it, and can be interrupted.
+                        Entry::Further(_) => return false,
                     }
                 }
                 Special::IpairsStep => {

@@ -1,7 +1,12 @@
 //! Metatables: indexing, assignment, comparison, length, conversion to a string.
+//!
+//! What an operation comes to is found out once, as an [`Access`]: a value, or the call of a metamethod. An instruction takes it by [`Vm::finish`], a native
+//! function by [`Vm::ready`], the host by [`Vm::now`].
 
-use super::{Flow, Throw, Vm, limits};
-use crate::value::{Gc, SetError, Str, Table, Tag, Value};
+use super::step::{self, Ready};
+use super::{Args, Flow, Throw, Vm, limits, shown};
+use crate::value::{Continuation, FrameKind, Gc, Outcome, SetError, Str, Table, Tag, Value, frame_flags};
+use std::cmp::Ordering;
 
 macro_rules! events {
     ($($event:ident $name:literal,)*) => {
@@ -53,11 +58,14 @@ events! {
     Metatable "__metatable",
 }
 
-/// What an access with metamethods comes to.
-pub(crate) enum Access {
+/// What an operation comes to.
+#[derive(Clone, Copy)]
+pub enum Access {
     Value(Value),
-    /// Call this handler with this receiver.
-    Handler(Value, Value),
+    /// What this handler gives for two arguments.
+    Handler(Value, [Value; 2]),
+    /// The contrary of that.
+    Not(Value, [Value; 2]),
 }
 
 impl Vm {
@@ -100,7 +108,14 @@ impl Vm {
     }
 
     /// Reads `object[key]`, following `__index` as far as it leads through tables.
+    #[inline]
     pub(crate) fn access(&mut self, object: Value, key: Value) -> Result<Access, Throw> {
+        let key = self.known_key(key)?;
+        self.access_known(object, key)
+    }
+
+    #[inline(never)]
+    fn access_known(&mut self, object: Value, key: Value) -> Result<Access, Throw> {
         let mut object = object;
         for _ in 0..limits::META_CHAIN {
             let handler = match object.as_table() {
@@ -125,7 +140,7 @@ impl Vm {
                 }
             };
             if handler.is_function() {
-                return Ok(Access::Handler(handler, object));
+                return Ok(Access::Handler(handler, [object, key]));
             }
             object = handler;
         }
@@ -133,7 +148,14 @@ impl Vm {
     }
 
     /// Writes `object[key] = value`; `Some`: the handler to call with the receiver.
+    #[inline]
     pub(crate) fn assign(&mut self, object: Value, key: Value, value: Value) -> Result<Option<(Value, Value)>, Throw> {
+        let key = self.known_key(key)?;
+        self.assign_known(object, key, value)
+    }
+
+    #[inline(never)]
+    fn assign_known(&mut self, object: Value, key: Value, value: Value) -> Result<Option<(Value, Value)>, Throw> {
         let mut object = object;
         for _ in 0..limits::META_CHAIN {
             let handler = match object.as_table() {
@@ -148,7 +170,7 @@ impl Vm {
                         },
                     };
                     if handler.is_nil() {
-                        self.raw_set(t, key, value)?;
+                        t.set(&mut self.heap, key, value).map_err(|e| self.set_error(e))?;
                         return Ok(None);
                     }
                     handler
@@ -169,9 +191,32 @@ impl Vm {
         Err(self.runtime_error(b"'__newindex' chain too long; possible loop"))
     }
 
+    /// A key as tables may know it: of a long string the interned one, if there is one. Then nothing that takes it goes over its bytes (W2).
+    #[inline]
+    pub fn known_key(&mut self, key: Value) -> Result<Value, Throw> {
+        match key.as_str() {
+            Some(s) if s.len() > Str::LONG && !s.is_interned() => self.known_long_key(s),
+            _ => Ok(key),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn known_long_key(&mut self, key: Gc<Str>) -> Result<Value, Throw> {
+        key.hash_in_pieces(|bytes| self.bulk(bytes))?;
+        let mut place = 0;
+        while let Some(candidate) = key.candidate(&self.heap, &mut place) {
+            if self.long_order(key, candidate)? == Ordering::Equal {
+                return Ok(Value::str(candidate.if_counted(&mut self.heap).unwrap_or(key)));
+            }
+        }
+        Ok(Value::str(key))
+    }
+
     /// `rawset`.
     #[inline]
     pub fn raw_set(&mut self, t: Gc<Table>, key: Value, value: Value) -> Result<(), Throw> {
+        let key = self.known_key(key)?;
         t.set(&mut self.heap, key, value).map_err(|e| self.set_error(e))
     }
 
@@ -190,23 +235,125 @@ impl Vm {
         t.get(&mut self.heap, key)
     }
 
-    // ---- instructions
+    /// `#object`
+    pub fn length(&mut self, object: Value) -> Result<Access, Throw> {
+        if let Some(s) = object.as_str() {
+            return Ok(Access::Value(Value::int(s.len() as i64)));
+        }
+        let handler = self.metamethod(object, Event::Len);
+        if !handler.is_nil() {
+            return Ok(Access::Handler(handler, [object, object]));
+        }
+        match object.as_table() {
+            Some(t) => Ok(Access::Value(Value::int(t.length(&mut self.heap)))),
+            None => Err(self.operand_error("get length of", object)),
+        }
+    }
 
-    /// `R[a] = object[key]`, for the instruction in progress.
-    #[inline(never)]
-    pub(crate) fn op_index(&mut self, dest: usize, object: Value, key: Value) -> Result<Flow, Throw> {
-        match self.access(object, key)? {
+    /// `x == y`
+    pub fn equality(&mut self, x: Value, y: Value) -> Result<Access, Throw> {
+        Ok(if self.raw_equals(x, y)? { Access::Value(Value::TRUE) } else { self.equality_by_handler(x, y) })
+    }
+
+    /// The same of values that are not primitively equal.
+    pub(super) fn equality_by_handler(&mut self, x: Value, y: Value) -> Access {
+        if x.tag() == y.tag() && matches!(x.tag(), Tag::TABLE | Tag::USERDATA) {
+            let handler = self.binary_handler(Event::Eq, x, y);
+            if !handler.is_nil() {
+                return Access::Handler(handler, [x, y]);
+            }
+        }
+        Access::Value(Value::FALSE)
+    }
+
+    /// `x < y` or `x <= y`, by the event.
+    pub fn order(&mut self, event: Event, x: Value, y: Value) -> Result<Access, Throw> {
+        let plain = if event == Event::Lt { super::arith::compare_lt(x, y) } else { super::arith::compare_le(x, y) };
+        if let Some(b) = plain {
+            return Ok(Access::Value(Value::bool(b)));
+        }
+        if let (Some(x), Some(y)) = (x.as_str(), y.as_str()) {
+            let order = self.long_order(x, y)?;
+            return Ok(Access::Value(Value::bool(order == Ordering::Less || (order == Ordering::Equal && event == Event::Le))));
+        }
+        let handler = self.binary_handler(event, x, y);
+        if !handler.is_nil() {
+            return Ok(Access::Handler(handler, [x, y]));
+        }
+        match self.reverse_handler(event, x, y) {
+            Some(less) => Ok(Access::Not(less, [y, x])),
+            None => Err(self.order_error(x, y)),
+        }
+    }
+
+    // ---- what becomes of it
+
+    /// For the instruction in progress: `R[dest]` gets the value, at once or by `finish_instruction`.
+    #[inline]
+    pub(super) fn finish(&mut self, dest: usize, access: Access) -> Result<Flow, Throw> {
+        match access {
             Access::Value(v) => {
                 self.set_slot(dest, v);
                 Ok(Flow::Next)
             }
-            Access::Handler(f, receiver) => self.call_meta(f, &[receiver, key]),
+            Access::Handler(f, args) => self.call_meta(f, &args),
+            Access::Not(f, args) => {
+                self.top = self.registers_end();
+                self.call_negated(f, args).map(Flow::Step)
+            }
         }
+    }
+
+    /// For a native function: the value, or the step by which `then` finds it at the top. Use `ready!`.
+    #[inline]
+    pub fn ready(&mut self, access: Access, then: Continuation) -> Result<Ready, Throw> {
+        match access {
+            Access::Value(v) => Ok(Ready::Value(v)),
+            Access::Handler(f, args) => self.call_value_then(f, &args, 1, then).map(Ready::Later),
+            Access::Not(f, args) => {
+                self.frame().set_then(Some(then));
+                self.call_negated(f, args).map(Ready::Later)
+            }
+        }
+    }
+
+    /// For the host: the value. A safepoint.
+    pub fn now(&mut self, access: Access) -> Result<Value, Throw> {
+        let (f, args) = match access {
+            Access::Value(v) => return Ok(v),
+            Access::Handler(f, args) | Access::Not(f, args) => (f, args),
+        };
+        let v = self.call1(f, &args)?;
+        Ok(if matches!(access, Access::Not(..)) { Value::bool(v.is_falsy()) } else { v })
+    }
+
+    /// The call of a handler whose result is to be negated, by a frame between.
+    fn call_negated(&mut self, f: Value, args: [Value; 2]) -> Result<u32, Throw> {
+        self.push_helper(FrameKind::Helper, frame_flags::ASIDE, negate)?;
+        self.push_call(f, &args)?;
+        Ok(step::call(2, 1))
+    }
+
+    /// `object[key] = value` for a native function. `Some`: the step after which `then` goes on.
+    pub fn set_index(&mut self, object: Value, key: Value, value: Value, then: Continuation) -> Result<Option<u32>, Throw> {
+        match self.assign(object, key, value)? {
+            None => Ok(None),
+            Some((f, receiver)) => self.call_value_then(f, &[receiver, key, value], 0, then).map(Some),
+        }
+    }
+
+    // ---- instructions
+
+    /// `R[a] = object[key]`, for the instruction in progress.
+    #[inline(never)]
+    pub(super) fn op_index(&mut self, dest: usize, object: Value, key: Value) -> Result<Flow, Throw> {
+        let access = self.access(object, key)?;
+        self.finish(dest, access)
     }
 
     /// `object[key] = value`, for the instruction in progress.
     #[inline(never)]
-    pub(crate) fn op_assign(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
+    pub(super) fn op_assign(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
         match self.assign(object, key, value)? {
             None => Ok(Flow::Next),
             Some((f, receiver)) => self.call_meta(f, &[receiver, key, value]),
@@ -215,110 +362,17 @@ impl Vm {
 
     /// `R[a] = #object`, for the instruction in progress.
     #[inline(never)]
-    pub(crate) fn op_len(&mut self, dest: usize, object: Value) -> Result<Flow, Throw> {
-        if let Some(s) = object.as_str() {
-            self.set_slot(dest, Value::int(s.len() as i64));
-            return Ok(Flow::Next);
-        }
-        let handler = self.metamethod(object, Event::Len);
-        if !handler.is_nil() {
-            return self.call_meta(handler, &[object, object]);
-        }
-        match object.as_table() {
-            Some(t) => {
-                let n = t.length(&mut self.heap);
-                self.set_slot(dest, Value::int(n));
-                Ok(Flow::Next)
-            }
-            None => Err(self.operand_error("get length of", object)),
-        }
+    pub(super) fn op_len(&mut self, dest: usize, object: Value) -> Result<Flow, Throw> {
+        let access = self.length(object)?;
+        self.finish(dest, access)
     }
 
-    /// The handler of an equality that is not decided by the values themselves.
-    pub(crate) fn eq_handler(&mut self, x: Value, y: Value) -> Option<Value> {
-        if x.tag() != y.tag() || !matches!(x.tag(), Tag::TABLE | Tag::USERDATA) || x.bits() == y.bits() {
-            return None;
-        }
-        let mut handler = self.metamethod(x, Event::Eq);
-        if handler.is_nil() {
-            handler = self.metamethod(y, Event::Eq);
-        }
-        if handler.is_nil() { None } else { Some(handler) }
-    }
-
-    // ---- the same for native functions: each may call back
-
-    /// `object[key]`.
-    pub fn index(&mut self, object: Value, key: Value) -> Result<Value, Throw> {
-        match self.access(object, key)? {
-            Access::Value(v) => Ok(v),
-            Access::Handler(f, receiver) => self.call1(f, &[receiver, key]),
-        }
-    }
-
-    /// `object[key] = value`.
-    pub fn set_index(&mut self, object: Value, key: Value, value: Value) -> Result<(), Throw> {
-        match self.assign(object, key, value)? {
-            None => Ok(()),
-            Some((f, receiver)) => {
-                let top = self.top;
-                self.call_values(f, &[receiver, key, value], 0)?;
-                self.top = top;
-                Ok(())
-            }
-        }
-    }
-
-    /// `#object`.
-    pub fn len(&mut self, object: Value) -> Result<Value, Throw> {
-        if let Some(s) = object.as_str() {
-            return Ok(Value::int(s.len() as i64));
-        }
-        let handler = self.metamethod(object, Event::Len);
-        if !handler.is_nil() {
-            return self.call1(handler, &[object, object]);
-        }
-        match object.as_table() {
-            Some(t) => Ok(Value::int(t.length(&mut self.heap))),
-            None => Err(self.operand_error("get length of", object)),
-        }
-    }
-
-    /// `x == y`.
-    pub fn equals(&mut self, x: Value, y: Value) -> Result<bool, Throw> {
-        if x.raw_equals(y) {
-            return Ok(true);
-        }
-        match self.eq_handler(x, y) {
-            None => Ok(false),
-            Some(h) => Ok(self.call1(h, &[x, y])?.is_truthy()),
-        }
-    }
-
-    /// `x < y`.
-    pub fn less_than(&mut self, x: Value, y: Value) -> Result<bool, Throw> {
-        match super::arith::compare_lt(x, y) {
-            Some(b) => Ok(b),
-            None => self.order_by_handler(Event::Lt, x, y),
-        }
-    }
-
-    /// `x <= y`.
-    pub fn less_equal(&mut self, x: Value, y: Value) -> Result<bool, Throw> {
-        match super::arith::compare_le(x, y) {
-            Some(b) => Ok(b),
-            None => self.order_by_handler(Event::Le, x, y),
-        }
-    }
-
-    fn order_by_handler(&mut self, event: Event, x: Value, y: Value) -> Result<bool, Throw> {
-        let handler = self.binary_handler(event, x, y);
-        if !handler.is_nil() {
-            return Ok(self.call1(handler, &[x, y])?.is_truthy());
-        }
-        match self.reverse_handler(event, x, y) {
-            Some(less) => Ok(!self.call1(less, &[y, x])?.is_truthy()),
-            None => Err(self.order_error(x, y)),
+    /// A comparison that is not decided by numbers or short strings, for the instruction in progress.
+    #[inline(never)]
+    pub(super) fn op_order(&mut self, event: Event, x: Value, y: Value) -> Result<Flow, Throw> {
+        match self.order(event, x, y)? {
+            Access::Value(truth) => Ok(self.finish_test(truth.is_truthy())),
+            access => self.finish(0, access),
         }
     }
 
@@ -353,34 +407,36 @@ impl Vm {
         }
     }
 
-    /// `tostring(v)`.
-    pub fn tostring(&mut self, v: Value) -> Result<Gc<Str>, Throw> {
+    /// `tostring(v)` for a native function: the string, at once or at the top for `then`.
+    pub fn tostring(&mut self, v: Value, then: Continuation) -> Result<Ready, Throw> {
         let handler = self.metamethod(v, Event::ToString);
-        if !handler.is_nil() {
-            let s = self.call1(handler, &[v])?;
-            return match self.coerce_to_str(s)? {
-                Some(s) => Ok(s),
-                None => Err(self.error("'__tostring' must return a string")),
-            };
+        if handler.is_nil() {
+            return self.plain_text(v).map(Value::str).map(Ready::Value);
         }
+        self.frame().set_then(Some(then));
+        self.push_helper(FrameKind::Helper, frame_flags::ASIDE, end_tostring)?;
+        self.push_call(handler, &[v])?;
+        Ok(Ready::Later(step::call(1, 1)))
+    }
+
+    /// The text of a value without metamethods, but for its `__name`.
+    pub fn plain_text(&mut self, v: Value) -> Result<Gc<Str>, Throw> {
         if let Some(s) = self.coerce_to_str(v)? {
             return Ok(s);
         }
-        let text: Vec<u8> = match v.tag() {
-            Tag::NIL => b"nil".to_vec(),
-            Tag::FALSE => b"false".to_vec(),
-            Tag::TRUE => b"true".to_vec(),
-            _ => {
-                let name = self.metamethod(v, Event::Name);
-                let mut text = match name.as_str() {
-                    Some(s) => s.bytes().to_vec(),
-                    None => v.type_name().as_bytes().to_vec(),
-                };
-                text.extend_from_slice(format!(": {:#x}", v.bits()).as_bytes());
-                text
-            }
+        let name = match v.tag() {
+            Tag::NIL | Tag::FALSE | Tag::TRUE => Value::NIL,
+            _ => self.metamethod(v, Event::Name),
         };
-        Gc::<Str>::new(&mut self.heap, &text).map_err(|_| self.memory_error())
+        let address = format!(": {:#x}", v.bits());
+        let pieces: [&[u8]; 2] = match (v.tag(), name.as_str()) {
+            (Tag::NIL, _) => [b"nil", b""],
+            (Tag::FALSE, _) => [b"false", b""],
+            (Tag::TRUE, _) => [b"true", b""],
+            (_, Some(name)) => [name.bytes(), address.as_bytes()],
+            (_, None) => [v.type_name().as_bytes(), address.as_bytes()],
+        };
+        self.join_str(pieces[0].len() + pieces[1].len(), pieces)?.map_err(|_| self.memory_error())
     }
 
     /// The name of a value's type for messages: `__name` if it has one.
@@ -390,7 +446,7 @@ impl Vm {
             _ => Value::NIL,
         };
         match name.as_str() {
-            Some(s) => s.bytes().to_vec(),
+            Some(s) => shown(s.bytes()).to_vec(),
             None if v.tag() == Tag::LIGHT => b"light userdata".to_vec(),
             None => v.type_name().as_bytes().to_vec(),
         }
@@ -449,5 +505,19 @@ impl Vm {
         for t in tags {
             self.roots.metas[t.0 as usize] = meta;
         }
+    }
+}
+
+fn negate(vm: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+    let result = vm.slot(vm.top - 1);
+    vm.ret1(Value::bool(result.is_falsy()))
+}
+
+/// `__tostring` has returned.
+fn end_tostring(vm: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+    let result = vm.slot(vm.top - 1);
+    match vm.coerce_to_str(result)? {
+        Some(s) => vm.ret1(Value::str(s)),
+        None => Err(vm.error("'__tostring' must return a string")),
     }
 }

@@ -2,39 +2,54 @@
 //!
 //! * **M1** The running thread's stack and frames are cached in [`Vm`] (`stack`, `frames`, ...) and written back when another thread takes over.
 //! * **M2** A frame's saved `pc` points one word past the first word of the instruction in progress, whenever anything is called or raised.
-//! * **M3** At a safepoint every live value is in a root or in a stack slot below `top`. Safepoints: back edges and function entries in
-//!   `execute`, and calls of Lua from native functions.
-//! * **M4** Lua calls Lua, metamethods, `pcall`, `resume` and `yield` without recursion in the host. Native functions that call back recurse, to a bounded depth.
+//! * **M3** At a safepoint every live value is in a root or in a stack slot below `top`. Safepoints: back edges, function entries, instructions that allocate, and
+//!   where a native function returns or waits.
+//! * **M4** Whatever a program calls it calls without recursion in the host: native functions wait for what they call (`step`). Only the host program itself
+//!   enters the interpreter anew (`host`), to a bounded depth.
 
 mod arith;
 mod call;
 mod close;
 mod concat;
-mod coroutine;
+pub(crate) mod coroutine;
 mod debuginfo;
 mod end;
 mod error;
 mod execute;
 mod fields;
+mod finalize;
 mod hook;
+mod host;
 mod inspect;
+#[cfg(test)]
+mod interrupts;
 mod load;
 mod loops;
 mod meta;
 mod native;
-mod protect;
+pub(crate) mod protect;
 mod restart;
 mod safepoint;
+#[cfg(debug_assertions)]
+mod shadow;
 mod stack;
+mod step;
+pub(crate) mod stop;
 mod traceback;
 mod type_error;
+mod work;
 
-pub(crate) use arith::{coerce_number, string_arith};
+pub(crate) use arith::string_arith;
 pub use error::Throw;
-pub use inspect::{Activation, FunctionInfo, FunctionName};
+pub(crate) use error::shown;
+pub use inspect::Activation;
 pub use meta::Event;
 pub use native::Args;
 pub use safepoint::Roots;
+pub use step::Ready;
+pub(crate) use step::ready;
+pub use stop::{Limits, Stop};
+pub use work::PIECE;
 
 pub use crate::syntax::Arith;
 
@@ -50,10 +65,14 @@ pub mod limits {
     pub const STACK_SLOTS: usize = 1_000_000;
     /// Slots granted beyond, while an error is handled.
     pub const STACK_RESERVE: usize = 4_096;
-    /// Nesting of host recursion, of running coroutines, of protected calls, and of metamethods.
+    /// Nesting of host recursion, and of running coroutines.
     pub const HOST_DEPTH: u32 = 190;
+    /// Nesting of calls by native functions and of metamethods.
+    pub const NESTING: u32 = 10_000;
     /// Nesting granted beyond, while an error is handled.
-    pub const HANDLER_DEPTH: u32 = 20;
+    pub const NESTING_RESERVE: u32 = 200;
+    /// Nesting of message handlers, which are called for each other's errors.
+    pub const HANDLERS: u32 = 20;
     /// Slots that a native function may push without asking.
     pub const NATIVE_SLOTS: usize = 24;
     /// Length of chains of `__index` and `__newindex`.
@@ -65,10 +84,14 @@ pub mod limits {
 pub(crate) enum Flow {
     /// The instruction is done.
     Next,
-    /// The top frame has changed: take up its state anew.
+    /// The innermost frame has changed: take up its state anew.
     Reload,
-    /// A `FRESH` frame has returned.
+    /// The innermost frame is none of a Lua function, and this is its step.
+    Step(u32),
+    /// What the host has called has returned.
     Exit,
+    /// The loop goes on in its other form, with the hook or without.
+    Switch,
 }
 
 /// An interpreter: heap, libraries, threads.
@@ -88,33 +111,42 @@ pub struct Vm {
     /// Where the running thread's top stood at its last scan.
     pub(crate) scanned_top: usize,
     pub(crate) poll: Arc<AtomicU32>,
+    /// Units of work until the next look at the poll word (`work`).
+    unlooked: usize,
     /// Depth of host recursion.
     pub(crate) depth: u32,
     /// The message handler has seen the error in flight.
     pub(crate) handled: bool,
-    /// An error is being handled: the stack reserve is open.
-    pub(crate) in_handler: bool,
+    /// Message handlers that run: while there are any the stack reserve is open.
+    pub(crate) handlers: u32,
     pub(crate) in_finalizer: bool,
     /// The running thread has a hook, which does not run itself (K1).
     pub(crate) hooked: bool,
-    /// The innermost loop traces.
-    pub(crate) tracing: bool,
-    /// `run` has returned only to go on in its other form.
-    pub(crate) switching: bool,
+    /// The loop is to run in its tracing form: for the hook, or to count fuel.
+    pub(super) traced: bool,
+    /// The runs with limits (S1).
+    runs: Vec<stop::Run>,
+    /// Fuel used so far, and the count at which the first of the runs has used up its own.
+    fuel_spent: u64,
+    fuel_end: u64,
+    /// The stop in flight, and the run that it is for; the host, if that is none.
+    stopping: Option<(Stop, Option<usize>)>,
+    /// Why the last run was stopped.
+    stopped: Option<Stop>,
     /// The heap has refused memory: what can be given up is collected where the error is caught.
     pub(crate) out_of_memory: bool,
     /// So it has for an instruction that can be done again.
     restartable: bool,
     /// The instruction done again last, and the epochs up to then.
     restarted: (*const std::cell::Cell<u32>, u64),
-    /// How often natives and hosts have called into the interpreter.
-    runs: u64,
     /// The interpreter is being closed: nothing gets a finalizer any more.
     pub(crate) closing: bool,
     /// Called when the program ends by [`Vm::exit`].
     pub at_exit: Option<fn(&mut Vm)>,
     /// Where warnings go, and whether they are on.
     pub warnings: crate::vm::error::Warnings,
+    #[cfg(debug_assertions)]
+    shadow: shadow::Shadow,
     /// State of the libraries (random numbers, files).
     pub lib: crate::stdlib::LibState,
 }
@@ -126,7 +158,11 @@ impl Vm {
         let main = Gc::<Thread>::new(&mut heap)?;
         main.status.set(Status::Running);
         let globals = Gc::<Table>::new(&mut heap, 0, 0)?;
-        let registry = Gc::<Table>::new(&mut heap, 0, 0)?;
+        let registry = Gc::<Table>::new(&mut heap, 2, 0)?;
+        // Where the C API of the reference has them: `LUA_RIDX_MAINTHREAD`, `LUA_RIDX_GLOBALS`.
+        for (i, value) in [(1, Value::thread(main)), (2, Value::table(globals))] {
+            registry.set_int(&mut heap, i, value).map_err(|_| OutOfMemory)?;
+        }
         let mut names = Vec::new();
         for &event in Event::ALL {
             names.push(Gc::<Str>::intern(&mut heap, event.name().as_bytes())?);
@@ -146,20 +182,26 @@ impl Vm {
             top: 0,
             scanned_top: 0,
             poll,
+            unlooked: 0,
             depth: 0,
             handled: false,
-            in_handler: false,
+            handlers: 0,
             in_finalizer: false,
             hooked: false,
-            tracing: false,
-            switching: false,
+            traced: false,
+            runs: Vec::new(),
+            fuel_spent: 0,
+            fuel_end: u64::MAX,
+            stopping: None,
+            stopped: None,
             out_of_memory: false,
             restartable: false,
             restarted: (std::ptr::null(), 0),
-            runs: 0,
             closing: false,
             at_exit: None,
             warnings: Default::default(),
+            #[cfg(debug_assertions)]
+            shadow: Default::default(),
             lib: Default::default(),
         };
         vm.load_thread(main);

@@ -1,10 +1,11 @@
 //! What native functions see: arguments, results, checks with the reference's messages.
 //!
-//! Between two calls back into Lua there is no safepoint, so values and bytes taken from arguments stay valid (V1); across a call back they must be on
-//! the stack (arguments are) or be fetched again.
+//! Until a native function returns there is no safepoint, so values and bytes taken from arguments stay valid (V1); where it waits (`step`) they must be on
+//! the stack (arguments are), and are fetched again.
 
-use super::{Throw, Vm, limits};
-use crate::value::{Gc, Native, NativeFn, Special, Str, Table, Text, Userdata, Value, float_to_int};
+use super::{PIECE, Throw, Vm, limits, shown};
+use crate::value::{Gc, Native, NativeFn, NewStr, Owned, Special, Str, Table, Text, Userdata, Value, float_to_int};
+use neap_gc::OutOfMemory;
 use std::any::Any;
 
 /// Where a native function's arguments are.
@@ -23,8 +24,12 @@ impl Args {
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
-    /// The slot behind the last one.
-    pub(super) fn end(&self) -> usize {
+    /// The slot of the first one.
+    pub fn base(&self) -> usize {
+        self.base as usize
+    }
+    /// The slot behind the last one: the first of those that the function itself has pushed.
+    pub fn end(&self) -> usize {
         (self.base + self.count) as usize
     }
 }
@@ -67,7 +72,7 @@ impl Vm {
     #[cold]
     fn check_int_slow(&mut self, args: Args, i: usize) -> Result<i64, Throw> {
         let v = self.arg(args, i);
-        match super::arith::coerce_number(v) {
+        match self.number_of(v)? {
             Some(n) => match n.as_int().or_else(|| float_to_int(n.raw_float())) {
                 Some(n) => Ok(n),
                 None => Err(self.arg_error(i, "number has no integer representation")),
@@ -94,7 +99,7 @@ impl Vm {
         if v.is_number() {
             return Ok(v);
         }
-        match super::arith::coerce_number(v) {
+        match self.number_of(v)? {
             Some(n) => Ok(n),
             None => Err(self.arg_type_error(args, i, "number")),
         }
@@ -116,10 +121,6 @@ impl Vm {
         }
     }
 
-    pub fn opt_str(&mut self, args: Args, i: usize) -> Result<Option<Gc<Str>>, Throw> {
-        if self.arg(args, i).is_nil() { Ok(None) } else { self.check_str(args, i).map(Some) }
-    }
-
     /// The index of the argument among the options.
     pub fn check_option(&mut self, args: Args, i: usize, default: Option<&str>, options: &[&str]) -> Result<usize, Throw> {
         let name = match (self.arg(args, i).is_nil(), default) {
@@ -130,7 +131,7 @@ impl Vm {
             Some(n) => Ok(n),
             None => {
                 let mut message = b"invalid option '".to_vec();
-                message.extend_from_slice(name);
+                message.extend_from_slice(shown(name));
                 message.push(b'\'');
                 Err(self.arg_error(i, message))
             }
@@ -199,10 +200,41 @@ impl Vm {
         if bytes.len() > Str::MAX_LEN {
             return Err(self.error("resulting string too large"));
         }
-        match Gc::<Str>::new(&mut self.heap, bytes) {
-            Ok(s) => Ok(Value::str(s)),
-            Err(_) => Err(self.memory_error()),
+        let string = if bytes.len() <= PIECE {
+            Gc::<Str>::new(&mut self.heap, bytes)
+        } else {
+            self.join_long(bytes.len(), &mut [bytes].into_iter())?
+        };
+        string.map(Value::str).map_err(|_| self.memory_error())
+    }
+
+    /// A new string of `len` bytes: the pieces one after the other, however long they are (W2).
+    #[inline]
+    pub fn join_str<'a>(
+        &mut self,
+        len: usize,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Result<Gc<Str>, OutOfMemory>, Throw> {
+        if len <= PIECE { Ok(Gc::<Str>::join(&mut self.heap, len, pieces)) } else { self.join_long(len, &mut pieces.into_iter()) }
+    }
+
+    #[cold]
+    fn join_long(&mut self, len: usize, pieces: &mut dyn Iterator<Item = &[u8]>) -> Result<Result<Gc<Str>, OutOfMemory>, Throw> {
+        let Ok(mut string) = NewStr::begin(&mut self.heap, len) else { return Ok(Err(OutOfMemory)) };
+        for bytes in pieces {
+            for piece in bytes.chunks(PIECE) {
+                self.bulk(piece.len())?;
+                string.put(piece);
+            }
+            if string.room() == 0 {
+                break;
+            }
         }
+        while string.room() > 0 {
+            self.bulk(PIECE)?;
+            string.put_zeros(PIECE);
+        }
+        Ok(Ok(string.end()))
     }
 
     /// Lends a text to write, and takes it back however the work ends.
@@ -214,10 +246,23 @@ impl Vm {
         result
     }
 
-    /// Appends to a text.
+    /// Appends to a text, however many bytes (W2).
     #[inline]
     pub fn append(&mut self, text: &mut Text, bytes: &[u8]) -> Result<(), Throw> {
-        text.append(&mut self.heap, bytes).map_err(|_| self.text_error(text.len() + bytes.len()))
+        if text.append_near(bytes) { Ok(()) } else { self.append_far(text, bytes) }
+    }
+
+    #[inline(never)]
+    fn append_far(&mut self, text: &mut Text, bytes: &[u8]) -> Result<(), Throw> {
+        let len = text.len() + bytes.len();
+        if len > Str::MAX_LEN {
+            return Err(self.text_error(len));
+        }
+        for piece in bytes.chunks(PIECE) {
+            self.bulk(piece.len() + Text::NEAR)?;
+            text.append(&mut self.heap, piece).map_err(|_| self.text_error(len))?;
+        }
+        Ok(())
     }
 
     /// To be called when bytes were written to `text.near`.
@@ -227,7 +272,16 @@ impl Vm {
     }
 
     pub fn append_zeros(&mut self, text: &mut Text, count: usize) -> Result<(), Throw> {
-        text.append_zeros(&mut self.heap, count).map_err(|_| self.text_error(text.len() + count))
+        let mut left = count;
+        loop {
+            let zeros = left.min(PIECE);
+            self.bulk(zeros)?;
+            text.append_zeros(&mut self.heap, zeros).map_err(|_| self.text_error(text.len() + left))?;
+            left -= zeros;
+            if left == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Why a text can't have so many bytes.
@@ -238,7 +292,17 @@ impl Vm {
 
     /// The string that a text has become.
     pub fn text_value(&mut self, text: &Text) -> Result<Value, Throw> {
-        text.string(&mut self.heap).map(Value::str).map_err(|_| self.text_error(text.len()))
+        let string = self.join_str(text.len(), text.pieces())?;
+        string.map(Value::str).map_err(|_| self.text_error(text.len()))
+    }
+
+    /// All bytes of a text in one piece.
+    pub fn whole<'t>(&mut self, text: &'t mut Text) -> Result<&'t [u8], Throw> {
+        text.begin_whole(&mut self.heap).map_err(|_| self.memory_error())?;
+        while let Some(bytes) = text.gather(&mut self.heap) {
+            self.bulk(bytes)?;
+        }
+        Ok(text.whole())
     }
 
     /// Makes a string and pushes it.
@@ -277,14 +341,25 @@ impl Vm {
     }
 
     pub fn new_userdata<T: Any>(&mut self, data: T, meta: Option<Gc<Table>>) -> Result<Value, Throw> {
-        match Gc::<Userdata>::new(&mut self.heap, data, None) {
-            Ok(u) => {
-                let v = Value::userdata(u);
-                self.set_metatable(v, meta)?;
-                Ok(v)
-            }
+        let v = self.new_state(data, |_, _| {})?;
+        self.set_metatable(v, meta)?;
+        Ok(v)
+    }
+
+    /// A userdata for a native function that waits: what it must know later. `owned` tells which explicit blocks are freed with it.
+    pub fn new_state<T: Any>(&mut self, data: T, owned: Owned) -> Result<Value, Throw> {
+        match Gc::<Userdata>::new(&mut self.heap, data, owned) {
+            Ok(u) => Ok(Value::userdata(u)),
             Err(_) => Err(self.memory_error()),
         }
+    }
+
+    /// A number that the running native function finds again after it has waited; 0 at first.
+    pub fn place(&self) -> usize {
+        self.frame().place()
+    }
+    pub fn set_place(&mut self, place: usize) {
+        self.frame().set_place(place);
     }
 
     /// Sets a field by name, without metamethods.
@@ -328,11 +403,6 @@ impl Vm {
         self.roots.pinned.push(v);
     }
 
-    /// Whether a memory request of this size (bytes) can be refused at once; for buffers outside the heap.
-    pub fn check_bytes(&mut self, bytes: usize) -> Result<(), Throw> {
-        if bytes > Str::MAX_LEN { Err(self.error("resulting string too large")) } else { Ok(()) }
-    }
-
     // ---- errors about arguments
 
     /// `bad argument #i to 'f' (message)`; `i` counts from 0.
@@ -365,13 +435,6 @@ impl Vm {
     pub fn arg_type_error(&mut self, args: Args, i: usize, expected: &str) -> Throw {
         let v = self.arg(args, i);
         self.type_error_for(i, expected, v, i >= args.count as usize)
-    }
-
-    #[cold]
-    pub fn type_error(&mut self, i: usize, expected: &str) -> Throw {
-        let base = self.frame().base as usize;
-        let count = self.top.saturating_sub(base);
-        self.arg_type_error(Args { base: base as u32, count: count as u32 }, i, expected)
     }
 
     pub(crate) fn type_error_for(&mut self, i: usize, expected: &str, got: Value, absent: bool) -> Throw {

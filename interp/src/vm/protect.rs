@@ -1,181 +1,206 @@
-//! Protected calls: `pcall`, `xpcall`, and what happens to an error on its way to them.
+//! What happens to an error: `pcall`, `xpcall`, message handlers, and the way of an error down the frames.
+//!
+//! * **E1** An error ends at the innermost frame with the flag `CATCHES`: one that waits for a protected call, the finalizers', or the host's. First the
+//!   variables that it leaves pending are closed, one by one, from that frame; then its continuation gets the error. An error of a closing method takes the
+//!   place of the one before.
+//! * **E2** If that frame has a message handler, the handler sees the error first, with the stack as it is.
+//! * **E3** A stop (`stop`) ends at the frame of its run or at the host's, and closes nothing.
+//! * **E4** Whatever takes a frame away without running it goes through [`Vm::abandon`].
 
-use super::{Flow, Throw, Vm, limits};
-use crate::value::{Frame, NativeFn, Special, Value, frame_flags};
+use super::{Args, Flow, Throw, Vm, limits, step};
+use crate::value::{Frame, FrameKind, Outcome, Value, frame_flags};
+use neap_gc::heap::poll;
+use std::sync::atomic::Ordering;
 
-/// Where a protected call keeps the error that it has caught while it closes variables: behind the handler, which sees the errors of the closing
-/// methods.
-fn error_slot(f: &Frame) -> usize {
-    f.func as usize + if f.has(frame_flags::XPCALL) { 2 } else { 1 }
+/// `pcall(f, ...)`: the function is called where it stands.
+pub(crate) fn pcall(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    vm.check_any(args, 0)?;
+    vm.catch_errors(args.base as usize, 0);
+    vm.call_then(args.count() - 1, -1, end_protected)
+}
+
+/// `xpcall(f, handler, ...)`: handler and function change places.
+pub(crate) fn xpcall(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
+    let (f, handler) = (vm.arg(args, 0), vm.arg(args, 1));
+    if args.count() < 2 || !handler.is_function() {
+        return Err(vm.type_error_for(1, "function", handler, args.count() < 2));
+    }
+    vm.set_arg(args, 0, handler);
+    vm.set_arg(args, 1, f);
+    vm.catch_errors(args.base as usize + 1, frame_flags::HEARS);
+    vm.call_then(args.count() - 2, -1, end_protected)
+}
+
+fn end_protected(vm: &mut Vm, _: Args, outcome: Outcome) -> Result<u32, Throw> {
+    match outcome {
+        Outcome::Returned(n) => vm.put_before(Value::TRUE, n as usize),
+        Outcome::Failed(error) => {
+            vm.push(error)?;
+            vm.put_before(Value::FALSE, 1)
+        }
+    }
+}
+
+/// The message handler has made something of the error, which goes on its way.
+fn end_handler(vm: &mut Vm, _: Args, _: Outcome) -> Result<u32, Throw> {
+    vm.roots.error = vm.slot(vm.top - 1);
+    vm.handled = true;
+    Err(vm.rethrow())
 }
 
 impl Vm {
-    /// `pcall(f, ...)`: the function is called where it stands, one slot above.
-    pub(super) fn begin_pcall(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
-        if nargs == 0 {
-            return Err(self.arg_error(0, "value expected"));
-        }
-        self.enter_protected(frame_flags::PCALL)?;
-        self.call_in_protected(func + 1, nargs - 1)
-    }
-
-    /// `xpcall(f, handler, ...)`: handler and function change places.
-    pub(super) fn begin_xpcall(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
-        let (f, handler) = (self.slot(func + 1), self.slot(func + 2));
-        if nargs < 2 || !handler.is_function() {
-            let got = if nargs < 2 { Value::NIL } else { handler };
-            return Err(self.type_error_for(1, "function", got, nargs < 2));
-        }
-        self.enter_protected(frame_flags::XPCALL)?;
-        self.set_slot(func + 1, handler);
-        self.set_slot(func + 2, f);
-        self.call_in_protected(func + 2, nargs - 2)
-    }
-
-    /// The innermost frame becomes a protected call. They take no stack of the host, but where an error goes through many of them and each one adds to
-    /// it, time and memory grow with the square of their number.
-    fn enter_protected(&mut self, flag: u16) -> Result<(), Throw> {
-        let state = self.thread.state();
-        self.check_depth(state.protected)?;
-        state.protected += 1;
-        self.frame().flags |= flag;
-        Ok(())
-    }
-
-    fn call_in_protected(&mut self, func: usize, nargs: usize) -> Result<Flow, Throw> {
-        match self.precall(func, nargs, -1, frame_flags::DETACHED) {
-            Ok(flow) => Ok(flow),
-            // Straight to the frame just made: no `execute` needs to see the error.
-            Err(throw) => self.recover(throw),
-        }
-    }
-
-    /// An error is in flight: finds the protected call that catches it, within the innermost `execute`, and goes on from there.
-    pub(crate) fn recover(&mut self, throw: Throw) -> Result<Flow, Throw> {
+    /// An error is in flight: finds the frame that catches it, and goes on from there. Errors: those that nothing has caught above the host's innermost
+    /// frame, which is innermost then.
+    pub(super) fn recover(&mut self, throw: Throw) -> Result<Flow, Throw> {
         let mut throw = throw;
         loop {
-            self.call_handler();
-            match self.unwind(throw) {
-                Ok(Some(flow)) => return Ok(flow),
-                // The error went on into the resumer.
-                Ok(None) => throw = self.rethrow(),
-                Err(throw) => return Err(throw),
+            self.note_memory_stop();
+            let flow = match self.begin_handler() {
+                Ok(None) => self.unwind(),
+                flow => flow,
+            };
+            let Some(flow) = flow.transpose() else { return Err(throw) };
+            match flow.and_then(|flow| self.drive(flow)) {
+                Ok(flow) => return Ok(flow),
+                Err(again) => throw = again,
             }
         }
     }
 
-    /// The message handler of the innermost protected call sees the error first, with the stack as it is; an error of a closing method
-    /// too. The errors of a finalizer are for nobody beyond it.
-    fn call_handler(&mut self) {
-        if self.handled || self.frame_count == 0 {
-            return;
+    /// The frame that the error in flight ends at (E1, E3); `None`: it ends the coroutine.
+    fn catcher(&self) -> Option<usize> {
+        if let Some((_, run)) = self.stopping {
+            return self.stopped_frame(run);
         }
-        let ends = frame_flags::FINALIZER | frame_flags::UNHEARD | frame_flags::PCALL | frame_flags::XPCALL;
-        let catcher = (0..self.frame_count).rev().find(|&i| self.frame_at(i).has(ends));
-        let Some(catcher) = catcher.filter(|&i| self.frame_at(i).has(frame_flags::XPCALL)) else { return };
-        let handler = self.slot(self.frame_at(catcher).func as usize + 1);
+        (0..self.frame_count).rev().find(|&i| self.frame_at(i).has(frame_flags::CATCHES))
+    }
+
+    /// Calls the message handler of the frame that the error ends at, if it has one, once (E2). An error in the handler calls the handler again, as in
+    /// the reference, until they are nested too deep.
+    fn begin_handler(&mut self) -> Result<Option<Flow>, Throw> {
+        if self.handled || self.frame_count == 0 {
+            return Ok(None);
+        }
+        let Some(catcher) = self.catcher().map(|i| *self.frame_at(i)).filter(|f| f.has(frame_flags::HEARS)) else {
+            return Ok(None);
+        };
+        if self.handlers >= limits::HANDLERS {
+            return Err(self.overflow_error(b"stack overflow"));
+        }
         let error = self.take_error();
+        self.top = self.live_end();
+        self.handlers += 1;
+        let pushed = self.push_helper(FrameKind::Handler, frame_flags::NO_YIELD | frame_flags::ASIDE, end_handler);
+        if pushed.is_err() {
+            self.end_handlers(1);
+            return Err(self.rethrow());
+        }
+        let handler = self.slot(catcher.base as usize);
+        self.push_call(handler, &[error])?;
+        Ok(Some(Flow::Step(step::call(1, 1))))
+    }
+
+    /// The end of the slots that the innermost frame, in which an error was raised, may use.
+    pub(super) fn live_end(&self) -> usize {
         let frame = self.frame();
-        let live =
-            if frame.is_lua() { frame.base as usize + frame.closure().proto.max_stack as usize } else { frame.base as usize };
-        self.top = self.top.max(live);
-        let top = self.top;
-        let nested = std::mem::replace(&mut self.in_handler, true);
-        // An error in the handler calls the handler again, as the reference does, until the host depth is used up.
-        let result = self.call1(handler, &[error]);
-        self.in_handler = nested;
-        if !nested {
-            // The reserve is for the next handler.
+        self.top.max(if frame.is_lua() { self.registers_end() } else { frame.base as usize })
+    }
+
+    fn end_handlers(&mut self, count: u32) {
+        self.handlers -= count;
+        if self.handlers == 0 {
+            // The reserve is for the next one.
             self.soft_limit = self.soft_limit.min(limits::STACK_SLOTS);
         }
-        self.top = top;
-        if let Ok(v) = result {
-            self.roots.error = v;
-        }
-        self.handled = true;
     }
 
-    /// Takes frames away up to the catching one. `None`: the coroutine is dead, the error goes on in its resumer.
-    fn unwind(&mut self, throw: Throw) -> Result<Option<Flow>, Throw> {
-        let raised_at = self.frame_count;
-        while self.frame_count > 0 {
+    /// Takes the frames away that the error in flight ends. `None`: it is the host's, whose frame is innermost.
+    fn unwind(&mut self) -> Result<Option<Flow>, Throw> {
+        let Some(catcher) = self.catcher() else {
+            // Frames and slots of a dead coroutine stay as they are, for tracebacks.
+            for i in (0..self.frame_count).rev() {
+                let f = *self.frame_at(i);
+                self.abandon(&f);
+            }
+            return self.fail_coroutine().map(|step| Some(Flow::Step(step)));
+        };
+        while self.frame_count > catcher + 1 {
             let f = *self.frame();
-            if f.has(frame_flags::PCALL | frame_flags::XPCALL) {
-                let error = self.take_error();
-                self.frame().flags |= frame_flags::CLOSING;
-                self.set_slot(error_slot(&f), error);
-                self.lower_watermark();
-                return Ok(self.continue_closing().ok());
-            }
             self.frame_count -= 1;
-            if f.has(frame_flags::META) {
-                self.thread.state().metamethods -= 1;
+            self.abandon(&f);
+        }
+        self.lower_watermark();
+        let place = self.frame().place();
+        if let Some((stop, run)) = self.stopping {
+            self.drop_pending(place + 1);
+            let is_host = self.frame().kind == FrameKind::Host;
+            // Else the host further out is to know.
+            if !is_host || self.depth <= 1 {
+                self.stopping = None;
+                self.stopped = Some(stop);
             }
-            if f.has(frame_flags::FRESH) {
-                self.lower_watermark();
-                self.top = f.func as usize;
-                return Err(throw);
+            if let Some(run) = run
+                && !is_host
+            {
+                self.end_runs(run);
             }
         }
-        // The main thread stands on a fresh frame: this is a coroutine.
-        self.frame_count = raised_at;
-        self.fail_coroutine()
+        let f = self.frame();
+        if f.kind == FrameKind::Host && !self.has_pending(place + 1) {
+            self.top = place;
+            return Ok(None);
+        }
+        f.flags |= frame_flags::CLOSING;
+        if f.kind == FrameKind::Helper {
+            // It wants to know.
+            f.varargs = 1;
+        }
+        let error = self.take_error();
+        self.set_slot(place, error);
+        self.close_more().map(Some)
     }
 
-    /// The innermost frame is a protected call that has caught an error: closes the pending variables above it, one after the other, then returns
-    /// `false` and the error.
-    pub(super) fn continue_closing(&mut self) -> Result<Flow, Throw> {
-        let f = *self.frame();
-        let place = error_slot(&f);
-        if let Some(flow) = self.close_next_with_error(place)? {
+    /// The innermost frame has caught an error, which stands in its place: calls the method of the last variable that is pending above, or goes on with
+    /// the error.
+    pub(super) fn close_more(&mut self) -> Result<Flow, Throw> {
+        let place = self.frame().place();
+        if let Some(flow) = self.close_next_above(place)? {
             return Ok(flow);
         }
-        let error = self.slot(place);
-        let first = if f.has(frame_flags::XPCALL) { place - 1 } else { self.result_place(place - 1) };
-        self.set_slot(first, Value::FALSE);
-        self.set_slot(first + 1, error);
+        self.top = place + 1;
         if std::mem::take(&mut self.out_of_memory) {
             // What the failed call held is garbage now: the frames above are gone, and the error stands in the stack.
-            self.top = first + 2;
-            self.collect_heap(first + 2);
+            self.collect_heap(place + 1);
+        } else if self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0 {
+            // A program may do nothing but fail.
+            self.collect_some(place + 1)?;
         }
-        self.deliver(first, 2)
+        let error = self.slot(place);
+        let f = self.frame();
+        if f.kind == FrameKind::Host {
+            // Out of the interpreter, as it came.
+            let throw = self.throw(error);
+            self.handled = true;
+            return Err(throw);
+        }
+        f.flags &= !frame_flags::CLOSING;
+        self.go_on(Outcome::Failed(error))
     }
 
-    /// Calls a function so that an error comes back as `Err`, with pending variables closed. For hosts and finalizers.
-    pub fn call_protected(&mut self, f: Value, args: &[Value]) -> Result<(), Throw> {
-        self.call_protected_as(0, f, args)
-    }
-
-    /// The same with flags for the frame.
-    pub(super) fn call_protected_as(&mut self, flags: u16, f: Value, args: &[Value]) -> Result<(), Throw> {
-        let top = self.top;
-        let frames = self.frame_count;
-        let result = self.call_values_as(flags, f, args, 0);
-        let result = match result {
-            Ok(_) => Ok(()),
-            Err(throw) => {
-                debug_assert_eq!(self.frame_count, frames);
-                self.close_pending(top, throw)
-            }
-        };
-        self.top = top;
-        result
-    }
-
-    /// Calls a function as `xpcall` does: a message handler sees an error first, with the stack as it is. The results are valid until the next
-    /// safepoint (V1). For hosts.
-    pub fn call_with_handler(&mut self, f: Value, args: &[Value], handler: NativeFn) -> Result<Vec<Value>, Throw> {
-        let start = self.top;
-        // Without a name, and known to no table: in a traceback it is the host itself.
-        let caller = self.new_special("?", handler, Special::Xpcall, &[])?;
-        let handler = self.new_native("?", handler, &[])?;
-        let mut all = Vec::with_capacity(args.len() + 2);
-        all.extend_from_slice(&[f, handler]);
-        all.extend_from_slice(args);
-        self.call_values(caller, &all, -1)?;
-        let results: Vec<Value> = (start + 1..self.top).map(|i| self.slot(i)).collect();
-        self.top = start;
-        if self.slot(start).is_truthy() { Ok(results) } else { Err(self.throw(results.first().copied().unwrap_or(Value::NIL))) }
+    /// A frame goes, and what it stood for (E4). It has been, or will be, taken off the frames.
+    #[inline]
+    pub(super) fn abandon(&mut self, f: &Frame) {
+        if f.has(frame_flags::NO_YIELD) {
+            self.thread.state().unyieldable -= 1;
+        }
+        if f.has(frame_flags::ASIDE) {
+            self.thread.state().nested -= 1;
+        }
+        match f.kind {
+            FrameKind::Handler => self.end_handlers(1),
+            FrameKind::Finalizer => self.end_finalizers(f),
+            FrameKind::Hook => self.set_busy(false, (0, 0)),
+            _ => {}
+        }
     }
 }

@@ -4,11 +4,11 @@
 //! function without effects, can be begun anew: then all that it needs is in the stack.
 //!
 //! * **A1** `restartable` is set only where the innermost frame's instruction, the one before its `pc`, has just been refused memory
-//!   (`refused`); every other memory error clears it.
+//!   (`refused`), and that error is in flight; every other error clears it, and so does whoever takes one.
 //! * **A2** The same instruction is done again twice only if epochs have ended in between.
 
 use super::{Args, Throw, Vm};
-use crate::value::{Gc, Native};
+use crate::value::{FrameKind, Gc, Native};
 
 impl Vm {
     /// The loop has been left with an error. `true`: it may be entered again, at the instruction that failed.
@@ -32,19 +32,18 @@ impl Vm {
         true
     }
 
-    /// Calls a native function whose frame is innermost, a second time if memory has been refused and it has not called back.
-    #[inline(always)]
-    pub(super) fn run_restartable(&mut self, native: Gc<Native>, args: Args) -> Result<u32, Throw> {
-        let runs = self.runs;
-        match (native.function)(self, args) {
-            Err(_) if self.runs == runs && self.is_memory_error() => self.run_again(native, args),
-            result => result,
-        }
-    }
-
+    /// A native function whose frame is innermost has failed, before its first step: it is called a second time if memory has been refused.
     #[cold]
     #[inline(never)]
-    fn run_again(&mut self, native: Gc<Native>, args: Args) -> Result<u32, Throw> {
+    pub(super) fn run_again(&mut self, native: Gc<Native>, args: Args, throw: Throw) -> Result<u32, Throw> {
+        if !self.is_memory_error() {
+            return Err(throw);
+        }
+        // A frame that it has already added to wait for a call goes.
+        while self.frame().kind != FrameKind::Native {
+            let f = *self.frame();
+            self.pop_frame(&f);
+        }
         self.top = args.end();
         self.collect_refused(self.top);
         (native.function)(self, args)

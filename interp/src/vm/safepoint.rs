@@ -1,6 +1,7 @@
 //! Where the program stands still for the collector.
 
-use super::{Event, Vm};
+use super::stop::STOPS;
+use super::{Flow, Throw, Vm, step};
 use crate::value::{Gc, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
 use neap_gc::{Ref, RootSource};
@@ -64,35 +65,61 @@ unsafe impl RootSource for Roots {
 }
 
 impl Vm {
-    /// The poll word is set. `live_top`: the end of the live slots of the running thread (M3). Errors: an interrupt, memory.
+    /// The poll word is set, and a Lua frame is innermost. `live_top`: the end of the live slots of the running thread (M3). Finalizers that are due may be
+    /// innermost afterwards. Errors: an interrupt, memory.
     #[cold]
     #[inline(never)]
-    pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), super::Throw> {
+    pub(crate) fn poll(&mut self, live_top: usize) -> Result<(), Throw> {
         let word = self.poll.load(Ordering::Relaxed);
-        if word & poll::COLLECT != 0 {
-            self.collect_with(live_top, |heap, roots| {
-                // SAFETY: M3.
-                unsafe { heap.safepoint(roots) }
-            });
-            self.settle_strings(StringTable::PER_SAFEPOINT);
-            // A share of what waits, so that a program that makes more and more of them does not outrun them.
-            let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
-            self.run_finalizers(live_top, count);
-            if self.heap.take_exhausted() {
-                return Err(self.memory_error());
-            }
+        if word & STOPS != 0
+            && let Err(throw) = self.check_stops_at_next()
+        {
+            return Err(throw);
         }
-        if word & poll::INTERRUPT != 0 {
-            self.poll.fetch_and(!poll::INTERRUPT, Ordering::Relaxed);
-            let f = self.frame();
-            if f.is_lua() {
-                // M2: in progress is the instruction that comes next.
-                // SAFETY: no safepoint comes after the last instruction of a function.
-                f.pc = unsafe { f.pc.add(1) };
+        if word & poll::COLLECT != 0 { self.poll_collector(live_top) } else { Ok(()) }
+    }
+
+    /// The collector wants to work; otherwise as `poll`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn poll_collector(&mut self, live_top: usize) -> Result<(), Throw> {
+        self.collect_some(live_top)?;
+        // A share of what waits, so that a program that makes more and more of them does not outrun them.
+        let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
+        match self.begin_finalizers(live_top, count) {
+            Ok(false) => {}
+            Ok(true) => drop(self.drive(Flow::Step(step::CONTINUE))?),
+            // There is no room for them now: they wait.
+            Err(_) => {
+                self.take_error();
+                self.out_of_memory = false;
             }
-            return Err(self.runtime_error(b"interrupted!"));
         }
         Ok(())
+    }
+
+    /// `check_stops`, where the instruction that comes next counts as the one in progress (M2).
+    fn check_stops_at_next(&mut self) -> Result<(), Throw> {
+        let f = self.frame();
+        // SAFETY: no safepoint comes after the last instruction of a function; the frame is taken away, or `pc` goes back.
+        f.pc = unsafe { f.pc.add(1) };
+        let result = self.check_stops();
+        if result.is_ok() {
+            let f = self.frame();
+            // SAFETY: as above.
+            f.pc = unsafe { f.pc.sub(1) };
+        }
+        result
+    }
+
+    /// The collector works, if it wants to. Errors: memory.
+    pub(super) fn collect_some(&mut self, live_top: usize) -> Result<(), Throw> {
+        self.collect_with(live_top, |heap, roots| {
+            // SAFETY: M3.
+            unsafe { heap.safepoint(roots) }
+        });
+        self.settle_strings(StringTable::PER_SAFEPOINT);
+        if self.heap.take_exhausted() { Err(self.memory_error()) } else { Ok(()) }
     }
 
     /// Runs collector work at a safepoint.
@@ -129,47 +156,6 @@ impl Vm {
         StringTable::settle(&mut self.heap, units).unwrap_or(false)
     }
 
-    /// Calls up to `count` finalizers that the collector has queued; and frees explicit blocks whose handles have died.
-    pub(crate) fn run_finalizers(&mut self, live_top: usize, count: usize) {
-        crate::stdlib::mem::settle(self);
-        if self.in_finalizer {
-            return;
-        }
-        self.in_finalizer = true;
-        let saved_top = self.top;
-        for _ in 0..count {
-            let Some(object) = self.heap.next_finalizer() else { break };
-            let value = crate::value::value_of_cell(object);
-            self.top = live_top.max(saved_top);
-            self.finalize(value);
-        }
-        self.top = saved_top;
-        self.in_finalizer = false;
-    }
-
-    /// Calls the finalizer of one object; an error becomes a warning.
-    pub(crate) fn finalize(&mut self, object: Value) {
-        let finalizer = self.metamethod(object, Event::Gc);
-        if !finalizer.is_function() {
-            return;
-        }
-        // K5.
-        let result = self.unhooked(|vm| vm.call_protected_as(frame_flags::FINALIZER, finalizer, &[object]));
-        if result.is_err() {
-            let error = self.take_error();
-            let text = match error.as_str() {
-                Some(s) => s.bytes().to_vec(),
-                None => b"error object is not a string".to_vec(),
-            };
-            let mut message = b"error in ".to_vec();
-            message.extend_from_slice(b"__gc");
-            message.extend_from_slice(b" (");
-            message.extend_from_slice(&text);
-            message.push(b')');
-            self.warn(&message);
-        }
-    }
-
     /// A whole collection and nothing else: finalizers wait for a calmer moment. Every live value of the running thread stands below `live_top`.
     pub(super) fn collect_heap(&mut self, live_top: usize) {
         self.collect_with(live_top, |heap, roots| {
@@ -178,26 +164,28 @@ impl Vm {
         });
     }
 
-    /// `collectgarbage("collect")`.
-    pub fn collect_full(&mut self) {
+    /// A whole collection, with the table of strings, while a native function or nothing runs. Returned: how many finalizers have fallen due by now.
+    pub(crate) fn collect_all(&mut self) -> usize {
         let top = self.top;
         self.collect_heap(top);
         while self.settle_strings(usize::MAX) {}
-        // All that have fallen due by now.
-        let count = self.heap.finalizers_waiting();
-        self.run_finalizers(top, count);
+        self.heap.finalizers_waiting()
     }
 
-    /// `collectgarbage("step", n)`: `true` if a cycle ended.
-    pub fn collect_step(&mut self, bytes: usize) -> bool {
+    /// The same for the host, and the finalizers.
+    pub fn collect_full(&mut self) {
+        let count = self.collect_all();
+        self.run_finalizers(count);
+    }
+
+    /// As much work of the collector as the allocation of so many bytes would call for. Returned: whether a cycle has ended.
+    pub(crate) fn collect_step(&mut self, bytes: usize) -> bool {
         let top = self.top;
         let done = self.collect_with(top, |heap, roots| {
             // SAFETY: as above.
             unsafe { heap.step(roots, bytes) }
         });
         self.settle_strings(StringTable::PER_SAFEPOINT);
-        let count = self.heap.finalizers_waiting();
-        self.run_finalizers(top, count);
         done
     }
 }

@@ -1,7 +1,7 @@
 //! The running thread's stack and frames.
 
 use super::{Throw, Vm, limits};
-use crate::value::{Frame, Gc, Thread, Value, frame_flags};
+use crate::value::{Frame, FrameKind, Gc, Thread, Value, frame_flags};
 use neap_gc::OutOfMemory;
 use std::ptr::NonNull;
 
@@ -46,11 +46,32 @@ impl Vm {
 
     /// Takes away the innermost frame, which is at hand; the watermark goes down with it (R7).
     #[inline(always)]
-    pub(crate) fn take_away(&mut self, innermost: &Frame) {
+    pub(crate) fn pop_frame(&mut self, innermost: &Frame) {
         self.frame_count -= 1;
         if innermost.has(frame_flags::WATERMARK) {
             self.lower_watermark();
         }
+        if innermost.is_hidden() || innermost.has(frame_flags::NO_YIELD) {
+            self.abandon(innermost);
+        } else if innermost.has(frame_flags::ASIDE) {
+            self.thread.state().nested -= 1;
+        }
+    }
+
+    /// A frame with such flags has been added, which `abandon` will take back.
+    #[inline(always)]
+    pub(super) fn note_frame(&mut self, flags: u8) {
+        if flags & (frame_flags::ASIDE | frame_flags::NO_YIELD) != 0 {
+            let state = self.thread.state();
+            state.nested += u32::from(flags & frame_flags::ASIDE != 0);
+            state.unyieldable += u32::from(flags & frame_flags::NO_YIELD != 0);
+        }
+    }
+
+    /// How many frames that are not called by an instruction `Call` a thread may have. They take no stack of the host, but a recursion of nothing else
+    /// would fill all of this one and what it makes on the way; the reference has far fewer.
+    pub(super) fn nesting_limit(&self) -> u32 {
+        limits::NESTING + if self.handlers > 0 { limits::NESTING_RESERVE } else { 0 }
     }
 
     /// The frame that is innermost now runs: nothing above its function slot counts as scanned (R7).
@@ -68,15 +89,7 @@ impl Vm {
 
     /// The frame that a host program stands on.
     pub(crate) fn push_host_frame(&mut self) -> Result<(), OutOfMemory> {
-        let frame = Frame {
-            pc: std::ptr::null(),
-            closure: std::ptr::null_mut(),
-            func: 0,
-            base: 1,
-            varargs: 0,
-            wanted: 0,
-            flags: frame_flags::NATIVE | frame_flags::FRESH,
-        };
+        let frame = Frame::native(FrameKind::Host, 0, 0, 0, 0);
         self.set_slot(0, Value::NIL);
         self.top = 1;
         self.push_frame(frame).map_err(|_| OutOfMemory)
@@ -138,7 +151,7 @@ impl Vm {
 
     /// The slots that a stack may have at present.
     pub(super) fn stack_limit(&self) -> usize {
-        limits::STACK_SLOTS + if self.in_handler { limits::STACK_RESERVE } else { 0 }
+        limits::STACK_SLOTS + if self.handlers > 0 { limits::STACK_RESERVE } else { 0 }
     }
 
     /// Growth of a stack, in slots, that brings about an epoch end, so that no single scan is long.

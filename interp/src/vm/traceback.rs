@@ -8,14 +8,9 @@ const FIRST_LEVELS: usize = 10;
 const LAST_LEVELS: usize = 11;
 
 impl Vm {
-    /// The active functions of a thread, from a level on, under a message.
-    pub fn traceback(&mut self, thread: Gc<Thread>, message: Option<&[u8]>, level: usize) -> Vec<u8> {
-        let mut text = Vec::new();
-        if let Some(message) = message {
-            text.extend_from_slice(message);
-            text.push(b'\n');
-        }
-        text.extend_from_slice(b"stack traceback:");
+    /// The active functions of a thread, from a level on: so few of them, and so little of their names, that it is no long text.
+    pub fn traceback(&mut self, thread: Gc<Thread>, level: usize) -> Vec<u8> {
+        let mut text = b"stack traceback:".to_vec();
         let count = self.activations(thread);
         let shown = count.saturating_sub(level);
         let skipped = if shown > FIRST_LEVELS + LAST_LEVELS + 1 { shown - FIRST_LEVELS - LAST_LEVELS } else { 0 };

@@ -4,7 +4,7 @@
 //! (it was found in a metatable) stays without a name, as in the reference.
 
 use super::debuginfo::Name;
-use super::{Arith, Throw, Vm};
+use super::{Arith, Throw, Vm, shown};
 use crate::value::{Gc, ProtoCell, Value};
 
 impl Vm {
@@ -148,6 +148,7 @@ fn info(name: Option<Name>) -> Vec<u8> {
     match name {
         // Messages are made by C's rules: a name ends at a zero byte.
         Some(Name { what, name }) => {
+            let name = shown(name);
             [b" (", what.as_bytes(), b" '", name.split(|&b| b == 0).next().unwrap_or(name), b"')"].concat()
         }
         None => Vec::new(),

@@ -21,6 +21,8 @@ pub struct Terminal {
     /// What has appeared and was not waited for yet.
     pub seen: String,
     bytes: Vec<u8>,
+    /// How many bytes have been written to the screen.
+    pub drawn: usize,
 }
 
 impl Terminal {
@@ -64,7 +66,7 @@ impl Terminal {
                 }
             }
         });
-        Terminal { child, keys, screen, seen: String::new(), bytes: Vec::new() }
+        Terminal { child, keys, screen, seen: String::new(), bytes: Vec::new(), drawn: 0 }
     }
 
     pub fn press(&mut self, keys: impl AsRef<[u8]>) {
@@ -80,19 +82,21 @@ impl Terminal {
         self.expect("> ");
     }
 
-    /// Waits until the text has appeared, and passes over it. A control key counts for the editor only once its prompt is there: before,
+    /// Waits until the text has appeared, and passes over it; returns what came before. A control key counts for the editor only once its prompt is there: before,
     /// the terminal itself takes it.
     #[track_caller]
-    pub fn expect(&mut self, text: &str) {
+    pub fn expect(&mut self, text: &str) -> String {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(place) = self.seen.find(text) {
+                let before = self.seen[..place].to_owned();
                 self.seen.drain(..place + text.len());
-                return;
+                return before;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.screen.recv_timeout(left) {
                 Ok(bytes) => {
+                    self.drawn += bytes.len();
                     self.bytes.extend_from_slice(&bytes);
                     let text = take_text(&mut self.bytes);
                     self.seen.push_str(&text);

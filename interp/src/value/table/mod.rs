@@ -15,6 +15,7 @@ mod weak;
 
 pub use parts::Node;
 pub(super) use parts::{ArrayPart, Hold, NodePart};
+pub use walk::Entry;
 
 use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};

@@ -5,6 +5,18 @@ use super::{LuaHeap, Table};
 use crate::value::gc::Gc;
 use crate::value::{Tag, Value, float_to_int};
 
+/// What comes next in a traversal.
+pub enum Entry {
+    /// An entry, and the position behind it.
+    Found(usize, Value, Value),
+    /// So far there is none: the search goes on from here.
+    Further(usize),
+    End,
+}
+
+/// The most places without an entry that are looked at in one go.
+const EMPTY_PLACES: usize = 4096;
+
 impl Gc<Table> {
     /// Whether the traversal stands at a position after it has given `key`.
     #[inline(always)]
@@ -50,16 +62,20 @@ impl Gc<Table> {
         }
     }
 
-    /// The first entry at or after a position, and the position behind it.
+    /// The first entry at or after a position, which is looked for in steps.
     #[inline(always)]
-    pub fn entry_from(self, heap: &mut LuaHeap, mut at: usize) -> Option<(usize, Value, Value)> {
+    pub fn entry_from(self, heap: &mut LuaHeap, mut at: usize) -> Entry {
         let len = self.array_len();
+        let end = at + EMPTY_PLACES;
         while at < len {
             // SAFETY: T1.
             let v = unsafe { *self.array.get().add(at) };
             at += 1;
             if !v.is_nil() {
-                return Some((at, Value::int(at as i64), v));
+                return Entry::Found(at, Value::int(at as i64), v);
+            }
+            if at == end {
+                return Entry::Further(at);
             }
         }
         let count = self.node_count();
@@ -67,17 +83,30 @@ impl Gc<Table> {
             let i = at - len;
             let n = *self.node(i);
             at += 1;
-            if n.value_tag == Tag::NIL {
-                continue;
+            if n.value_tag != Tag::NIL {
+                if n.key_tag & WEAK_KEY == 0 {
+                    return Entry::Found(at, n.key(), n.value());
+                }
+                if let Some(v) = self.weak_entry(heap, i) {
+                    return Entry::Found(at, n.key(), v);
+                }
             }
-            if n.key_tag & WEAK_KEY == 0 {
-                return Some((at, n.key(), n.value()));
-            }
-            if let Some(v) = self.weak_entry(heap, i) {
-                return Some((at, n.key(), v));
+            if at == end {
+                return Entry::Further(at);
             }
         }
-        None
+        Entry::End
+    }
+
+    /// The first entry at or after a position, and the position behind it, however far it is.
+    pub fn next_entry(self, heap: &mut LuaHeap, mut at: usize) -> Option<(usize, Value, Value)> {
+        loop {
+            match self.entry_from(heap, at) {
+                Entry::Found(at, key, value) => return Some((at, key, value)),
+                Entry::Further(further) => at = further,
+                Entry::End => return None,
+            }
+        }
     }
 
     /// A border (`#t` without metamethods).
@@ -109,14 +138,10 @@ impl Gc<Table> {
         let (mut low, mut high) = (len as i64, len as i64 + 1);
         while !self.get_int(heap, high).is_nil() {
             low = high;
-            if high > i64::MAX / 2 {
-                let mut i = 1;
-                while !self.get_int(heap, i).is_nil() {
-                    i += 1;
-                }
-                return i - 1;
+            if high == i64::MAX {
+                return high;
             }
-            high *= 2;
+            high = high.saturating_mul(2);
         }
         while high - low > 1 {
             let middle = low + (high - low) / 2;

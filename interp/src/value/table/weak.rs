@@ -26,7 +26,7 @@ impl Gc<Table> {
         }
         let mut entries = Vec::new();
         let mut at = 0;
-        while let Some((next, key, value)) = self.entry_from(heap, at) {
+        while let Some((next, key, value)) = self.next_entry(heap, at) {
             entries.push((key, value));
             at = next;
         }

@@ -1,0 +1,360 @@
+//! Natives and instructions that work long can be ended: an interrupt that comes just before one with much to do is an error in it.
+//!
+//! Nothing is timed but in the last tests. The inputs are a few megabytes, or some hundred thousand elements, at which nothing takes more than a few
+//! milliseconds: what is ended there looks up that often on an input of any length. Between the interrupt and the work there is no safepoint,
+//! so that none can see it.
+
+use crate::stdlib;
+use crate::value::Value;
+use crate::vm::{Args, Throw, Vm};
+use neap_gc::Config;
+use neap_gc::heap::poll;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+fn interrupt(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
+    vm.heap.poll_word().fetch_or(poll::INTERRUPT, Ordering::Relaxed);
+    Ok(0)
+}
+
+fn machine(config: Config) -> Vm {
+    let mut vm = Vm::new(config).expect("a heap");
+    stdlib::open_all(&mut vm).unwrap_or_else(|_| panic!("the libraries"));
+    let native = vm.new_native("interrupt", interrupt, &[]).unwrap_or_else(|_| panic!("a function"));
+    let globals = vm.globals();
+    vm.set_field(globals, "interrupt", native).unwrap_or_else(|_| panic!("a global"));
+    vm
+}
+
+fn message(vm: &mut Vm) -> String {
+    let error = vm.take_error();
+    error.as_str().map_or_else(|| error.type_name().into(), |text| String::from_utf8_lossy(text.bytes()).into_owned())
+}
+
+fn run(vm: &mut Vm, script: &str) -> Result<Value, String> {
+    let chunk = vm.load(script.as_bytes(), b"=script").map_err(|_| message(vm))?;
+    vm.call1(Value::closure(chunk), &[]).map_err(|_| message(vm))
+}
+
+/// Each of the pieces of code is interrupted after the setup, and leaves all as it was.
+fn are_interrupted(setup: &str, codes: &[&str]) {
+    for code in codes {
+        let script = format!(
+            "kept = {{1, 2, {{x = 'y'}}, ('text'):rep(1000), coroutine.wrap(function() while true do coroutine.yield(7) end end)}}
+            {setup}
+            local function stopped(...) interrupt() {code} end
+            stopped()
+            finished = true"
+        );
+        let mut vm = machine(Config::default());
+        let error = run(&mut vm, &script).err().unwrap_or_default();
+        assert!(error.contains("interrupted!"), "{code}: {error}");
+        let script = "assert(not finished)
+            assert(kept[1] == 1 and kept[2] == 2 and kept[3].x == 'y' and kept[4] == ('text'):rep(1000) and kept[5]() == 7)
+            collectgarbage()
+            assert(('x'):rep(3):upper() == 'XXX' and #table.pack(table.unpack(kept)) == 5 and load('return 1')() == 1)";
+        if let Err(message) = run(&mut vm, script) {
+            panic!("{code}: {message}");
+        }
+    }
+}
+
+const BIG: &str = "local big = ('abc '):rep(1 << 20) local other = ('abc '):rep(1 << 20) local zeros = ('\\0'):rep(1 << 22)
+    local digits = ('1'):rep(1 << 22)";
+
+#[test]
+fn strings() {
+    are_interrupted(
+        BIG,
+        &[
+            "return ('x'):rep(1 << 22)",
+            "return ('x'):rep(1 << 21, ',')",
+            "return big:rep(2)",
+            "return big:rep(2, ', ')",
+            "return big:reverse()",
+            "return big:upper()",
+            "return big:lower()",
+            "return big:sub(2)",
+            "return big .. 'x'",
+            "return 'a' .. big .. 'b' .. 1 .. 'c'",
+            "return 1 ..big..2 ..3 ..4 ..5 ..6 ..7 ..8 ..9 ..10 ..11 ..12 ..13 ..14",
+            "return ('%s'):format(big) .. 'x'",
+            "return ('%s %s'):format(big, 1)",
+            "return ('%q'):format(big)",
+            "return ('%5s'):format(big .. 'x')",
+            "return (big:gsub('z', '')) .. (big:format())",
+            "return string.pack('z', big)",
+            "return string.pack('s', big)",
+            "return string.pack('c5000000', 'x')",
+            "return string.unpack('z', big .. '\\0')",
+            "return string.unpack('c4000000', big)",
+            "return string.unpack('s', string.pack('s', big))",
+            "return big == other",
+            "return big ~= other",
+            "return big < other",
+            "return big <= other",
+            "return big > other",
+            "if big == other then return 1 end",
+            "return rawequal(big, other)",
+            "return ({})[big]",
+            "local t = {} t[big] = 1",
+            "local t = {[big] = 1}",
+            "return rawget({}, big)",
+            "return rawset({}, big, 1)",
+            "return next({}, big)",
+            "return tonumber(digits, 36)",
+            "return tonumber((' '):rep(1 << 22) .. '1', 10)",
+            "return tonumber(digits)",
+            "return digits + 1",
+            "return -digits",
+            "return 1 | ((' '):rep(1 << 21) .. '1')",
+            "return math.abs(digits)",
+            "return math.tointeger(digits)",
+            "for i = digits, 1 do end",
+            "for i = 1, digits do end",
+        ],
+    );
+    let many = "local format = (' '):rep(1 << 20) local percent = ('%%'):rep(1 << 19) local b = ('b'):rep(1 << 18) .. ' '";
+    are_interrupted(
+        many,
+        &[
+            "return string.packsize(format)",
+            "return string.pack(format)",
+            "return string.unpack(format, '')",
+            "return string.format(percent)",
+            "return string.unpack(b, b)",
+        ],
+    );
+    are_interrupted(
+        "local codes = {} for i = 1, 200000 do codes[i] = 65 end local text = ('x'):rep(200000)",
+        &["return string.char(table.unpack(codes))", "return utf8.char(table.unpack(codes))", "return text:byte(1, -1)"],
+    );
+}
+
+/// A literal in a table: the key of a constant is compared with what was there before.
+#[test]
+fn long_keys_are_the_same_however_they_are_found() {
+    let script = "
+        local a, b = ('k'):rep(3 << 20), ('k'):rep(3 << 20)
+        local c = load('return [[' .. a .. ']]')()
+        local t = {[a] = 1}
+        assert(t[b] == 1 and t[c] == 1 and rawget(t, b) == 1 and next(t) == c and next(t, b) == nil)
+        t[b] = nil
+        assert(t[a] == nil and next(t) == nil)
+        t[c] = 2
+        assert(t[a] == 2 and a == b and b == c and a <= c and not (a < c) and a < c .. 'x' and a .. 'x' > b)
+        local s = setmetatable({}, {__index = function(_, k) return #k end, __newindex = function(t, k, v) rawset(t, #k, v) end})
+        assert(s[('z'):rep(2 << 20)] == 2 << 20)
+        s[('y'):rep(2 << 20)] = 5
+        assert(rawget(s, 2 << 20) == 5)
+        collectgarbage()
+        assert(t[('k'):rep(3 << 20)] == 2)
+        t, a, b, c = nil
+        collectgarbage()
+        assert(({})[('k'):rep(3 << 20)] == nil)";
+    let mut vm = machine(Config { audit: 1, ..Config::default() });
+    run(&mut vm, script).unwrap_or_else(|message| panic!("{message}"));
+}
+
+#[test]
+fn patterns() {
+    are_interrupted(
+        &format!("{BIG} local nested = ('('):rep(1 << 22) local long = ('a'):rep(1 << 18)"),
+        &[
+            "return big:find('z')",
+            "return big:find('xyz', 1, true)",
+            "return big:find(other .. 'z', 1, true)",
+            "return big:find('[z]')",
+            "return big:find('^.-z')",
+            "return digits:find('^1*z')",
+            "return digits:find('^%d+z')",
+            "return digits:match('^(%d*)')",
+            "return digits:find('^(1*)%1z')",
+            "return nested:find('^%b()')",
+            "return big:gsub('z', '')",
+            "return big:gsub('%a', '')",
+            "return big:gsub('abc', '%0%0')",
+            "return big:gsub('.', {})",
+            "return ('x'):gsub('x', big)",
+            "return ('x'):gsub('x', {x = big})",
+            "return big:gsub('^.*$', '%0%0')",
+            "return big:gmatch('z')()",
+            "return ('x'):find(long)",
+            "return ('x'):find(long .. '.')",
+            "return ('x'):match('[' .. long .. ']')",
+            "return ('x'):gmatch(long .. '.')",
+            "return ('x'):gsub(long .. '.', '')",
+        ],
+    );
+}
+
+#[test]
+fn tables() {
+    are_interrupted(
+        "local t = {} for i = 1, 300000 do t[i] = i end
+        local dead = {} for i = 1, 300000 do dead['k' .. i % 1000 .. i] = i end for k in pairs(dead) do dead[k] = nil end
+        local gone = {} for i = 1, 300000 do gone[i] = i end for i = 1, 300000 do gone[i] = nil end
+        local words = {} for i = 1, 300000 do words[i] = 'w' .. i * 7919 % 300000 end
+        local floats = {} for i = 1, 300000 do floats[i] = i * 7919 % 300000 + 0.5 end
+        local mixed = {} for i = 1, 300000 do mixed[i] = i % 2 == 0 and i or i + 0.5 end
+        local proxy = setmetatable({}, {__index = t, __len = function() return 300000 end, __newindex = t})
+        local pieces = {} for i = 1, 8 do pieces[i] = ('x'):rep(1 << 19) end",
+        &[
+            "return table.concat(t)",
+            "return table.concat(t, ', ')",
+            "return table.concat(pieces)",
+            "return table.concat(proxy, ',')",
+            "return table.move(t, 1, 300000, 2)",
+            "return table.move(t, 1, 300000, 1, {})",
+            "return table.move(proxy, 1, 300000, 1, {})",
+            "return table.insert(t, 1, 0)",
+            "return table.remove(t, 1)",
+            "return table.unpack(t)",
+            "return table.pack(table.unpack(t))",
+            "return next(dead)",
+            "return next(gone)",
+            "for k in next, dead do end",
+            "for k in pairs(gone) do end",
+            "table.sort(t, function(a, b) return a > b end)",
+            "table.sort(mixed)",
+            "table.sort(words)",
+            "table.sort(floats)",
+            "table.sort(proxy)",
+            "local t = {table.unpack(t)}",
+        ],
+    );
+}
+
+/// Arrays longer than what is sorted at once, in orders that are bad for a quicksort, too.
+#[test]
+fn long_arrays_are_sorted() {
+    let script = "
+        local n = 70000
+        local orders = {
+            function(i) return i end, function(i) return n - i end, function(i) return i * 7919 % n end, function(i) return i % 3 end,
+            function() return 1 end, function(i) return i < n // 2 and i or n - i end, function(i) return i % 1000 end,
+        }
+        for _, order in ipairs(orders) do
+            for _, make in ipairs {function(x) return x end, function(x) return x + 0.5 end, function(x) return 'k' .. x end} do
+                local t, count = {}, {}
+                for i = 1, n do t[i] = make(order(i)) count[t[i]] = (count[t[i]] or 0) + 1 end
+                table.sort(t)
+                for i = 2, n do assert(t[i - 1] <= t[i]) end
+                for i = 1, n do count[t[i]] = count[t[i]] - 1 end
+                for _, left in pairs(count) do assert(left == 0) end
+            end
+        end";
+    run(&mut machine(Config::default()), script).unwrap_or_else(|message| panic!("{message}"));
+}
+
+#[test]
+fn utf8_texts() {
+    are_interrupted(
+        "local text = ('ä'):rep(1 << 17) local tail = 'a' .. ('\\x80'):rep(1 << 18)",
+        &[
+            "return utf8.len(text)",
+            "return utf8.codepoint(text, 1, -1)",
+            "return utf8.offset(text, 100000)",
+            "return utf8.offset(text, -100000)",
+            "return utf8.offset(tail, 2)",
+            "return utf8.offset(tail, 0, #tail)",
+            "for p, c in utf8.codes('a') do return utf8.codes(tail)(tail, 1) end",
+        ],
+    );
+}
+
+#[test]
+fn chunks() {
+    are_interrupted(
+        "local lines = ('x = y + 1\\n'):rep(100000) local chain = 'return a' .. (' + a'):rep(100000)
+        local literal = 'return [[' .. ('x'):rep(1 << 22) .. ']]' local escapes = 'return \"' .. ('\\\\65'):rep(1 << 18) .. '\"'
+        local blank = (' '):rep(1 << 20) local comment = '-- ' .. ('x'):rep(1 << 20) local list = 'return {' .. ('1.5,'):rep(100000) .. '}'
+        local tests = 'if a' .. (' and a'):rep(100000) .. ' then end' local parts, n = {}, 0
+        local long = assert(load('local a = ... ' .. ('a = a + 1 '):rep(100000))) local dumped = string.dump(long)",
+        &[
+            "return assert(load(lines))",
+            "return assert(load(chain))",
+            "return assert(load(literal))",
+            "return assert(load(escapes))",
+            "return assert(load(blank))",
+            "return assert(load(comment))",
+            "return assert(load(list))",
+            "return assert(load(tests))",
+            "return assert(load(function() if n < 1 then n = n + 1 return lines end end))",
+            "return assert(load(dumped))",
+            "return string.dump(long)",
+        ],
+    );
+}
+
+#[test]
+fn streams() {
+    are_interrupted(
+        "local file = io.tmpfile() file:write(('some text without an end '):rep(100000)) file:seek('set')
+        local blanks = io.tmpfile() blanks:write((' '):rep(100000)) blanks:seek('set')
+        local null = io.open('/dev/null', 'w') local zero = io.open('/dev/zero') local big = ('x'):rep(1 << 22)",
+        &[
+            "file:seek('set') return assert(file:read('a'))",
+            "file:seek('set') return assert(file:read('l'))",
+            "file:seek('set') return assert(file:read('L'))",
+            "file:seek('set') return assert(file:read(1000000))",
+            "file:seek('set') return file:lines()()",
+            "blanks:seek('set') return assert(blanks:read('n'))",
+            "return null:write(big)",
+        ],
+    );
+    let endless = "local zero = io.open('/dev/zero')";
+    for code in [
+        "zero:read('a')",
+        "zero:read('l')",
+        "zero:read(1 << 31)",
+        "zero:lines()()",
+        "loadfile('/dev/zero', 'b')",
+        "dofile('/dev/zero')",
+    ] {
+        let mut vm = machine(Config::default());
+        let script = format!("{endless} local function long() interrupt() return {code} end pcall(long)");
+        let told = run(&mut vm, &script);
+        assert!(told.as_ref().is_err_and(|message| message.contains("interrupted!")), "{code}: {:?}", told.err());
+    }
+}
+
+/// A garbage collection that is asked for.
+#[test]
+fn an_interrupt_waits_for_a_collection() {
+    let mut vm = machine(Config::default());
+    let script = "interrupt() collectgarbage() for i = 1, 2 do end";
+    assert!(run(&mut vm, script).is_err());
+}
+
+/// What has no end is ended within a moment, when another thread raises the interrupt as the handler of a signal does.
+#[test]
+fn from_another_thread() {
+    const LATE: Duration = Duration::from_millis(50);
+    /// Other programs may have the processor for a while.
+    const PATIENCE: u32 = 20;
+    for code in [
+        "('a'):rep(60):find(('a*'):rep(60) .. 'b')",
+        "local t = setmetatable({}, {__index = function() return 'x' end, __len = function() return 1 << 40 end}) table.move(t, 1, 1 << 40, 1, {})",
+        "string.rep('x', 1 << 30):find(('x'):rep(1000) .. 'y')",
+        "io.open('/dev/zero'):read('l')",
+        "assert(load(function() return 'x = 1 ' end))",
+        "('x'):rep(1 << 20):gsub('', ('y'):rep(1 << 10))",
+    ] {
+        let mut vm = machine(Config::default());
+        let word = vm.heap.poll_word().clone();
+        let raiser = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            word.fetch_or(poll::INTERRUPT, Ordering::Relaxed);
+            Instant::now()
+        });
+        let result = run(&mut vm, &format!("{code} while true do end"));
+        let end = Instant::now();
+        let raised = raiser.join().expect("the time");
+        assert!(result.as_ref().is_err_and(|message| message.contains("interrupted!")), "{code}: {:?}", result.err());
+        let late = end.saturating_duration_since(raised);
+        eprintln!("{code}: {late:?}");
+        assert!(late < LATE * PATIENCE, "{code}: {late:?}");
+        assert!(run(&mut vm, "local t = {} for i = 1, 1000 do t[i] = {} end collectgarbage() return #t").is_ok());
+    }
+}
