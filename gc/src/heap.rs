@@ -4,7 +4,7 @@
 //! * **O1** A cell is initialised before the next safepoint (and before the heap is dropped), and between two safepoints references may be held
 //!   anywhere. All cells that a heap is told of are its own, live or young.
 //! * **O2** [`Heap::barrier`] comes before every write that overwrites or stores a strong reference in a cell that is not fresh, with no safepoint
-//!   between. One call covers all slots of the same card ([`CARD_SLOTS`]).
+//!   between; [`Heap::barrier_range`] before a write of many slots.
 //! * **O3** A thread is touched before its stack is written, and when it becomes the current one again ([`Heap::touch_thread`]).
 //! * **O4** Before a weak reference is written, [`Heap::weak_hold`] is told of its target; nothing else is needed for the write (a strong reference that goes
 //!   with it falls under O2). A weak reference is read by [`Heap::weak_value`] or [`Heap::weak_key`], and copied if [`Heap::copy_keeps`] says so.
@@ -21,6 +21,7 @@ use crate::memory::Memory;
 use crate::object::{Ref, Runtime, Side, flags};
 use crate::observe::{Counters, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_graph};
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,7 +30,7 @@ use std::time::Instant;
 pub use crate::collect::{Drive, Handle, Phase, RootSource, Sabotage};
 #[doc(hidden)]
 pub use crate::memory::Faults;
-pub use crate::memory::{CARD_SLOTS, OutOfMemory};
+pub use crate::memory::OutOfMemory;
 
 /// Settings of a heap.
 #[derive(Clone, Debug)]
@@ -183,6 +184,20 @@ impl<R: Runtime> Heap<R> {
         unsafe {
             if !object.header().has(flags::LOGGED) {
                 self.shared().record_write(object, slot);
+            }
+        }
+    }
+
+    /// The same before a write of many slots of an object of an indexed shape: those that stand side by side are recorded together.
+    ///
+    /// # Safety
+    /// As for [`Heap::barrier`]; the object has these slots.
+    #[inline]
+    pub unsafe fn barrier_range(&self, object: Ref, slots: Range<usize>) {
+        // SAFETY: as above.
+        unsafe {
+            if !object.header().has(flags::LOGGED) && !slots.is_empty() {
+                self.shared().record_writes(object, slots);
             }
         }
     }

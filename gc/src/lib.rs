@@ -92,7 +92,7 @@ pub mod observe;
 
 pub use audit::{AuditError, AuditReport};
 pub use collect::STOP_UNITS_MAX;
-pub use heap::{CARD_SLOTS, Config, Handle, Heap, OutOfMemory, Phase, RootSource};
+pub use heap::{Config, Handle, Heap, OutOfMemory, Phase, RootSource};
 pub use object::{Header, Kind, Ref, Runtime, Shape, Side, Stack, Verdict, flags};
 
 /// Brings what stands at an address into the cache.

@@ -67,7 +67,7 @@ fn moves_between_lists() {
     assert!(objects < 2000, "{objects} stops for 200,000 moves");
 }
 
-/// An insertion at the front of a list moves all of it, and makes each card dirty once an epoch.
+/// An insertion at the front of a list moves all of it, and makes each slot dirty once an epoch.
 #[test]
 fn insertions_at_the_front() {
     let script = |make: &str| {

@@ -20,8 +20,6 @@ use crate::object::{Kinds, Ref, Runtime, Shape, Side, Verdict, flags};
 use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
 
-/// Slots of a card.
-const CARD: usize = 8;
 const STICKY: u32 = u32::MAX;
 
 /// What a clean audit has seen.
@@ -49,14 +47,16 @@ struct Cell {
     /// Dead, but its cell is kept: it has no counted references of its own.
     corpse: bool,
     young: bool,
-    /// A large run of which no card was ever dirty.
+    /// A large run of which no slot was ever dirty.
     undirtied: bool,
 }
 
 #[derive(Default)]
 struct Lists {
-    /// Log records, by object and card.
-    snapshots: HashMap<(usize, Option<usize>), Vec<Ref>>,
+    /// Snapshots of objects that were logged whole.
+    snapshots: HashMap<usize, Vec<Ref>>,
+    /// Of those that are recorded by slots: which are, and the snapshots of all of them.
+    slots: HashMap<usize, (HashSet<usize>, Vec<Ref>)>,
     dying: HashMap<usize, usize>,
     /// The cell that is being detached, and how many of its slots are.
     detaching: Option<(usize, usize)>,
@@ -74,6 +74,7 @@ struct Lists {
 struct Audit<'h, R: Runtime> {
     rt: &'h R,
     kinds: &'h Kinds,
+    memory: &'h Memory,
     blocks: Vec<BlockView>,
     cells: HashMap<usize, Cell>,
     lists: Lists,
@@ -88,6 +89,7 @@ pub(crate) fn audit<R: Runtime>(collector: &Collector<R>) -> Result<AuditReport,
     let mut audit = Audit::<R> {
         rt: &collector.rt,
         kinds: &collector.cx.kinds,
+        memory: collector.memory(),
         blocks: Vec::new(),
         cells: HashMap::new(),
         lists: Lists::default(),
@@ -288,11 +290,21 @@ impl<R: Runtime> Audit<'_, R> {
                 }
                 Err(AuditError::DeadReference { from: list, holder: 0, to: r.addr() })
             }
-            Entry::Log { object, card, snapshot } => {
+            Entry::Log { object, slots, snapshot } => {
                 if self.cells.get(&object.addr()).is_none_or(|c| c.corpse || c.young) {
                     return Err(AuditError::DeadReference { from: "the log", holder: 0, to: object.addr() });
                 }
-                self.lists.snapshots.entry((object.addr(), card)).or_default().extend(snapshot);
+                let Some(slots) = slots else {
+                    self.lists.snapshots.entry(object.addr()).or_default().extend(snapshot);
+                    return Ok(());
+                };
+                let (known, snapshots) = self.lists.slots.entry(object.addr()).or_default();
+                snapshots.extend(snapshot);
+                for slot in slots {
+                    if !known.insert(slot) {
+                        return Err(AuditError::Header { cell: object.addr(), what: "a slot of it has two log records (R4)" });
+                    }
+                }
                 Ok(())
             }
             Entry::Dying { cell, released } => {
@@ -320,14 +332,38 @@ impl<R: Runtime> Audit<'_, R> {
 
     /// Records are of logged objects only (R3).
     fn check_logs(&self) -> Checked {
-        for &(object, card) in self.lists.snapshots.keys() {
+        for &object in self.lists.snapshots.keys() {
             // SAFETY: `enter` has found the cell.
             let header = unsafe { at(object).header() };
-            if card.is_none() && !header.has(flags::LOGGED) {
+            if !header.has(flags::LOGGED) || header.has(flags::BY_SLOT) {
                 return Err(AuditError::Header { cell: object, what: "has a log record and is not LOGGED" });
             }
         }
+        for &object in self.lists.slots.keys() {
+            // SAFETY: as above.
+            if !unsafe { at(object).header() }.has(flags::BY_SLOT) {
+                return Err(AuditError::Header { cell: object, what: "its slots have log records, and it has no dirty bits" });
+            }
+        }
         Ok(())
+    }
+
+    /// The slots of a mature array that have log records are those that are dirty (R4). Says which, and their snapshots.
+    fn recorded(&self, cell: usize) -> Checked<(HashSet<usize>, Vec<Ref>)> {
+        let mut dirty = HashSet::new();
+        // SAFETY: a live cell with dirty bits.
+        unsafe {
+            let (place, mut from) = (at(cell).as_nonnull(), 0);
+            while let Some(slots) = self.memory.next_dirty(place, self.cells[&cell].bytes / 8, from) {
+                from = slots.end;
+                dirty.extend(slots);
+            }
+        }
+        let (slots, snapshots) = self.lists.slots.get(&cell).cloned().unwrap_or_default();
+        if slots != dirty {
+            return Err(AuditError::Header { cell, what: "its dirty slots are not those that the log has (R4)" });
+        }
+        Ok((slots, snapshots))
     }
 
     // ---- what counts
@@ -366,34 +402,27 @@ impl<R: Runtime> Audit<'_, R> {
                     found.extend((0..counted.len).filter_map(|slot| counted.get(slot)));
                     self.rt.trace(r, &mut |x| found.push(x));
                 }
-                _ if r.header().has(flags::CARDED) => {
+                _ if r.header().has(flags::BY_SLOT) => {
                     let slots = self.rt.slots(r);
                     if shape == Shape::Array && self.cells[&cell].undirtied {
                         self.rt.trace_slots(r, 0..slots, &mut |x| found.push(x));
                         if !found.is_empty() {
                             return Err(AuditError::Header {
                                 cell,
-                                what: "references in a large array whose cards were never dirty",
+                                what: "references in a large array whose slots were never dirty",
                             });
                         }
                     }
-                    for card in released.unwrap_or(0) / CARD..slots.div_ceil(CARD) {
-                        match self.lists.snapshots.get(&(cell, Some(card))) {
-                            Some(snapshot) => found.extend(snapshot),
-                            None if r.header().has(flags::LOGGED) => {
-                                return Err(AuditError::Header {
-                                    cell,
-                                    what: "LOGGED, and not all of its cards are recorded (R4)",
-                                });
-                            }
-                            None => {
-                                let start = (card * CARD).max(released.unwrap_or(0));
-                                self.rt.trace_slots(r, start..((card + 1) * CARD).min(slots), &mut |x| found.push(x));
-                            }
+                    let (recorded, snapshots) = self.recorded(cell)?;
+                    found.extend(snapshots);
+                    for slot in (released.unwrap_or(0)..slots).filter(|slot| !recorded.contains(slot)) {
+                        if r.header().has(flags::LOGGED) {
+                            return Err(AuditError::Header { cell, what: "LOGGED, and not all of its slots are recorded (R4)" });
                         }
+                        self.rt.trace_slots(r, slot..slot + 1, &mut |x| found.push(x));
                     }
                 }
-                _ if r.header().has(flags::LOGGED) => match self.lists.snapshots.get(&(cell, None)) {
+                _ if r.header().has(flags::LOGGED) => match self.lists.snapshots.get(&cell) {
                     Some(snapshot) => found.extend(snapshot),
                     None => return Err(AuditError::Header { cell, what: "LOGGED without a log record" }),
                 },
@@ -435,7 +464,7 @@ impl<R: Runtime> Audit<'_, R> {
     fn split(&self, cell: usize, slots: usize) -> (Vec<Ref>, Vec<Ref>) {
         let r = at(cell);
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        // SAFETY: a live cell, carded or a thread, with so many slots.
+        // SAFETY: a live cell, recorded by slots or a thread, with so many slots.
         unsafe {
             if self.shape(cell) == Shape::Thread {
                 let counted = &self.rt.stack(r).as_ref().counted;
@@ -573,8 +602,8 @@ impl<R: Runtime> Audit<'_, R> {
 
     /// The unmarked objects that marking will still find.
     fn promised(&self) -> Checked<HashSet<usize>> {
-        let mut work: Vec<usize> =
-            self.lists.snapshots.values().flatten().chain(&self.lists.promised).map(|r| r.addr()).collect();
+        let snapshots = self.lists.snapshots.values().chain(self.lists.slots.values().map(|(_, snapshots)| snapshots));
+        let mut work: Vec<usize> = snapshots.flatten().chain(&self.lists.promised).map(|r| r.addr()).collect();
         if !self.stage.roots_shaded {
             work.extend(self.lists.roots.iter().map(|r| r.addr()));
         }

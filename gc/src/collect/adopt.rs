@@ -7,7 +7,6 @@
 
 use super::Sabotage;
 use super::context::Context;
-use super::log::card_slots;
 use super::queue::Queue;
 use super::waiting::Waiting;
 use crate::object::{Header, Ref, Runtime, flags};
@@ -31,10 +30,10 @@ impl Adoptions {
         unsafe {
             let header = |r: Ref| r.header();
             let all_young = old.iter().all(|&r| header(r).has(flags::YOUNG));
-            let worth = new.iter().any(|&r| header(r).has(flags::CARDED));
+            let worth = new.iter().any(|&r| header(r).has(flags::BY_SLOT));
             if all_young || !worth || new.iter().any(|&r| !header(r).has(flags::YOUNG)) {
                 for &r in new {
-                    if header(r).has(flags::CARDED) {
+                    if header(r).has(flags::BY_SLOT) {
                         filled_by_copy(rt, cx, r);
                     }
                 }
@@ -67,12 +66,12 @@ impl Adoptions {
             let slots = rt.slots(old);
             if header.has(flags::YOUNG | flags::LOGGED) {
                 rt.trace_slots(old, 0..slots, &mut |x| self.increments.push(x.addr(), &mut cx.store));
-            } else if header.has(flags::CARDED) {
-                // What the dirty cards hold now. Their records stay (R28.2).
+            } else if header.has(flags::BY_SLOT) {
+                // What the dirty slots hold now. Their records stay (R28.2).
                 let mut from = 0;
-                while let Some(card) = cx.store.memory.next_dirty(old.as_nonnull(), slots, from) {
-                    rt.trace_slots(old, card_slots(slots, card), &mut |x| self.increments.push(x.addr(), &mut cx.store));
-                    from = card + 1;
+                while let Some(dirty) = cx.store.memory.next_dirty(old.as_nonnull(), slots, from) {
+                    from = dirty.end;
+                    rt.trace_slots(old, dirty, &mut |x| self.increments.push(x.addr(), &mut cx.store));
                 }
             }
         }
@@ -103,7 +102,7 @@ unsafe fn take_over(cx: &mut Context, waiting: &mut Waiting, new: Ref, reference
     unsafe {
         let header = new.header();
         header.unset(flags::YOUNG | flags::LOGGED);
-        cx.begin_cards(new, header);
+        cx.record_by_slot(new, header);
         if references && cx.store.memory.is_run(new.as_nonnull()) {
             cx.store.memory.set_dirtied(new.as_nonnull());
         }
@@ -122,7 +121,7 @@ unsafe fn take_over(cx: &mut Context, waiting: &mut Waiting, new: Ref, reference
 /// R4: a young large run was filled by copying memory. One of numbers stays clean.
 ///
 /// # Safety
-/// A young carded cell, initialised.
+/// A young large run of an indexed shape, initialised.
 pub(crate) unsafe fn filled_by_copy<R: Runtime>(rt: &R, cx: &mut Context, array: Ref) {
     // SAFETY: by the caller.
     unsafe {
@@ -130,7 +129,7 @@ pub(crate) unsafe fn filled_by_copy<R: Runtime>(rt: &R, cx: &mut Context, array:
         let mut any = false;
         rt.trace_slots(array, 0..slots, &mut |_| any = true);
         if any {
-            cx.store.memory.dirty_all_cards(array.as_nonnull(), slots);
+            cx.store.memory.dirty_all(array.as_nonnull(), slots);
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::explicit::{Ask, Explicit, Lender};
 use crate::memory::{Memory, OutOfMemory};
 use crate::object::{Header, Kinds, Ref, Runtime, Side, flags};
 use crate::observe::{Observer, Pauses};
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -149,32 +150,23 @@ impl<R: Runtime> Collector<R> {
         let mut born = self.cx.kinds.born(kind);
         let size = size.max(size_of::<Header>());
         let cell = self.request(size, |store| store.memory.alloc(size))?;
-        let carded = Memory::alloc_is_large(size) && self.cx.kinds.shape(kind).is_indexed();
-        if carded {
-            born = born & !flags::LOGGED | flags::CARDED;
+        let by_slot = Memory::alloc_is_large(size) && self.cx.kinds.shape(kind).is_indexed();
+        if by_slot {
+            born = born & !flags::LOGGED | flags::BY_SLOT;
         }
         // SAFETY: as in `alloc`.
         let r = unsafe {
             cell.cast::<Header>().write(Header::new(kind, born));
             Ref::from_ptr(cell)
         };
-        if carded {
-            self.cover_with_cards(r);
+        if by_slot {
+            // SAFETY: a run just allocated.
+            unsafe { self.cx.store.memory.cover_dirty(cell, 0) };
         }
         if born & flags::SPECIAL != 0 {
             self.young_special.push(r.addr(), &mut self.cx.store);
         }
         Ok(r)
-    }
-
-    /// All slots of a large run that are new have clean cards.
-    fn cover_with_cards(&mut self, run: Ref) {
-        let memory = &mut self.cx.store.memory;
-        // SAFETY: a run in use.
-        unsafe {
-            let room = memory.run_bytes(run.as_nonnull()) / 8;
-            memory.cover_cards(run.as_nonnull(), room);
-        }
     }
 
     /// See [`crate::Heap::grow`].
@@ -185,24 +177,48 @@ impl<R: Runtime> Collector<R> {
         // SAFETY: by the caller.
         unsafe {
             let (memory, at) = (&self.cx.store.memory, cell.as_nonnull());
-            if !cell.header().has(flags::CARDED) || !memory.is_run(at) || new_size < memory.run_bytes(at) {
+            if !cell.header().has(flags::BY_SLOT) || !memory.is_run(at) || new_size < memory.run_bytes(at) {
                 return Ok(false);
             }
-            let more = new_size - memory.run_bytes(at);
+            let before = memory.run_bytes(at);
+            let more = new_size - before;
             let grown = self.request(more, |store| store.memory.grow(at, new_size))?;
             if grown {
-                self.cover_with_cards(cell);
+                self.cx.store.memory.cover_dirty(at, before);
             }
             Ok(grown)
         }
     }
 
-    /// The slow path of the write barrier, for an object that is not LOGGED.
+    /// The write barrier for an object that is not LOGGED.
     #[inline(never)]
     pub fn record_write(&mut self, object: Ref, slot: usize) {
         // SAFETY: the caller of the barrier vouches for the object.
-        let recorded = unsafe { self.log.record_write(&self.rt, &mut self.cx, object, slot) };
-        if recorded && self.log.is_full() {
+        unsafe {
+            if !self.log.is_recorded(&self.cx, object, slot) {
+                self.record_first_write(object, slot);
+            }
+        }
+    }
+    /// # Safety
+    /// A live or young cell whose slot is not recorded.
+    #[inline(never)]
+    unsafe fn record_first_write(&mut self, object: Ref, slot: usize) {
+        // SAFETY: by the caller.
+        unsafe { self.log.record_write(&self.rt, &mut self.cx, object, slot) };
+        self.heed_log();
+    }
+    /// The same for a write of many slots.
+    #[inline(never)]
+    pub fn record_writes(&mut self, object: Ref, slots: Range<usize>) {
+        // SAFETY: as above.
+        unsafe { self.log.record_writes(&self.rt, &mut self.cx, object, slots) };
+        self.heed_log();
+    }
+
+    #[inline(always)]
+    fn heed_log(&mut self) {
+        if self.log.is_full() {
             self.request_safepoint();
         }
     }
@@ -219,7 +235,7 @@ impl<R: Runtime> Collector<R> {
     pub unsafe fn filled_by_copy(&mut self, cell: Ref) {
         // SAFETY: by the caller.
         unsafe {
-            if cell.header().has(flags::CARDED) {
+            if cell.header().has(flags::BY_SLOT) {
                 filled_by_copy(&self.rt, &mut self.cx, cell);
             }
         }

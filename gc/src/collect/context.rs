@@ -167,7 +167,7 @@ impl Context {
             self.promoted_bytes += self.store.memory.cell_bytes(cell) as u64;
             if self.mark_born && !self.without(Sabotage::PromotionMark) {
                 self.store.memory.set_mark(cell);
-                if r.header().has(flags::CARDED) {
+                if r.header().has(flags::BY_SLOT) {
                     r.header().set(flags::BLACK);
                 }
             }
@@ -225,18 +225,19 @@ impl Context {
         unsafe {
             let slots = rt.slots(cell);
             let mut any = false;
-            if header.has(flags::CARDED) {
-                // R4: only the dirty cards of a large run.
+            if header.has(flags::BY_SLOT) {
+                // R4: only the dirty slots of a large run.
+                self.units += self.store.memory.dirty_words(cell.as_nonnull(), slots);
                 let mut from = 0;
-                while let Some(card) = self.store.memory.next_dirty(cell.as_nonnull(), slots, from) {
+                while let Some(dirty) = self.store.memory.next_dirty(cell.as_nonnull(), slots, from) {
                     any = true;
-                    self.units += super::log::CARD;
-                    rt.trace_slots(cell, super::log::card_slots(slots, card), &mut |r| self.increment(r));
-                    from = card + 1;
+                    from = dirty.end;
+                    self.units += dirty.len();
+                    rt.trace_slots(cell, dirty, &mut |r| self.increment(r));
                 }
-                self.clean_cards(cell);
+                self.store.memory.clear_dirty(cell.as_nonnull());
             } else {
-                self.begin_cards(cell, header);
+                self.record_by_slot(cell, header);
                 self.units += slots;
                 rt.trace_slots(cell, 0..slots, &mut |r| {
                     any = true;
@@ -250,16 +251,16 @@ impl Context {
         }
     }
 
-    /// R4: from its promotion on the writes of an array that is not small are recorded by cards.
+    /// R4: from its promotion on the writes of an array that is not small are recorded by slots.
     ///
     /// # Safety
     /// A cell of an indexed shape that becomes mature.
-    pub unsafe fn begin_cards(&mut self, cell: Ref, header: &Header) {
+    pub unsafe fn record_by_slot(&mut self, cell: Ref, header: &Header) {
         // SAFETY: by the caller.
         unsafe {
-            if self.store.memory.has_cards(cell.as_nonnull()) {
-                self.clean_cards(cell);
-                header.set(flags::CARDED);
+            if self.store.memory.has_dirty_bits(cell.as_nonnull()) {
+                self.store.memory.clear_dirty(cell.as_nonnull());
+                header.set(flags::BY_SLOT);
                 if self.mark_born {
                     // R19: what is promoted needs no scanning.
                     header.set(flags::BLACK);
@@ -268,23 +269,11 @@ impl Context {
         }
     }
 
-    /// All cards that the cell has room for: it may come to have more slots.
-    ///
-    /// # Safety
-    /// A cell that has cards.
-    unsafe fn clean_cards(&mut self, cell: Ref) {
-        // SAFETY: by the caller.
-        unsafe {
-            let room = self.store.memory.cell_bytes(cell.as_nonnull()) / 8;
-            self.store.memory.clear_cards(cell.as_nonnull(), room);
-        }
-    }
-
-    /// Whether a cell may hold references, as far as is known without looking: large arrays of numbers are told by their cards
+    /// Whether a cell may hold references, as far as is known without looking: large arrays of numbers are told by their dirty bits
     /// (undirtied-holds-no-reference).
     ///
     /// # Safety
-    /// A carded cell.
+    /// A cell that is recorded by slots.
     pub unsafe fn may_refer(&self, cell: Ref) -> bool {
         // SAFETY: by the caller.
         unsafe { !self.store.memory.is_run(cell.as_nonnull()) || self.store.memory.was_dirtied(cell.as_nonnull()) }

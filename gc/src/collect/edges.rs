@@ -19,10 +19,10 @@ pub(super) struct Part {
     pub next: Option<usize>,
 }
 
-/// Whether a cell is gone through in parts: an array with cards, a thread.
+/// Whether a cell is gone through in parts: an array that is recorded by slots, a thread.
 #[inline(always)]
 pub(super) fn is_sliced(header: &Header, shape: Shape) -> bool {
-    header.has(flags::CARDED) || shape == Shape::Thread
+    header.has(flags::BY_SLOT) || shape == Shape::Thread
 }
 
 /// All counted references of a cell that is not sliced; those of a thread outside of its stack.

@@ -1,14 +1,16 @@
 //! The write barrier's slow path, and the log that it writes.
 //!
-//! A record of the log is `address, tag, references...`: the references of an object (or of a card of an array) as they were before the first
+//! A record of the log is `address, tag, references...`: the references of an object (or of some slots of an array) as they were before the first
 //! write of the epoch. The references of one record stand side by side. An epoch end *replays* the log: what is new is incremented, what is gone becomes a
 //! decrement.
 //!
-//! Cells of 512 bytes or more of an indexed shape are recorded by cards of 8 slots. If a quarter of the cards of one that is not a large run have been, the
-//! others are too, and the object is LOGGED: then its further writes need no work.
+//! Cells of 512 bytes or more of an indexed shape are recorded by slots: each write that finds its slot clean makes a record of it. Slots that stand side
+//! by side share a record where they are written at once, or in order: if two beside the written one are dirty already, those that probably come next are
+//! recorded too. If a quarter of the slots of a cell that is not a large run have been, all others are, and the object is LOGGED: then its further
+//! writes need no work.
 //!
 //! Invariants:
-//! * **logged-is-recorded** A mature object is LOGGED (a card of a mature array dirty) exactly while the log has one record with its snapshot.
+//! * **logged-is-recorded** A mature object is LOGGED (a slot of a mature array dirty) exactly while the log has one record with its snapshot, one only.
 //! * **log-names-the-living** The log names only cells whose `live` bit is set: an object whose count reaches 0 while it is LOGGED or dirty waits (R3).
 //!
 //! May import: `memory`, `object`, and of the collector `context`, `queue`, `price`.
@@ -21,18 +23,23 @@ use super::price::Price;
 use super::queue::Queue;
 use super::store::CHUNK_WORDS;
 use super::view::Entry;
+use crate::memory::Dirtied;
 use crate::object::{Header, Ref, Runtime, Shape, flags};
 use std::ops::Range;
 use std::time::Duration;
 
-/// Slots of a card: few, since a random write to a large array costs a card.
-pub(crate) const CARD: usize = crate::memory::CARD_SLOTS;
 /// The longest snapshot of one record.
 const RECORD_MAX: usize = CHUNK_WORDS - 2;
 /// Snapshots that can't be longer are written straight into the log.
 const SHORT: usize = 256;
-/// The part of an array's cards that is dirty when the others are recorded too.
+/// The part of an array's slots that is dirty when the others are recorded too.
 const DIRTY_PART: usize = 4;
+/// Whether they are so many is asked when a slot becomes dirty whose number is a multiple of this, or slots in order.
+const REST_STEP: usize = 8;
+/// Where slots are written in order, so many are recorded together.
+const IN_ORDER: usize = 32;
+/// References of a slot that a record of slots has room for.
+const SLOT_REFERENCES: usize = 2;
 /// How far ahead a snapshot is searched for a present reference.
 const LOOK_AHEAD: usize = 2;
 /// Bounds of the words of log that end an epoch; between them the measured cost of the replay decides.
@@ -40,38 +47,56 @@ const LIMIT_WORDS: (usize, usize) = (1 << 10, 32 << 10);
 const NS_PER_WORD: f64 = 20.0;
 
 /// What a record is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Subject {
     Object,
-    Card(usize),
+    /// Slots that stand side by side, [`SLOTS_MAX`] at most.
+    Slots(Range<usize>),
     /// The rest of a snapshot too long for one record.
     More,
 }
 
+/// Slots of one record.
+const SLOTS_MAX: usize = 64;
+/// The parts of a tag, from the lowest bits on: the length of the snapshot, what it is of, how many slots but one, the first slot.
+const LENGTH_BITS: u32 = 14;
+const SUBJECT_BITS: u32 = 2;
+const COUNT_AT: u32 = LENGTH_BITS + SUBJECT_BITS;
+const FIRST_AT: u32 = COUNT_AT + SLOTS_MAX.ilog2();
+
+const _: () = assert!(RECORD_MAX < 1 << LENGTH_BITS);
+
+#[inline(always)]
 fn tag(subject: &Subject, len: usize) -> usize {
     len | match subject {
         Subject::Object => 0,
-        Subject::More => 1 << 16,
-        Subject::Card(card) => 2 << 16 | card << 18,
+        Subject::More => 1 << LENGTH_BITS,
+        Subject::Slots(slots) => 2 << LENGTH_BITS | (slots.len() - 1) << COUNT_AT | slots.start << FIRST_AT,
     }
 }
 
-/// The subject and the length of a record.
-fn untag(tag: usize) -> (Subject, usize) {
-    let subject = match tag >> 16 & 3 {
-        0 => Subject::Object,
-        1 => Subject::More,
-        _ => Subject::Card(tag >> 18),
-    };
-    (subject, tag & 0xffff)
+/// The length of the snapshot.
+#[inline(always)]
+fn length(tag: usize) -> usize {
+    tag & ((1 << LENGTH_BITS) - 1)
 }
 
-/// The slots of a card of an array with so many.
-pub(crate) fn card_slots(slots: usize, card: usize) -> Range<usize> {
-    (card * CARD).min(slots)..((card + 1) * CARD).min(slots)
+#[inline(always)]
+fn subject(tag: usize) -> Subject {
+    match tag >> LENGTH_BITS & ((1 << SUBJECT_BITS) - 1) {
+        0 => Subject::Object,
+        1 => Subject::More,
+        _ => {
+            let first = tag >> FIRST_AT;
+            Subject::Slots(first..first + (tag >> COUNT_AT) % SLOTS_MAX + 1)
+        }
+    }
 }
 
 pub(crate) struct Log {
     records: Queue,
+    /// Mature runs with dirty slots.
+    dirty_runs: Queue,
     /// Of a word.
     pub(super) price: Price,
     /// How long the log was when an epoch end was put off: further writes may be to what is recorded already.
@@ -109,6 +134,7 @@ impl Log {
     pub fn new() -> Log {
         Log {
             records: Queue::new(),
+            dirty_runs: Queue::new(),
             price: Price::new(NS_PER_WORD, LIMIT_WORDS),
             put_off: 0,
             moved: Moved::new(),
@@ -135,29 +161,63 @@ impl Log {
 
     // ---- writing
 
-    /// A write of slot `slot` of an object is about to happen. Says whether that made the log longer.
+    /// Whether a write of slot `slot` of an object needs no record: most writes to an array are to a slot that is dirty already.
     ///
     /// # Safety
     /// A live or young cell that is not LOGGED.
     #[inline(always)]
-    pub unsafe fn record_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slot: usize) -> bool {
+    pub unsafe fn is_recorded(&self, cx: &Context, object: Ref, slot: usize) -> bool {
+        // SAFETY: by the caller.
+        unsafe { object.header().has(flags::BY_SLOT) && cx.store.memory.slot_is_dirty(object.as_nonnull(), slot) }
+    }
+
+    /// A write of slot `slot` of an object is about to happen that is not recorded yet.
+    ///
+    /// # Safety
+    /// As for `is_recorded`.
+    #[inline(always)]
+    pub unsafe fn record_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slot: usize) {
         // SAFETY: by the caller.
         unsafe {
             let header = object.header();
-            if !header.has(flags::CARDED) {
-                self.record_object(rt, cx, object, header);
-                return true;
+            if !header.has(flags::BY_SLOT) {
+                return self.record_object(rt, cx, object, header);
             }
-            // Most writes to an array are to a card that is dirty already.
-            let dirtied = cx.store.memory.set_card_dirty(object.as_nonnull(), slot / CARD);
-            if dirtied {
-                self.record_card(rt, cx, object, header, slot / CARD);
+            let dirtied = cx.store.memory.set_dirty(object.as_nonnull(), slot);
+            if header.has(flags::YOUNG) {
+                // R4: a young array's slot is dirty without a record.
+                if cx.without(Sabotage::YoungSlots) {
+                    cx.store.memory.set_clean(object.as_nonnull(), slot..slot + 1);
+                }
+                return;
             }
-            dirtied
+            self.snapshot_slot(rt, cx, object, slot);
+            if dirtied != Dirtied::Alone || slot.is_multiple_of(REST_STEP) {
+                self.record_more(rt, cx, object, header, slot, dirtied);
+            }
         }
     }
 
-    /// The first write of the epoch to an object without cards.
+    /// The same for a write of many slots.
+    ///
+    /// # Safety
+    /// As for `record_write`.
+    pub unsafe fn record_writes<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slots: Range<usize>) {
+        // SAFETY: by the caller.
+        unsafe {
+            let header = object.header();
+            if header.has(flags::BY_SLOT) {
+                self.record_clean(rt, cx, object, header, slots);
+                if !header.has(flags::YOUNG) {
+                    self.record_rest(rt, cx, object, header);
+                }
+            } else {
+                self.record_object(rt, cx, object, header);
+            }
+        }
+    }
+
+    /// The first write of the epoch to an object that is recorded as a whole.
     ///
     /// # Safety
     /// As for `record_write`.
@@ -176,47 +236,105 @@ impl Log {
         }
     }
 
+    /// A slot has been recorded: what else should be.
+    ///
     /// # Safety
-    /// A carded cell and one of its cards, which has just become dirty.
+    /// A mature cell that is recorded by slots, and one of them, which has just become dirty.
     #[inline(never)]
-    unsafe fn record_card<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, header: &Header, card: usize) {
-        if header.has(flags::YOUNG) {
-            // R4: a young array's card is dirty without a record.
-            if cx.without(Sabotage::YoungCards) {
-                // SAFETY: by the caller.
-                unsafe { cx.store.memory.card_clean(array.as_nonnull(), card) };
-            }
-            return;
-        }
+    unsafe fn record_more<R: Runtime>(
+        &mut self,
+        rt: &R,
+        cx: &mut Context,
+        array: Ref,
+        header: &Header,
+        slot: usize,
+        dirtied: Dirtied,
+    ) {
         // SAFETY: by the caller.
         unsafe {
-            let slots = rt.slots(array);
-            self.snapshot_card(rt, cx, array, slots, card);
-            let memory = &mut cx.store.memory;
-            if memory.is_run(array.as_nonnull()) {
-                return;
-            }
-            // R4: many are dirty: the clean ones too, and LOGGED says that all are.
-            let cards = slots.div_ceil(CARD);
-            if memory.dirty_cards(array.as_nonnull(), slots) * DIRTY_PART >= cards {
-                for card in 0..cards {
-                    if cx.store.memory.set_card_dirty(array.as_nonnull(), card) {
-                        self.snapshot_card(rt, cx, array, slots, card);
-                    }
+            match dirtied {
+                Dirtied::FirstOfRun => return self.dirty_runs.push(array.addr(), &mut cx.store),
+                Dirtied::InOrder => {
+                    let start = slot / IN_ORDER * IN_ORDER;
+                    let end = (start + IN_ORDER).min(rt.slots(array));
+                    self.record_clean(rt, cx, array, header, start..end);
                 }
+                Dirtied::Alone => {}
+            }
+            self.record_rest(rt, cx, array, header);
+        }
+    }
+
+    /// R4: if many slots of an array in a block are dirty, the clean ones are recorded too, and LOGGED says that all are.
+    ///
+    /// # Safety
+    /// As for `record_more`.
+    unsafe fn record_rest<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, header: &Header) {
+        // SAFETY: by the caller.
+        unsafe {
+            let (memory, cell) = (&cx.store.memory, array.as_nonnull());
+            let slots = rt.slots(array);
+            if !memory.is_run(cell) && memory.dirty_count(cell, slots) * DIRTY_PART >= slots {
+                self.record_clean(rt, cx, array, header, 0..slots);
                 header.set(flags::LOGGED);
             }
         }
     }
 
+    /// Records what is clean of some slots.
+    ///
     /// # Safety
-    /// As for `record_card`.
-    unsafe fn snapshot_card<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, slots: usize, card: usize) {
-        // A slot may hold several references.
-        let most = CARD * 8;
-        self.record(cx, array, Subject::Card(card), most, |sink| {
+    /// As for `record_more`.
+    unsafe fn record_clean<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, header: &Header, slots: Range<usize>) {
+        // SAFETY: by the caller.
+        unsafe {
+            let mut from = slots.start;
+            while let Some((clean, first)) = cx.store.memory.dirty_next(array.as_nonnull(), from..slots.end) {
+                from = clean.end;
+                if header.has(flags::YOUNG) || cx.without(Sabotage::RowSlots) {
+                    continue;
+                }
+                self.snapshot(rt, cx, array, clean);
+                if first {
+                    self.dirty_runs.push(array.addr(), &mut cx.store);
+                }
+            }
+        }
+    }
+
+    /// The commonest record.
+    ///
+    /// # Safety
+    /// As for `snapshot`.
+    #[inline(always)]
+    unsafe fn snapshot_slot<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, slot: usize) {
+        self.records.reserve(2 + SLOT_REFERENCES, &mut cx.store);
+        let (room, mut len) = (self.records.room(), 0);
+        // SAFETY: by the caller, and the room was reserved.
+        unsafe {
+            rt.trace_slots(array, slot..slot + 1, &mut |r| {
+                if len < SLOT_REFERENCES {
+                    room.add(2 + len).write(r.addr());
+                }
+                len += 1;
+            });
+            if len > SLOT_REFERENCES {
+                return self.snapshot(rt, cx, array, slot..slot + 1);
+            }
+            room.write(array.addr());
+            room.add(1).write(tag(&Subject::Slots(slot..slot + 1), len));
+        }
+        self.records.pushed_words(2 + len);
+    }
+
+    /// # Safety
+    /// A cell that is recorded by slots, and some of them, [`SLOTS_MAX`] at most.
+    #[inline(never)]
+    unsafe fn snapshot<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, slots: Range<usize>) {
+        let most = slots.len() * SLOT_REFERENCES;
+        self.record(cx, array, Subject::Slots(slots.clone()), most, |sink| {
             // SAFETY: by the caller.
-            unsafe { rt.trace_slots(array, card_slots(slots, card), &mut |r| sink.add(r)) }
+            unsafe { rt.trace_slots(array, slots.clone(), &mut |r| sink.add(r)) }
         });
     }
 
@@ -277,42 +395,148 @@ impl Log {
     }
 
     fn replay_all<R: Runtime>(&mut self, rt: &R, cx: &mut Context) {
+        // Records of one array mostly come one after the other.
+        let mut array: Option<Array> = None;
         while !self.records.is_empty() {
-            // SAFETY: a record's words stand side by side, and nothing is logged during the replay; log-names-the-living.
+            // SAFETY: a chunk holds whole records, and nothing is logged during the replay; log-names-the-living.
             unsafe {
-                let &[object, tag] = self.records.front_words(2, &mut cx.store) else { unreachable!() };
-                let (subject, len) = untag(tag);
-                let snapshot = &self.records.front_words(2 + len, &mut cx.store)[2..];
-                // The object of the record after the next.
-                if let Some(tag) = self.records.peek(2 + len + 1)
-                    && let Some(ahead) = self.records.peek(2 + len + 2 + untag(tag).1)
-                {
-                    crate::prefetch(ahead);
-                    crate::prefetch(ahead + 64);
+                let mut words = self.records.front_words(&mut cx.store);
+                let in_chunk = words.len();
+                while let [object, tag, rest @ ..] = words {
+                    let (snapshot, next) = rest.split_at(length(*tag));
+                    words = next;
+                    let object = Ref::from_addr(*object);
+                    match subject(*tag) {
+                        Subject::Slots(slots) => {
+                            let array = match array {
+                                Some(array) if array.cell == object => array,
+                                _ => *array.insert(Array::new(rt, cx, object)),
+                            };
+                            if slots.len() == 1 {
+                                array.replay_slot(rt, cx, &mut self.moved, slots.start, snapshot);
+                            } else {
+                                array.replay(rt, cx, &mut self.moved, slots, snapshot);
+                            }
+                        }
+                        subject => {
+                            // The object of the record after the next.
+                            if let [_, tag, rest @ ..] = next
+                                && let Some(&ahead) = rest.get(length(*tag))
+                            {
+                                crate::prefetch(ahead);
+                                crate::prefetch(ahead + 64);
+                            }
+                            gather(rt, cx, object, subject, &mut self.present);
+                            compare(cx, &mut self.moved, snapshot, &self.present);
+                        }
+                    }
                 }
-                gather(rt, cx, Ref::from_addr(object), subject, &mut self.present);
-                compare(cx, &mut self.moved, snapshot, &self.present);
-                self.records.skip_front(2 + len, &mut cx.store);
+                self.records.skip_front(in_chunk, &mut cx.store);
             }
         }
         self.moved.flush(|owed| settle(cx, owed));
+        while let Some(run) = self.dirty_runs.pop_front(&mut cx.store) {
+            // SAFETY: log-names-the-living, and all of its records have been replayed.
+            unsafe { cx.store.memory.run_is_clean(Ref::from_addr(run).as_nonnull()) };
+        }
     }
 
     /// The records, for the auditor.
     pub fn report(&self, visit: &mut dyn FnMut(Entry<'_>)) {
         let mut words = self.records.iter();
-        let mut card = None;
+        let mut about = None;
         while let (Some(object), Some(tag)) = (words.next(), words.next()) {
-            let (subject, len) = untag(tag);
-            match subject {
-                Subject::Object => card = None,
-                Subject::Card(number) => card = Some(number),
-                Subject::More => {}
+            match subject(tag) {
+                Subject::Object => about = None,
+                Subject::Slots(slots) => about = Some(slots),
+                // The slots have been named.
+                Subject::More => about = about.map(|slots| slots.end..slots.end),
             }
             // SAFETY: the log holds addresses of cells, which are not looked at here.
-            let snapshot: Vec<Ref> = words.by_ref().take(len).map(|word| unsafe { Ref::from_addr(word) }).collect();
+            let snapshot: Vec<Ref> = words.by_ref().take(length(tag)).map(|word| unsafe { Ref::from_addr(word) }).collect();
             // SAFETY: as above.
-            visit(Entry::Log { object: unsafe { Ref::from_addr(object) }, card, snapshot: &snapshot });
+            visit(Entry::Log { object: unsafe { Ref::from_addr(object) }, slots: about.clone(), snapshot: &snapshot });
+        }
+    }
+}
+
+/// An array whose records are being replayed.
+#[derive(Clone, Copy)]
+struct Array {
+    cell: Ref,
+    /// An adopted array may have forgotten that it had some (R28.3).
+    slots: usize,
+    ephemeron: bool,
+}
+
+impl Array {
+    /// # Safety
+    /// Here and below: the log has records of slots of the array, and those slots and snapshots are theirs.
+    unsafe fn new<R: Runtime>(rt: &R, cx: &Context, cell: Ref) -> Array {
+        // SAFETY: log-names-the-living.
+        unsafe {
+            let header = cell.header();
+            // The flag of an array whose every slot was recorded goes with the first of its records.
+            header.unset(flags::LOGGED);
+            Array { cell, slots: rt.slots(cell), ephemeron: cx.kinds.shape(header.kind) == Shape::Ephemeron }
+        }
+    }
+
+    /// One slot: the commonest record.
+    #[inline(always)]
+    unsafe fn replay_slot<R: Runtime>(self, rt: &R, cx: &mut Context, moved: &mut Moved, slot: usize, snapshot: &[usize]) {
+        // SAFETY: log-names-the-living; a snapshot's references are counted.
+        unsafe {
+            let (mut now, mut found) = (None, 0);
+            if slot < self.slots {
+                rt.trace_slots(self.cell, slot..slot + 1, &mut |r| {
+                    now = Some(r);
+                    found += 1;
+                });
+            }
+            if found > 1 || snapshot.len() > 1 || self.ephemeron {
+                return self.replay(rt, cx, moved, slot..slot + 1, snapshot);
+            }
+            cx.store.memory.set_clean(self.cell.as_nonnull(), slot..slot + 1);
+            let old = snapshot.first().map(|&old| Ref::from_addr(old));
+            if let Some(now) = now {
+                // R10.
+                if old == Some(now) {
+                    return cx.keep_counted(now);
+                }
+                follow(cx, now, moved.new_one(now.addr()));
+            }
+            if let Some(old) = old {
+                follow(cx, old, moved.gone(old.addr()));
+            }
+        }
+    }
+
+    /// Slots that stand side by side, as `compare` does it.
+    #[inline(never)]
+    unsafe fn replay<R: Runtime>(self, rt: &R, cx: &mut Context, moved: &mut Moved, slots: Range<usize>, snapshot: &[usize]) {
+        // SAFETY: as in `replay_slot`.
+        unsafe {
+            cx.store.memory.set_clean(self.cell.as_nonnull(), slots.clone());
+            let end = slots.end.min(self.slots);
+            let (mut at, mut any) = (0, false);
+            rt.trace_slots(self.cell, slots.start.min(end)..end, &mut |now| {
+                any = true;
+                if snapshot.get(at) == Some(&now.addr()) {
+                    at += 1;
+                } else if snapshot.get(at + 1) == Some(&now.addr()) {
+                    follow(cx, Ref::from_addr(snapshot[at]), moved.gone(snapshot[at]));
+                    at += 2;
+                } else {
+                    return follow(cx, now, moved.new_one(now.addr()));
+                }
+                cx.keep_counted(now);
+            });
+            for &old in &snapshot[at..] {
+                follow(cx, Ref::from_addr(old), moved.gone(old));
+            }
+            // R27.
+            cx.events += u64::from(any && self.ephemeron);
         }
     }
 }
@@ -328,17 +552,12 @@ unsafe fn gather<R: Runtime>(rt: &R, cx: &mut Context, object: Ref, subject: Sub
     unsafe {
         let header = object.header();
         let shape = cx.kinds.shape(header.kind);
-        // The flag of an array whose every card was recorded goes with the first of its records.
         header.unset(flags::LOGGED);
         let mut visit = |now: Ref| present.push(now.addr());
         match subject {
             Subject::Object => trace_whole(rt, object, shape, &mut visit),
-            Subject::Card(card) => {
-                let slots = rt.slots(object);
-                rt.trace_slots(object, card_slots(slots, card), &mut visit);
-                cx.store.memory.card_clean(object.as_nonnull(), card);
-            }
             Subject::More => {}
+            Subject::Slots(_) => unreachable!("slots are replayed by `Array`"),
         }
         // R27.
         cx.events += u64::from(shape == Shape::Ephemeron && !present.is_empty());

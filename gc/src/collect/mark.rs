@@ -211,7 +211,7 @@ unsafe fn scan<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, budget: &mut Budget
     // SAFETY: by the caller.
     unsafe {
         let header = r.header();
-        if header.has(flags::CARDED | flags::WEAKLY_HELD | flags::CORPSE | flags::DYING) {
+        if header.has(flags::BY_SLOT | flags::WEAKLY_HELD | flags::CORPSE | flags::DYING) {
             return scan_special(rt, cx, r, header, budget);
         }
         match cx.kinds.shape(header.kind) {
@@ -229,7 +229,7 @@ unsafe fn scan<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, budget: &mut Budget
 unsafe fn scan_special<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &Header, budget: &mut Budget) {
     // SAFETY: by the caller.
     unsafe {
-        if header.has(flags::CARDED) {
+        if header.has(flags::BY_SLOT) {
             // What an earlier cycle left.
             header.unset(flags::BLACK);
         }
@@ -244,7 +244,7 @@ unsafe fn scan_special<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &He
         match cx.kinds.shape(header.kind) {
             Shape::Leaf => {}
             Shape::Plain => rt.trace(r, &mut |x| cx.found(x)),
-            _ if header.has(flags::CARDED) && !cx.may_refer(r) => {
+            _ if header.has(flags::BY_SLOT) && !cx.may_refer(r) => {
                 cx.gray.has_scanned(cx.store.memory.cell_bytes(r.as_nonnull()));
                 header.set(flags::BLACK);
             }
@@ -274,7 +274,7 @@ unsafe fn scan_large<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &Head
         cx.gray.has_scanned(part.slots * GRANULE);
         match part.next {
             Some(next) => cx.gray.put_off(r, next, &mut cx.store),
-            None if header.has(flags::CARDED) => header.set(flags::BLACK),
+            None if header.has(flags::BY_SLOT) => header.set(flags::BLACK),
             None => {}
         }
     }

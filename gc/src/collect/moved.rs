@@ -6,6 +6,7 @@
 //!
 //! Invariants:
 //! * **owed-once** A reference in the table stands for one increment or one decrement that is owed. The table is empty outside of the replay.
+//! * **used-once** A place stands in `used` once if it is not 0, and else not.
 //!
 //! Imports nothing of the crate.
 
@@ -17,6 +18,8 @@ const PLACES: usize = 8 << 10;
 const PREFETCH: usize = 12;
 /// Set in the word of a reference that is new.
 const NEW: usize = 1;
+/// In a place that was in use: what was there has met its counterpart.
+const SETTLED: usize = NEW;
 
 /// What is owed for a reference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,15 +39,16 @@ pub(super) enum Told {
 }
 
 pub(crate) struct Moved {
-    /// Addresses of cells, with [`NEW`] or without; 0 where none.
-    places: Box<[usize]>,
-    /// The places that have come to be in use, some of them more than once.
-    used: Vec<u16>,
+    /// Addresses of cells, with [`NEW`] or without; 0 or [`SETTLED`] where none.
+    places: Box<[usize; PLACES]>,
+    /// The places that have come to be in use.
+    used: Box<[u16; PLACES]>,
+    used_len: usize,
 }
 
 impl Moved {
     pub fn new() -> Moved {
-        Moved { places: vec![0; PLACES].into_boxed_slice(), used: Vec::new() }
+        Moved { places: Box::new([0; PLACES]), used: Box::new([0; PLACES]), used_len: 0 }
     }
 
     /// A reference stands where it did not before.
@@ -64,29 +68,34 @@ impl Moved {
         let place = &mut self.places[number];
         let there = *place;
         if there == counterpart {
-            *place = 0;
+            *place = SETTLED;
             return Told::Cancelled;
         }
         *place = word;
-        if there == 0 {
-            self.used.push(number as u16);
-            return Told::Kept;
+        if there > SETTLED {
+            return Told::Instead(owed(there));
         }
-        Told::Instead(owed(there))
+        if there == 0 {
+            // used-once: there are as many as there are places.
+            self.used[self.used_len % PLACES] = number as u16;
+            self.used_len += 1;
+        }
+        Told::Kept
     }
 
     /// The replay is over: all that is still owed.
     pub fn flush(&mut self, mut settle: impl FnMut(Owed)) {
-        for at in 0..self.used.len() {
-            if let Some(ahead) = self.used.get(at + PREFETCH) {
-                prefetch(self.places[*ahead as usize]);
+        let used = &self.used[..self.used_len];
+        for (at, &place) in used.iter().enumerate() {
+            if let Some(&ahead) = used.get(at + PREFETCH) {
+                prefetch(self.places[ahead as usize]);
             }
-            let word = std::mem::take(&mut self.places[self.used[at] as usize]);
-            if word != 0 {
+            let word = std::mem::take(&mut self.places[place as usize]);
+            if word > SETTLED {
                 settle(owed(word));
             }
         }
-        self.used.clear();
+        self.used_len = 0;
     }
 }
 

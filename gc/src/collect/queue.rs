@@ -228,21 +228,22 @@ impl Queue {
         *self = Queue { popped: self.popped + self.len as u64, ..Queue::new() };
     }
 
-    /// The words of a record that [`Queue::reserve`] kept together, at the front; they stay valid until the next call that changes the queue.
+    /// The words at the front that stand side by side, whole records of them if [`Queue::reserve`] kept each together.
     ///
     /// # Safety
-    /// The next `n` words stand side by side.
-    pub unsafe fn front_words<'a>(&mut self, n: usize, store: &mut Store) -> &'a [usize] {
-        // SAFETY: chunks-are-linked, words-are-written, and the caller vouches for the place.
+    /// The queue is not empty. The words stay valid until the next call that changes it.
+    pub unsafe fn front_words<'a>(&mut self, store: &mut Store) -> &'a [usize] {
+        // SAFETY: chunks-are-linked, words-are-written.
         unsafe {
             if self.head != self.tail && self.read == (*self.head).fill {
                 self.shrink_front(store);
             }
-            std::slice::from_raw_parts((&raw const (*self.head).words).cast::<usize>().add(self.read), n)
+            let end = if self.head == self.tail { self.write } else { (*self.head).fill };
+            std::slice::from_raw_parts((&raw const (*self.head).words).cast::<usize>().add(self.read), end - self.read)
         }
     }
 
-    /// Drops the `n` words that [`Queue::front_words`] showed.
+    /// Drops the first `n` of the words that [`Queue::front_words`] showed.
     pub fn skip_front(&mut self, n: usize, store: &mut Store) {
         self.read += n;
         self.len -= n;

@@ -136,7 +136,7 @@ impl Release {
     /// Queues the references of a dead cell.
     ///
     /// # Safety
-    /// The cell is live, not carded; its shape is right.
+    /// The cell is live, not recorded by slots; its shape is right.
     #[inline(always)]
     unsafe fn drop_references<R: Runtime>(&mut self, rt: &R, cx: &mut Context, r: Ref, shape: Shape) {
         // SAFETY: by the caller.
@@ -232,7 +232,7 @@ impl Release {
                 }
                 return;
             }
-            if !header.has(flags::CARDED) {
+            if !header.has(flags::BY_SLOT) {
                 self.drop_references(of.rt, cx, r, shape);
             }
             if destructor {
@@ -326,8 +326,8 @@ impl Release {
 /// Whether the log names the object.
 fn is_logged<R: Runtime>(rt: &R, cx: &Context, r: Ref, header: &Header) -> bool {
     header.has(flags::LOGGED)
-        // SAFETY: a live carded cell.
-        || header.has(flags::CARDED) && unsafe { cx.store.memory.next_dirty(r.as_nonnull(), rt.slots(r), 0).is_some() }
+        // SAFETY: a live cell that is recorded by slots.
+        || header.has(flags::BY_SLOT) && unsafe { cx.store.memory.is_dirty(r.as_nonnull(), rt.slots(r)) }
 }
 
 /// # Safety

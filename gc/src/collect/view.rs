@@ -1,9 +1,10 @@
 //! What the auditor must be told of the collector: its lists, one entry after the other. The collector reports, the auditor judges.
 
 use crate::object::Ref;
+use std::ops::Range;
 
 /// One entry of one of the collector's lists.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Entry<'a> {
     /// A reference that the last epoch end found in a root slot or in the running chain: counted once.
     Root(Ref),
@@ -19,8 +20,9 @@ pub(crate) enum Entry<'a> {
     Increment(Ref),
     /// A member of a list that is not counted (waiting objects, adopted storages, tombstones, holders), which must be live.
     Member(&'static str, Ref),
-    /// A log record: the object was logged whole (`card` is `None`), or one card of it. The snapshot is what counted then; a long one comes in parts.
-    Log { object: Ref, card: Option<usize>, snapshot: &'a [Ref] },
+    /// A log record: the object was logged whole (`slots` is `None`), or some slots of it. The snapshot is what counted then; a long
+    /// one comes in parts, of which the first names the slots.
+    Log { object: Ref, slots: Option<Range<usize>>, snapshot: &'a [Ref] },
     /// A cell freed by count; of its counted references those below `released` are no longer its own.
     Dying { cell: Ref, released: usize },
     /// A dead cell that is being detached: the references in its first slots have been given back.

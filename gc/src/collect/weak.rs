@@ -346,7 +346,7 @@ unsafe fn clean_part<R: Runtime>(rt: &R, cx: &mut Context, log: &mut Log, pass: 
                 },
                 // R3: the collector's own stores.
                 &mut |slot| {
-                    if !holder.header().has(flags::LOGGED) {
+                    if !holder.header().has(flags::LOGGED) && !log.is_recorded(&*cx, holder, slot) {
                         log.record_write(rt, &mut *cx, holder, slot);
                     }
                 },

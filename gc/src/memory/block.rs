@@ -5,10 +5,10 @@
 //! * **ascending-hand-out** The allocator hands out cells of a block in ascending order from `scan`, and never goes back in an epoch: no cell is handed
 //!   out twice between two looks at the `live` bits (R9).
 //!
-//! Imports `pages`, `segment`, `size_class`, `cards`, `asan`.
+//! Imports `pages`, `segment`, `size_class`, `dirty`, `asan`.
 
 use super::asan;
-use super::cards::CARD_MIN_BYTES;
+use super::dirty::BY_SLOT_MIN_BYTES;
 use super::os::OutOfMemory;
 use super::pages::{Pages, split};
 use super::segment::*;
@@ -158,7 +158,7 @@ impl Pages {
     /// A block for cells of `class`, without cells in use; not in any list.
     pub fn new_block(&mut self, class: usize, owner: Owner) -> Result<u32, OutOfMemory> {
         let size = size_of_class(class);
-        let (segment, block) = self.take_block(owner == Owner::Collected && size >= CARD_MIN_BYTES)?;
+        let (segment, block) = self.take_block(owner == Owner::Collected && size >= BY_SLOT_MIN_BYTES)?;
         // SAFETY: a block just taken: its descriptor and bits are ours.
         unsafe {
             for n in 0..BLOCK_PAIRS {

@@ -1,11 +1,11 @@
 //! Segments of one large run each, with address space behind it to grow into.
 //!
 //! ```text
-//!   | metadata | run, committed ... | room, untouched ...                    | cards |
+//!   | metadata | run, committed ... | room, untouched ...                    | dirty bits |
 //!   base       first data page      + committed                              + room
 //! ```
 //!
-//! * **untouched-behind-committed** All of `committed`, and nothing behind it, may have been touched (cards aside, a 512th).
+//! * **untouched-behind-committed** All of `committed`, and nothing behind it, may have been touched (dirty bits aside, a 64th at most).
 //! * **runless-is-dead-and-idle** A dedicated segment without a run is in the list of the dead, and all that it has committed is idle.
 //!
 //! * **pinned-dead-are-kept** While the layout is pinned no dead segment is taken again, nor unmapped: its `live` bit says that the run is dead.
@@ -80,9 +80,8 @@ impl Pages {
     fn map_dedicated(&mut self, bytes: usize, start: usize) -> Result<Segment, OutOfMemory> {
         let mut room = bytes.max(self.address_space / 1024) & !(PAGE - 1);
         loop {
-            // A bit for 8 slots of 8 bytes at least.
-            let cards = (room / 512 + 8).next_multiple_of(PAGE);
-            let len = (start * PAGE).checked_add(room).and_then(|n| n.checked_add(cards)).ok_or(OutOfMemory)?.max(SEGMENT);
+            let dirty = (room / PAGE * PAGE_WORDS * 8).next_multiple_of(PAGE);
+            let len = (start * PAGE).checked_add(room).and_then(|n| n.checked_add(dirty)).ok_or(OutOfMemory)?.max(SEGMENT);
             match self.map(len, true, bytes < HUGE_PAGES_FROM) {
                 Ok((_, segment)) => {
                     // SAFETY: the head of a segment just mapped, and addresses inside it.
@@ -90,7 +89,7 @@ impl Pages {
                         let head = &mut *segment.head();
                         head.room = room;
                         head.own.page = start as u32;
-                        head.cards = segment.data(start * PAGE + room).as_ptr().cast::<u64>().wrapping_sub(start);
+                        head.dirty = segment.data(start * PAGE + room).as_ptr().cast::<u64>().wrapping_sub(start * PAGE_WORDS);
                     }
                     self.address_space = self.address_space.saturating_sub(len);
                     return Ok(segment);

@@ -1,33 +1,29 @@
-//! Large runs: cells above 8 KiB, whole pages, each with a descriptor and cards (`cards`).
+//! Large runs: cells above 8 KiB, whole pages, each with a descriptor and dirty bits (`dirty`).
 //!
 //! Below [`DEDICATED`] a run stands among blocks and grows into the pages behind it, if they are free; from there on it has a segment to
 //! itself and grows in the address space reserved there. It never moves (R5).
 //!
-//! The words of its cards stand in the segment's metadata (shared) or behind the room of the run (dedicated), so that they grow with the run and
+//! Its dirty bits stand in the segment's metadata (shared) or behind the room of the run (dedicated), so that they grow with the run and
 //! never need an allocation.
 //!
 //! * **run-starts-at-a-page** A run starts at a page and has at least three; its `live` and `mark` bits are those of its first granule.
 //! * **run-pages-say-free** The block descriptor of a page in a run says `Free`.
-//! * **card-words-are-valid** `card_words` words of the card bitmap are valid.
-//! * **undirtied-holds-no-reference** A collected run of which no card was ever dirty (`dirtied` is clear) holds no reference: what it held would have to be
-//!   written, and that makes a card dirty.
+//! * **undirtied-holds-no-reference** A collected run of which no slot was ever dirty (`dirtied` is clear) holds no reference: what it held would have to be
+//!   written, and that makes a slot dirty.
 //!
-//! Imports `pages`, `dedicated`, `segment`, `asan`.
+//! Imports `pages`, `dedicated`, `segment`, `dirty`, `asan`.
 
 use super::Memory;
 use super::asan;
 use super::dedicated::DEDICATED;
+use super::dirty::table_of_page;
 use super::os::OutOfMemory;
 use super::pages::Pages;
 use super::segment::*;
 use std::ptr::NonNull;
 
-/// Slots that one card bit stands for: a card is recorded as a whole, so one call of the barrier covers writes to all slots of a card (numbers `8 * n` to
-/// `8 * n + 7`) before the next safepoint.
-pub const CARD_SLOTS: usize = 8;
-pub(super) const WORD_SLOTS: usize = CARD_SLOTS * 64;
-/// The longest run: the descriptor counts pages and card words in 32 bits.
-const MAX_RUN: usize = 8 << 40;
+/// The longest run: the descriptor counts pages and words of dirty bits in 32 bits.
+const MAX_RUN: usize = 1 << 40;
 
 /// The segment of a run and the page where it starts.
 ///
@@ -53,11 +49,15 @@ impl Pages {
         unsafe {
             let head = segment.head();
             (*head).runs[page / 3 / 64] |= 1 << (page / 3 % 64);
+            if (*head).room != 0 {
+                // clean-behind-dirty-words: what the run before has left.
+                table_of_page(segment, page).write_bytes(0, (*head).own.dirty_words as usize);
+            }
             segment.run_desc(page).write(RunDesc {
                 size,
                 page: page as u32,
                 pages: (bytes / PAGE) as u32,
-                card_words: 0,
+                dirty_words: 0,
                 dirtied: false,
                 next: NONE,
                 prev: NONE,
@@ -272,29 +272,6 @@ impl Memory {
                     self.retire(segment, page);
                 }
             }
-        }
-    }
-
-    // ---- cards
-
-    /// The card bitmap of a run, grown to cover `slots` slots (of 8 bytes at least); bits that are new are clear.
-    ///
-    /// # Safety
-    /// `cell` is a collected run in use, with room for so many slots. The slice is not used after the run has died.
-    pub unsafe fn cards(&mut self, cell: NonNull<u8>, slots: usize) -> &mut [u64] {
-        // SAFETY: by the caller; the words lie where the segment keeps cards for the pages of this run.
-        unsafe {
-            let (segment, page) = place_of(cell);
-            let desc = segment.run_desc(page);
-            assert!(slots <= (*desc).pages as usize * PAGE / 8);
-            let words = slots.div_ceil(WORD_SLOTS);
-            let start = (*segment.head()).cards.wrapping_add(page);
-            let valid = (*desc).card_words as usize;
-            if words > valid {
-                start.add(valid).write_bytes(0, words - valid);
-                (*desc).card_words = words as u32;
-            }
-            std::slice::from_raw_parts_mut(start, words)
         }
     }
 

@@ -30,8 +30,8 @@
 pub(crate) mod asan;
 mod bases;
 pub(crate) mod block;
-pub(crate) mod cards;
 mod dedicated;
+pub(crate) mod dirty;
 mod gray;
 mod large;
 mod maxima;
@@ -44,8 +44,8 @@ pub(crate) mod size_class;
 pub(crate) mod tests;
 mod walk;
 
+pub(crate) use dirty::Dirtied;
 pub(crate) use gray::{Found, GrayWord};
-pub use large::CARD_SLOTS;
 pub use os::{Faults, OutOfMemory};
 pub(crate) use size_class::{GRANULE, MAX_SMALL};
 

@@ -193,7 +193,7 @@ impl Pages {
         self.purge_idle(excess, 0);
     }
 
-    pub(super) fn charge_meta(&mut self, segment: Segment, pages: u32) -> Result<(), OutOfMemory> {
+    pub(super) fn charge_meta(&mut self, segment: Segment, pages: u64) -> Result<(), OutOfMemory> {
         // SAFETY: the head of a mapped segment; no reference to it is held across `charge`.
         unsafe {
             let new = pages & !(*segment.head()).meta;
@@ -233,7 +233,7 @@ impl Pages {
         };
         head.mapped = len;
         head.index = index as u32;
-        head.cards = segment.shared_cards();
+        head.dirty = segment.shared_dirty();
         head.used[0] = (1 << FIRST_PAGE) - 1;
         let entry = &mut self.table[index];
         entry.segment = Some(segment);
@@ -344,15 +344,15 @@ impl Pages {
         Ok(())
     }
 
-    /// A block for small cells, with `cards` or without: a warm one, or the highest cold one of the first segment that has one.
-    pub fn take_block(&mut self, cards: bool) -> Result<(Segment, usize), OutOfMemory> {
+    /// A block for small cells, with `dirty` bits or without: a warm one, or the highest cold one of the first segment that has one.
+    pub fn take_block(&mut self, dirty: bool) -> Result<(Segment, usize), OutOfMemory> {
         let (segment, block) = if self.warm_head != NONE {
             (self.segment_of_id(self.warm_head), split(self.warm_head).1)
         } else {
             self.cold_block()?
         };
         self.take(segment, block * BLOCK_PAGES, BLOCK_PAGES);
-        if let Err(error) = self.charge_meta(segment, Segment::block_meta(block, cards)) {
+        if let Err(error) = self.charge_meta(segment, Segment::block_meta(block, dirty)) {
             self.give_back(segment, block * BLOCK_PAGES, BLOCK_PAGES);
             return Err(error);
         }
@@ -403,7 +403,7 @@ impl Pages {
             }
         };
         self.take(segment, start, count);
-        let paid = self.charge_meta(segment, Segment::run_meta(start)).and_then(|()| self.commit(segment, start, count));
+        let paid = self.charge_meta(segment, Segment::run_meta(start, count)).and_then(|()| self.commit(segment, start, count));
         if let Err(error) = paid {
             self.give_back(segment, start, count);
             return Err(error);
@@ -418,7 +418,8 @@ impl Pages {
             return Ok(false);
         }
         self.take(segment, end, more);
-        if let Err(error) = self.commit(segment, end, more) {
+        let paid = self.charge_meta(segment, Segment::dirty_meta(end + more - 1)).and_then(|()| self.commit(segment, end, more));
+        if let Err(error) = paid {
             self.give_back(segment, end, more);
             return Err(error);
         }

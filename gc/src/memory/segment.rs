@@ -1,10 +1,10 @@
 //! A segment: 4 MiB of heap with its own metadata at the start, found by masking the address of any cell.
 //!
 //! ```text
-//!   0        64 KiB       68 KiB      80 KiB   88 KiB   96 KiB   128 KiB                       4 MiB
+//!   0        64 KiB       68 KiB      80 KiB   112 KiB  176 KiB  192 KiB                       4 MiB
 //!   +--------+------------+-----------+--------+--------+--------+--------+--- ... ---+--------+
-//!   | pairs  | BlockDesc  | RunDesc   | cards  |        | gray   | block  |           | block  |
-//!   | of bits| 128        | 342       |        |        | bits   | 32 KiB |           |        |
+//!   | pairs  | BlockDesc  | RunDesc   | gray   | dirty  |        | block  |           | block  |
+//!   | of bits| 128        | 342       | bits   | bits   |        | 32 KiB |           |        |
 //!   +--------+------------+-----------+--------+--------+--------+--------+--- ... ---+--------+
 //!   | Head in the pairs of the metadata's own addresses
 //! ```
@@ -42,7 +42,7 @@ pub const BLOCK_GRANULES: usize = BLOCK / super::size_class::GRANULE;
 /// Pairs in a block.
 pub const BLOCK_PAIRS: usize = BLOCK_GRANULES / 64;
 /// The first page that is not metadata.
-pub const FIRST_PAGE: usize = 32;
+pub const FIRST_PAGE: usize = 48;
 /// The first block that is not metadata.
 pub const FIRST_BLOCK: usize = FIRST_PAGE / BLOCK_PAGES;
 /// A run has at least three pages, so `start / 3` tells runs apart.
@@ -50,8 +50,13 @@ pub const RUNS: usize = PAGES.div_ceil(3);
 
 const BLOCK_DESCS: usize = 64 << 10;
 const RUN_DESCS: usize = 68 << 10;
-const CARDS: usize = 80 << 10;
-const GRAY: usize = 96 << 10;
+const GRAY: usize = 80 << 10;
+const DIRTY: usize = 112 << 10;
+
+/// Bytes of a segment that one dirty bit stands for: the least that a slot has.
+pub const BIT_BYTES: usize = 8;
+/// Words of dirty bits of a page.
+pub const PAGE_WORDS: usize = PAGE / (64 * BIT_BYTES);
 
 /// No block, no run.
 pub const NONE: u32 = u32::MAX;
@@ -141,15 +146,15 @@ pub struct RunDesc {
     /// Where it starts, in pages of the segment.
     pub page: u32,
     pub pages: u32,
-    /// Words of the card bitmap that are valid.
-    pub card_words: u32,
+    /// Words of its dirty bits, the others of which are clean (clean-behind-dirty-words).
+    pub dirty_words: u32,
     pub next: u32,
     pub prev: u32,
     pub state: RunState,
     pub owner: Owner,
     /// The alignment that was asked for, where it is to be kept.
     pub align_log2: u8,
-    /// A card has been dirty: there may be references in it (undirtied-holds-no-reference).
+    /// A slot has been dirty: there may be references in it (undirtied-holds-no-reference).
     pub dirtied: bool,
 }
 
@@ -162,12 +167,12 @@ pub struct Head {
     pub room: usize,
     /// Dedicated: bytes from the first data page on that may have been touched.
     pub committed: usize,
-    /// The table of cards: the word of page `p` is `cards + p`.
-    pub cards: *mut u64,
+    /// The table of dirty bits: the words of page `p` begin at `dirty + p * PAGE_WORDS`.
+    pub dirty: *mut u64,
     /// Position in the table of segments.
     pub index: u32,
     /// Metadata pages that have been paid for.
-    pub meta: u32,
+    pub meta: u64,
     pub used: [u64; PAGES / 64],
     pub touched: [u64; PAGES / 64],
     /// Runs by `start / 3`.
@@ -183,10 +188,10 @@ pub struct Head {
 const _: () = {
     assert!(size_of::<Head>() <= FIRST_PAGE * PAGE / 1024 * size_of::<Pair>());
     assert!(BLOCK_DESCS + BLOCKS * size_of::<BlockDesc>() <= RUN_DESCS);
-    assert!(RUN_DESCS + RUNS * size_of::<RunDesc>() <= CARDS);
-    assert!(CARDS + PAGES * 8 <= GRAY);
-    assert!(GRAY + SEGMENT / 1024 * 8 <= FIRST_PAGE * PAGE);
-    assert!(FIRST_PAGE <= u32::BITS as usize && BLOCK_PAIRS == u32::BITS as usize);
+    assert!(RUN_DESCS + RUNS * size_of::<RunDesc>() <= GRAY);
+    assert!(GRAY + SEGMENT / 1024 * 8 <= DIRTY);
+    assert!(DIRTY + PAGES * PAGE_WORDS * 8 <= FIRST_PAGE * PAGE);
+    assert!(FIRST_PAGE <= u64::BITS as usize && BLOCK_PAIRS == u32::BITS as usize);
     assert!(FIRST_PAGE.is_multiple_of(BLOCK_PAGES));
 };
 
@@ -265,9 +270,9 @@ impl Segment {
         self.part(RUN_DESCS + page / 3 * size_of::<RunDesc>())
     }
 
-    /// The card words of a shared segment.
-    pub fn shared_cards(self) -> *mut u64 {
-        self.part(CARDS)
+    /// The dirty bits of a shared segment.
+    pub fn shared_dirty(self) -> *mut u64 {
+        self.part(DIRTY)
     }
 
     /// The address `offset` bytes on.
@@ -280,19 +285,25 @@ impl Segment {
         unsafe { self.0.add(offset) }
     }
 
-    /// The metadata pages of a block (as bits): its pairs, its descriptor, its gray bits, and those of its cards if it has any.
-    pub fn block_meta(block: usize, cards: bool) -> u32 {
-        (cards as u32) << ((CARDS + block * BLOCK_PAGES * 8) / PAGE)
+    /// The metadata page (as a bit) with the dirty bits of a page.
+    pub fn dirty_meta(page: usize) -> u64 {
+        1 << ((DIRTY + page * PAGE_WORDS * 8) / PAGE)
+    }
+
+    /// The metadata pages of a block (as bits): its pairs, its descriptor, its gray bits, and those of its dirty bits if it has any.
+    pub fn block_meta(block: usize, dirty: bool) -> u64 {
+        (if dirty { Segment::dirty_meta(block * BLOCK_PAGES) } else { 0 })
             | 1 << (block * BLOCK_PAIRS * size_of::<Pair>() / PAGE)
             | 1 << (BLOCK_DESCS / PAGE)
             | 1 << ((GRAY + block * BLOCK_PAIRS * 8) / PAGE)
     }
 
-    /// The metadata pages of a run: its pair, its descriptor, its cards.
-    pub fn run_meta(page: usize) -> u32 {
+    /// The metadata pages of a run of so many pages: its pair, its descriptor, its dirty bits.
+    pub fn run_meta(page: usize, pages: usize) -> u64 {
         1 << (page * PAGE / 1024 * size_of::<Pair>() / PAGE)
             | 1 << ((RUN_DESCS + page / 3 * size_of::<RunDesc>()) / PAGE)
-            | 1 << ((CARDS + page * 8) / PAGE)
+            | Segment::dirty_meta(page)
+            | Segment::dirty_meta(page + pages - 1)
     }
 }
 

@@ -445,99 +445,124 @@ impl Memory {
     }
 }
 
-#[test]
-fn cards_grow_with_their_run() {
-    let mut memory = Memory::new(usize::MAX);
-    for size in [20_000, 100_000, 300_000, 5_000_000] {
-        // A neighbour on each side, all of whose cards are dirty.
-        let cells: Vec<_> = (0..3).map(|_| memory.alloc(size).unwrap()).collect();
-        for (n, cell) in cells.iter().enumerate() {
-            // SAFETY: runs in use, with room for so many slots of 8 bytes.
-            unsafe {
-                if n != 1 {
-                    memory.cards(*cell, size / 8).fill(!0);
-                } else {
-                    assert!(memory.cards(*cell, size / 16).iter().all(|word| *word == 0));
-                }
-            }
-        }
-        let cell = cells[1];
-        // SAFETY: as above.
-        unsafe {
-            let slot = size / 16 - 1;
-            assert!(memory.set_card_dirty(cell, slot / 8));
-            assert!(!memory.set_card_dirty(cell, slot / 8));
-            let (word, bit) = memory.bit_of_card(cell, slot / 8);
-            assert!(*word & bit != 0);
-            let cards = memory.cards(cell, size / 8);
-            assert_eq!(cards.len(), (size / 8).div_ceil(512));
-            assert_eq!(cards.iter().map(|w| w.count_ones()).sum::<u32>(), 1);
-            assert_eq!(cards[slot / 512], 1 << (slot / 8 % 64));
-        }
-        // A new run in an old place starts clean.
-        memory.epoch_reset();
-        let cell = memory.alloc(size).unwrap();
-        // SAFETY: as above.
-        unsafe { assert!(memory.cards(cell, size / 8).iter().all(|word| *word == 0)) };
-        memory.epoch_reset();
-    }
-}
-
-/// The dirty cards of a cell, one by one.
+/// The dirty slots of a cell, one by one.
 fn dirty_of(memory: &Memory, cell: NonNull<u8>, slots: usize) -> Vec<usize> {
-    // SAFETY: a collected cell in use, with cards that cover so many slots.
+    // SAFETY: a collected cell in use, with room for so many slots, whose dirty bits mean something.
     unsafe {
-        let mut found = Vec::new();
-        while let Some(card) = memory.next_dirty(cell, slots, found.last().map_or(0, |last| last + 1)) {
-            found.push(card);
+        let (mut found, mut from) = (Vec::new(), 0);
+        while let Some(dirty) = memory.next_dirty(cell, slots, from) {
+            assert!(!dirty.is_empty() && dirty.end <= slots);
+            from = dirty.end;
+            found.extend(dirty);
         }
-        assert_eq!(memory.dirty_cards(cell, slots), found.len());
+        assert!(memory.dirty_count(cell, slots) == found.len() && found.iter().all(|&slot| memory.slot_is_dirty(cell, slot)));
         found
     }
 }
 
 #[test]
-fn cards_of_neighbours_are_their_own() {
+fn a_new_run_has_clean_slots_only() {
+    let mut memory = Memory::new(usize::MAX);
+    for size in [20_000, 100_000, 300_000, 5_000_000] {
+        for _ in 0..3 {
+            // Neighbours, and after the epoch new runs in old places.
+            let cells: Vec<_> = (0..3).map(|_| memory.alloc(size).unwrap()).collect();
+            // SAFETY: runs in use, with room for so many slots of 8 bytes.
+            unsafe {
+                cells.iter().for_each(|&cell| memory.cover_dirty(cell, 0));
+                for &cell in &cells {
+                    assert!(dirty_of(&memory, cell, size / 8).is_empty() && !memory.is_dirty(cell, size / 8));
+                    assert!(!memory.was_dirtied(cell));
+                    memory.dirty_all(cell, size / 8);
+                    assert!(memory.is_dirty(cell, size / 8) && memory.was_dirtied(cell));
+                }
+                assert_eq!(memory.set_dirty_twice(cells[1], size / 16), [Dirtied::Alone, Dirtied::InOrder]);
+            }
+            memory.epoch_reset();
+        }
+    }
+}
+
+impl Memory {
+    /// A slot is made clean and dirty again, alone and among others.
+    unsafe fn set_dirty_twice(&mut self, run: NonNull<u8>, slot: usize) -> [Dirtied; 2] {
+        // SAFETY: a run in use with so many slots and many more, all dirty, by the caller.
+        unsafe {
+            let slot = slot / 64 * 64 + 20;
+            self.set_clean(run, slot - 2..slot + 3);
+            let alone = self.set_dirty(run, slot);
+            self.set_clean(run, slot..slot + 1);
+            self.dirty_next(run, slot + 1..slot + 3).expect("they are clean");
+            [alone, self.set_dirty(run, slot)]
+        }
+    }
+}
+
+/// Cells side by side, against a set of slots for each.
+#[test]
+fn dirty_slots_of_neighbours_are_their_own() {
     let mut memory = Memory::new(usize::MAX);
     let mut random = Random::new(3);
     for size in [512usize, 576, 640, 1024, 1152, 3584, 8192, 20_000, 100_000, 300_000, 5_000_000] {
         let slots = size / 8 - 1;
-        let cards = slots.div_ceil(8);
         let cells: Vec<_> = (0..20).map(|_| memory.alloc(size).unwrap()).collect();
         let mut model = vec![BTreeSet::new(); cells.len()];
-        // SAFETY: collected cells in use, with room for so many slots of 8 bytes; their cards are cleared first.
+        // SAFETY: collected cells in use, with room for so many slots of 8 bytes; bits-cleared-first.
         unsafe {
-            for cell in &cells {
-                assert!(memory.has_cards(*cell));
-                assert_eq!(memory.is_run(*cell), size > 8192);
-                memory.clear_cards(*cell, slots);
-                if size > 8192 {
-                    assert!(!memory.was_dirtied(*cell));
+            for &cell in &cells {
+                assert!(memory.has_dirty_bits(cell));
+                assert_eq!(memory.is_run(cell), size > 8192);
+                if memory.is_run(cell) {
+                    memory.cover_dirty(cell, 0);
+                } else {
+                    memory.clear_dirty(cell);
                 }
             }
-            for _ in 0..2000 / MIRI_SHARE {
+            for _ in 0..3000 / MIRI_SHARE {
                 let n = random.below(cells.len());
-                let (cell, card) = (cells[n], random.below(cards));
+                let (cell, slot, model) = (cells[n], random.below(slots), &mut model[n]);
+                let range = slot..(slot + random.below(200)).min(slots);
                 match random.below(20) {
                     0 => {
-                        memory.clear_cards(cell, slots);
-                        model[n].clear();
+                        memory.clear_dirty(cell);
+                        model.clear();
                     }
                     1 => {
-                        memory.dirty_all_cards(cell, slots);
-                        model[n].extend(0..cards);
+                        memory.dirty_all(cell, slots);
+                        model.extend(0..slots);
                     }
-                    2..8 => {
-                        memory.card_clean(cell, card);
-                        model[n].remove(&card);
+                    2..5 => {
+                        memory.set_clean(cell, range.clone());
+                        model.retain(|slot| !range.contains(slot));
                     }
-                    8 => memory.cover_cards(cell, slots),
-                    _ => assert_eq!(memory.set_card_dirty(cell, card), model[n].insert(card)),
+                    5..8 => {
+                        // The first clean ones side by side, at most a word of them.
+                        let first = range.clone().find(|slot| !model.contains(slot));
+                        let found = memory.dirty_next(cell, range.clone()).map(|found| found.0);
+                        assert_eq!(found.clone().map(|found| found.start), first);
+                        if let Some(found) = found {
+                            assert!(found.end <= range.end && found.clone().all(|slot| !model.contains(&slot)));
+                            let goes_on = found.end < range.end && !model.contains(&found.end);
+                            assert!(!goes_on || (cell.as_ptr().addr() / 8 + found.end).is_multiple_of(64));
+                            model.extend(found);
+                        }
+                    }
+                    8 if memory.is_run(cell) && model.is_empty() => memory.run_is_clean(cell),
+                    _ if model.contains(&slot) => {
+                        memory.set_clean(cell, slot..slot + 1);
+                        model.remove(&slot);
+                    }
+                    _ => {
+                        let was_clean = memory.is_run(cell) && !memory.is_dirty(cell, slots);
+                        assert_eq!(memory.set_dirty(cell, slot) == Dirtied::FirstOfRun, was_clean);
+                        model.insert(slot);
+                    }
                 }
-                let (word, bit) = memory.bit_of_card(cell, card);
-                assert_eq!(*word & bit != 0, model[n].contains(&card));
-                assert_eq!(memory.next_dirty(cell, slots, card), model[n].range(card..).next().copied());
-                assert_eq!(memory.next_dirty(cell, slots, cards), None);
+                assert_eq!(memory.slot_is_dirty(cell, slot), model.contains(&slot));
+                let next = memory.next_dirty(cell, slots, slot).map(|dirty| dirty.start);
+                assert_eq!(next, model.range(slot..).next().copied());
+                assert_eq!(memory.next_dirty(cell, slots, slots), None);
+                assert!(memory.is_dirty(cell, slots) || model.is_empty());
             }
         }
         for (cell, model) in cells.iter().zip(model) {
@@ -547,28 +572,28 @@ fn cards_of_neighbours_are_their_own() {
     }
     let small = memory.alloc(448).unwrap();
     // SAFETY: a cell in use.
-    unsafe { assert!(!memory.has_cards(small) && !memory.is_run(small)) };
+    unsafe { assert!(!memory.has_dirty_bits(small) && !memory.is_run(small)) };
 }
 
 #[test]
-fn a_run_that_grows_keeps_its_cards() {
+fn a_run_that_grows_keeps_its_dirty_slots() {
     let mut memory = Memory::new(usize::MAX);
     for size in [20_000, 90_000, 300_000, 5_000_000] {
-        // The first leaves dirty cards where the second grows to.
+        // The first leaves dirty slots where the second grows to.
         for round in 0..2 {
             let cell = memory.alloc(size).unwrap();
             // SAFETY: a run in use, with room for so many slots of 8 bytes.
             unsafe {
-                memory.clear_cards(cell, size / 8);
-                assert_eq!(memory.dirty_cards(cell, size / 8), 0);
-                memory.set_card_dirty(cell, 3);
+                memory.cover_dirty(cell, 0);
+                assert_eq!(memory.dirty_count(cell, size / 8), 0);
+                assert_eq!(memory.set_dirty(cell, 3), Dirtied::FirstOfRun);
                 assert!(memory.was_dirtied(cell));
-                let more = size + size / 2;
+                let (before, more) = (memory.run_bytes(cell), size + size / 2);
                 assert!(memory.grow(cell, more).unwrap());
-                memory.cover_cards(cell, more / 8);
+                memory.cover_dirty(cell, before);
                 assert_eq!(dirty_of(&memory, cell, more / 8), [3], "{size}, {round}");
-                memory.dirty_all_cards(cell, more / 8);
-                assert_eq!(memory.dirty_cards(cell, more / 8), (more / 8).div_ceil(8));
+                memory.dirty_all(cell, more / 8);
+                assert_eq!(memory.dirty_count(cell, more / 8), more / 8);
             }
             memory.epoch_reset();
         }

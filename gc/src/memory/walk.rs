@@ -24,7 +24,7 @@ pub(crate) struct BlockView {
     pub owner: Owner,
     /// May hold young cells.
     pub young: bool,
-    /// A run of which no card was ever dirty (undirtied-holds-no-reference).
+    /// A run of which no slot was ever dirty (undirtied-holds-no-reference).
     pub undirtied: bool,
     pub base: NonNull<u8>,
     /// Bytes of a cell; for a run, bytes of its pages.

@@ -5,7 +5,7 @@
 //! ```text
 //!                 alloc                    an epoch end finds it referred to
 //!     free ---------------->  young  ------------------------------------------>  mature
-//!      ^                  YOUNG, !live   (promotion; it becomes CARDED if it       live
+//!      ^                  YOUNG, !live   (promotion; it becomes BY_SLOT if it      live
 //!      |                      |           is an array of 512 bytes or more)         |
 //!      |   the epoch ends     |                                                     | its count falls to 0
 //!      +----------------------+                                                     v
@@ -23,7 +23,7 @@
 //! ```
 //!
 //! The other flags say which lists name the cell (HOLDER, FINALIZABLE, WEAKLY_HELD of a corpse: the cell is kept until they have let it go), how its writes
-//! are recorded (LOGGED, CARDED), and what weak references may know of it (WEAK_READ, WEAK_DEAD, INTERNED).
+//! are recorded (LOGGED, BY_SLOT), and what weak references may know of it (WEAK_READ, WEAK_DEAD, INTERNED).
 
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -39,9 +39,9 @@ pub mod flags {
     pub const FINALIZER: u16 = 1 << 2;
     /// Some weak slot may name the object.
     pub const WEAKLY_HELD: u16 = 1 << 3;
-    /// A cell of an indexed shape with one dirty bit per card of 8 slots: a large run from its birth on, a cell of 512 bytes or more from its
-    /// promotion on. Also LOGGED if all its cards have been recorded.
-    pub const CARDED: u16 = 1 << 4;
+    /// A cell of an indexed shape whose writes are recorded slot by slot, with a dirty bit for each: a large run from its birth on, a cell of 512
+    /// bytes or more from its promotion on. Also LOGGED if all its slots have been recorded.
+    pub const BY_SLOT: u16 = 1 << 4;
     /// Was loaded through a weak reference in this epoch: at count 0 it waits for the next epoch end (R14).
     pub const WEAK_READ: u16 = 1 << 5;
     /// Stands on the waiting list (R3).
@@ -54,7 +54,7 @@ pub mod flags {
     pub const INTERNED: u16 = 1 << 9;
     /// Dead, its references being given back in slices (R19).
     pub const DYING: u16 = 1 << 10;
-    /// A carded cell whose marking is complete; means something only while the mark bit is set (R19).
+    /// A cell with BY_SLOT whose marking is complete; means something only while the mark bit is set (R19).
     pub const BLACK: u16 = 1 << 11;
     /// Stands in the list of weak holders.
     pub const HOLDER: u16 = 1 << 12;

@@ -18,7 +18,7 @@ pub enum Shape {
     /// A few strong references ([`Runtime::trace`]): what is done with such a cell is done at once.
     Plain,
     /// Any number of indexed slots ([`Runtime::slots`], [`Runtime::trace_slots`]), each at least 8 bytes of the cell and with some strong references.
-    /// A large cell of this shape is worked on in slices, and its writes are recorded by cards of 8 slots.
+    /// A large cell of this shape is worked on in slices, and its writes are recorded by slots.
     Array,
     /// Indexed slots with a weak key and a value that lives while its key does. The values are counted like any other reference.
     Ephemeron,

@@ -58,6 +58,8 @@ pub const NAMES: &[&str] = &[
     "sethandle",
     "emove",
     "eadopt",
+    "row",
+    "slide",
 ];
 
 pub fn code(name: &str) -> Option<u8> {

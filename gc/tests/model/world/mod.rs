@@ -91,7 +91,7 @@ pub struct World {
     comparisons: usize,
 }
 
-/// The lengths that `new` gives arrays: small, large enough to have cards when they are mature, and large enough to be runs.
+/// The lengths that `new` gives arrays: small, large enough to be recorded by slots when they are mature, and large enough to be runs.
 const SMALL: usize = 6;
 const MEDIUM: usize = 70;
 const LARGE: usize = 1100;

@@ -129,6 +129,8 @@ impl World {
             "adopt" => self.adopt(op.args, false)?,
             "adopt2" => self.adopt(op.args, true)?,
             "eadopt" => self.adopt_weak(a, b)?,
+            "row" => self.store_row(a, b, c, d)?,
+            "slide" => self.slide(a, b, c, d)?,
             "grow" => {
                 if let Some((cell, id)) = self.select(a, |o| o.kind == toy::ARRAY && o.slots.len() >= LARGE)? {
                     let len = self.shadow.objects[id].slots.len();
@@ -370,6 +372,32 @@ impl World {
                 self.set(c, None);
             }
         }
+        Ok(())
+    }
+
+    /// Stores what slot `d` has in `c + 1` slots of an array from `b` on, one after the other.
+    fn store_row(&mut self, a: u8, b: u8, c: u8, d: u8) -> Step {
+        let Some(array) = self.select(a, |o| o.kind == toy::ARRAY && !o.slots.is_empty())? else { return Ok(()) };
+        let (value, len) = (self.get(d)?, self.shadow.objects[array.1].slots.len());
+        for slot in (b as usize % len..len).take(c as usize + 1) {
+            self.store(array, slot, value)?;
+        }
+        Ok(())
+    }
+
+    /// Copies `d + 1` slots of an array from `b` on to those from `c` on, behind one barrier.
+    fn slide(&mut self, a: u8, b: u8, c: u8, d: u8) -> Step {
+        let Some((cell, id)) = self.select(a, |o| o.kind == toy::ARRAY && !o.slots.is_empty())? else { return Ok(()) };
+        let len = self.shadow.objects[id].slots.len();
+        let (from, to) = (b as usize % len, c as usize % len);
+        let count = (d as usize + 1).min(len - from.max(to));
+        if !self.options.skip_barrier {
+            // SAFETY: the program has the array at hand.
+            unsafe { self.heap.barrier_range(cell, to..to + count) };
+        }
+        // SAFETY: as above.
+        unsafe { toy::slots(cell).copy_within(from..from + count, to) };
+        self.shadow.objects[id].slots.copy_within(from..from + count, to);
         Ok(())
     }
 

@@ -21,7 +21,6 @@ use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
 use super::string::Str;
 use super::{Tag, Value, float_to_int};
-use neap_gc::CARD_SLOTS;
 use neap_gc::{Header, Heap, OutOfMemory, Ref};
 use parts::{alloc_nodes, dummy, part_of};
 use std::cell::Cell;
@@ -46,6 +45,9 @@ pub struct Table {
 /// Bits of `Header::aux` of a table.
 const AUX_WEAK: u8 = 0x80;
 const AUX_ABSENT: u8 = 0x7F;
+
+/// Slots that are copied behind one barrier.
+const COPY_STEP: usize = 64;
 
 /// Why a key can't be set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -255,10 +257,10 @@ impl Gc<Table> {
             let (old, new) = (self.array.get().add(to), source.array.get().add(from));
             let mut at = 0;
             while at < count {
-                let end = count.min((to + at) / CARD_SLOTS * CARD_SLOTS + CARD_SLOTS - to);
-                // Numbers alone make no card dirty: a large array of them counts as a leaf.
+                let end = count.min(at + COPY_STEP);
+                // Numbers alone make no slot dirty: a large array of them counts as a leaf.
                 if holds_reference(old.add(at), end - at) || holds_reference(new.add(at), end - at) {
-                    heap.barrier(self.array_cell_unchecked(), to + at);
+                    heap.barrier_range(self.array_cell_unchecked(), to + at..to + end);
                 }
                 at = end;
             }
