@@ -751,8 +751,9 @@ impl Vm {
                             *to.add(j) = Value::NIL;
                         }
                     }
-                    // Done at the call.
-                    Op::VarArgPrep => {}
+                    // Done at the call; what the registers begin at is read again, since an instruction that did nothing would make of the dispatch
+                    // a loop of its own, which LLVM does not put behind each instruction.
+                    Op::VarArgPrep => base = self.stack.add((*frame).base as usize),
                 }
             }
         }
