@@ -6,7 +6,7 @@ use super::gc::Gc;
 use super::intern::StringTable;
 use super::proto::ProtoCell;
 use super::string::Str;
-use super::table::{ArrayPart, Hold, NodePart, Table};
+use super::table::{ArrayPart, Directory, Hold, NodePart, Table};
 use super::thread::Thread;
 use super::userdata::Userdata;
 use neap_gc::{Kind, Ref, Runtime, Shape, Side, Stack, Verdict};
@@ -28,6 +28,7 @@ pub mod kind {
     pub const PROTO: u8 = 10;
     pub const USERDATA: u8 = 11;
     pub const THREAD: u8 = 12;
+    pub const DIRECTORY: u8 = 13;
 }
 
 /// The part of the interpreter that the collector may call.
@@ -67,6 +68,7 @@ unsafe impl Runtime for LuaRuntime {
             Kind::new("prototype", Shape::Array),
             Kind::new("userdata", Shape::Plain).with_destructor(),
             Kind::new("thread", Shape::Thread).with_destructor(),
+            Kind::new("directory of hash parts", Shape::Array),
         ]
     }
 
@@ -109,6 +111,7 @@ unsafe impl Runtime for LuaRuntime {
             match cell.kind() {
                 kind::ARRAY => at::<ArrayPart>(cell).len(),
                 kind::PROTO => at::<ProtoCell>(cell).slots(),
+                kind::DIRECTORY => at::<Directory>(cell).len(),
                 _ => at::<NodePart>(cell).len(),
             }
         }
@@ -131,6 +134,10 @@ unsafe impl Runtime for LuaRuntime {
                     }
                 }
                 kind::PROTO => at::<ProtoCell>(cell).trace_slots(range, visit),
+                kind::DIRECTORY => {
+                    let directory = at::<Directory>(cell);
+                    range.for_each(|i| visit(directory.entry(i).get()));
+                }
                 weak => {
                     let hold = Hold::of(weak);
                     for n in at::<NodePart>(cell).nodes(range) {
@@ -181,7 +188,7 @@ unsafe impl Runtime for LuaRuntime {
                     if hold.any_strong(key, value) {
                         log(i);
                     }
-                    (*n).kill();
+                    part.kill(i);
                 }
             }
         }

@@ -10,6 +10,7 @@
 
 mod function;
 mod gc;
+pub(crate) mod hash;
 mod intern;
 mod kinds;
 mod number;

@@ -41,7 +41,7 @@ impl Vm {
                 self.set_slot(dest, v);
                 return Ok(Flow::Next);
             }
-            if t.is_weak() {
+            if t.is_weak() || t.is_large() {
                 break;
             }
             let handler = match t.meta() {

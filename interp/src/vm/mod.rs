@@ -158,6 +158,7 @@ pub struct Vm {
 impl Vm {
     /// A new interpreter without libraries.
     pub fn new(config: Config) -> Result<Vm, OutOfMemory> {
+        crate::value::hash::seed();
         let mut heap = Heap::new(LuaRuntime { strings: StringTable::new() }, config)?;
         let main = Gc::<Thread>::new(&mut heap)?;
         main.status.set(Status::Running);

@@ -1,28 +1,31 @@
-//! Tables: an array part and a hash part, each a storage cell of its own.
+//! Tables: an array part and a hash part, each a storage cell of its own; the hash part of a large table is many.
 //!
-//! Here are the table's own cell, reading and writing; the hash part is in `hash`, what weak tables do otherwise in `weak`, the change of
-//! sizes in `resize`, traversal and the border in `walk`.
+//! Here are the table's own cell, reading and writing. One hash part is in `nodes`, large tables in `directory`, the sizes in `resize`, the array part in
+//! `array`, what weak tables do otherwise in `weak`, traversal and the border in `walk`. Nothing here moves more than some thousand entries at once.
 //!
-//! * **T1** All slots of the array part are initialised; key `i` with `1 <= i <= array_len` stands there and nowhere else.
-//! * **T2**, **T3** See `hash`. **T4** See `weak`.
+//! * **T1** All slots of the array part are initialised; key `i` with `1 <= i <= array_len` stands there and nowhere else. What its cell has beyond is nil.
+//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`.
 //! * **T5** The bits of [`Table::absent`] say that a metamethod is surely absent; any new key clears them.
 
-mod hash;
+mod array;
+mod directory;
+mod nodes;
 mod parts;
 mod resize;
 mod walk;
 mod weak;
 
 pub use parts::Node;
-pub(super) use parts::{ArrayPart, Hold, NodePart};
+pub(super) use parts::{ArrayPart, Directory, Hold, NodePart};
 pub use walk::Entry;
 
 use super::gc::Gc;
 use super::kinds::{LuaRuntime, kind};
 use super::string::Str;
-use super::{Tag, Value, float_to_int};
+use super::{Tag, Value, float_to_int, hash};
 use neap_gc::{Header, Heap, OutOfMemory, Ref};
-use parts::{alloc_nodes, dummy, part_of};
+use nodes::Nodes;
+use parts::{NO_NODES, SEGMENT, part_of};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -34,12 +37,21 @@ pub struct Table {
     nodes: Cell<*mut Node>,
     meta: Cell<Option<Gc<Table>>>,
     array_len: Cell<u32>,
-    /// Number of nodes minus one (a power of two minus one).
-    mask: Cell<u32>,
-    /// No node at or above this index is free.
-    free: Cell<u32>,
+    /// What `array_len` is on its way to (`array`).
+    goal: Cell<u32>,
     /// Where a border was found last.
     border: Cell<u32>,
+    /// Number of nodes minus one (a power of two minus one); T8.
+    mask: Cell<u16>,
+    marks: Cell<u8>,
+}
+
+/// Bits of [`Table::marks`].
+mod mark {
+    /// There may be a traversal that has not ended. Until a new key comes, which ends all, nothing moves.
+    pub const TRAVERSED: u8 = 1;
+    /// There may be integers in the hash part.
+    pub const INTEGERS: u8 = 2;
 }
 
 /// Bits of `Header::aux` of a table.
@@ -68,7 +80,7 @@ type LuaHeap = Heap<LuaRuntime>;
 
 impl Table {
     pub(super) fn trace(&self, visit: &mut impl FnMut(Ref)) {
-        if let Some(cell) = self.array_cell() {
+        if let Some(cell) = self.array_part() {
             visit(cell);
         }
         if let Some(cell) = self.nodes_cell() {
@@ -109,14 +121,18 @@ impl Table {
     }
     #[inline(always)]
     pub fn mask(&self) -> u32 {
-        self.mask.get()
+        u32::from(self.mask.get())
     }
     #[inline(always)]
     fn has_nodes(&self) -> bool {
-        self.nodes.get() != dummy()
+        self.nodes.get() != NO_NODES.first()
     }
-    fn node_count(&self) -> usize {
-        if self.has_nodes() { self.mask.get() as usize + 1 } else { 0 }
+    fn set_mark(&self, bit: u8, on: bool) {
+        let marks = self.marks.get();
+        self.marks.set(if on { marks | bit } else { marks & !bit });
+    }
+    fn has_mark(&self, bit: u8) -> bool {
+        self.marks.get() & bit != 0
     }
     /// The cell behind the array part, for its barrier. Only if there is one.
     #[inline(always)]
@@ -124,11 +140,12 @@ impl Table {
         debug_assert!(self.array_len.get() > 0);
         part_of(self.array.get())
     }
+    /// The same, if there is one.
     #[inline(always)]
-    pub fn array_cell(&self) -> Option<Ref> {
-        if self.array_len.get() > 0 { Some(self.array_cell_unchecked()) } else { None }
+    fn array_part(&self) -> Option<Ref> {
+        (self.array.get() != NonNull::dangling().as_ptr()).then(|| part_of(self.array.get()))
     }
-    /// The cell behind the hash part. Only if there is one.
+    /// The cell behind the hash part, or the directory. Only if there is one.
     #[inline(always)]
     pub fn nodes_cell_unchecked(&self) -> Ref {
         debug_assert!(self.has_nodes());
@@ -138,12 +155,20 @@ impl Table {
     pub fn nodes_cell(&self) -> Option<Ref> {
         if self.has_nodes() { Some(self.nodes_cell_unchecked()) } else { None }
     }
+    fn array_values(&self) -> &[Value] {
+        // SAFETY: T1.
+        unsafe { std::slice::from_raw_parts(self.array.get(), self.array_len()) }
+    }
+    /// The node of an interned string key in a table that is neither weak nor large.
     #[inline(always)]
-    #[allow(clippy::mut_from_ref)]
-    fn node(&self, i: usize) -> &mut Node {
-        debug_assert!(i <= self.mask.get() as usize);
-        // SAFETY: in range; the table's users are single-threaded and hold such a borrow for single statements. The dummy is only read.
-        unsafe { &mut *self.nodes.get().add(i) }
+    pub fn find_str(&self, key: Gc<Str>) -> Option<usize> {
+        Nodes::new(self.nodes.get(), self.mask()).find(key.key_hash(), Value::str(key), Tag::STR.0)
+    }
+    /// The node of a normalised key, in a table that is not weak.
+    #[inline(always)]
+    fn find(&self, hash: u32, key: Value) -> Option<(Nodes, usize)> {
+        let nodes = self.nodes_for(hash);
+        nodes.find(hash, key, key.tag().0).map(|i| (nodes, i))
     }
 }
 
@@ -154,21 +179,22 @@ impl Gc<Table> {
             let cell = heap.alloc(kind::TABLE, size_of::<Table>())?;
             let t = cell.as_ptr().cast::<Table>();
             (&raw mut (*t).array).write(Cell::new(NonNull::dangling().as_ptr()));
-            (&raw mut (*t).nodes).write(Cell::new(dummy()));
+            (&raw mut (*t).nodes).write(Cell::new(NO_NODES.first()));
             (&raw mut (*t).meta).write(Cell::new(None));
             (&raw mut (*t).array_len).write(Cell::new(0));
-            (&raw mut (*t).mask).write(Cell::new(0));
-            (&raw mut (*t).free).write(Cell::new(0));
+            (&raw mut (*t).goal).write(Cell::new(0));
             (&raw mut (*t).border).write(Cell::new(0));
+            (&raw mut (*t).mask).write(Cell::new(0));
+            (&raw mut (*t).marks).write(Cell::new(0));
             Gc::from_ref(cell)
         };
         if array > 0 {
             t.resize_array(heap, array)?;
         }
         if hash > 0 {
-            let count = hash.checked_next_power_of_two().filter(|&n| n <= 1 << 30).ok_or(OutOfMemory)?;
-            let nodes = alloc_nodes(heap, kind::NODES, count)?;
-            t.install_nodes(nodes, count);
+            // What is to become large grows.
+            let count = hash.checked_next_power_of_two().map_or(SEGMENT, |count| count.min(SEGMENT));
+            t.install_nodes(Nodes::alloc(heap, kind::NODES, count)?);
         }
         Ok(t)
     }
@@ -196,8 +222,9 @@ impl Gc<Table> {
     #[inline(always)]
     pub fn get_str(self, heap: &mut LuaHeap, key: Gc<Str>) -> Value {
         match self.find_str(key) {
-            Some(i) => self.node(i).value(),
-            None if self.is_weak() => self.get_weak(heap, Value::str(key)),
+            // SAFETY: an index just found.
+            Some(i) => unsafe { (*self.nodes.get().add(i)).value() },
+            None if self.is_weak() || self.is_large() => self.get_hashed(heap, key.key_hash(), Value::str(key)),
             None => Value::NIL,
         }
     }
@@ -220,16 +247,15 @@ impl Gc<Table> {
 
     #[inline(never)]
     fn get_slow(self, heap: &mut LuaHeap, key: Value) -> Value {
-        match self.find(key, key.tag().0) {
-            Some(i) => self.node(i).value(),
-            None if self.is_weak() => self.get_weak(heap, key),
-            None => Value::NIL,
-        }
+        self.get_hashed(heap, hash::of_key(key), key)
     }
 
-    fn array_values(&self) -> &[Value] {
-        // SAFETY: T1.
-        unsafe { std::slice::from_raw_parts(self.array.get(), self.array_len()) }
+    fn get_hashed(self, heap: &mut LuaHeap, hash: u32, key: Value) -> Value {
+        match self.find(hash, key) {
+            Some((nodes, i)) => nodes.node(i).value(),
+            None if self.is_weak() => self.get_weak(heap, hash, key),
+            None => Value::NIL,
+        }
     }
 
     // ---- writing
@@ -268,15 +294,23 @@ impl Gc<Table> {
         }
     }
 
-    /// Writes the value of a node that has its key, in a table that is not weak.
+    /// Writes the value of a node that has its key, in a table that is neither weak nor large.
     #[inline(always)]
     pub fn set_node(self, heap: &mut LuaHeap, i: usize, value: Value) {
-        let n = self.node(i);
+        self.write(heap, self.own_nodes(), i, value);
+    }
+
+    #[inline(always)]
+    fn write(self, heap: &mut LuaHeap, nodes: Nodes, i: usize, value: Value) {
+        let n = nodes.node(i);
         if value.is_ref() || n.value().is_ref() || (value.is_nil() && n.key().is_ref()) {
-            // SAFETY: a node with a key is no dummy; the barrier comes before the write (V2).
-            unsafe { heap.barrier(self.nodes_cell_unchecked(), i) };
+            // SAFETY: a node with a key; the barrier comes before the write (V2).
+            unsafe { heap.barrier(nodes.cell(), i) };
         }
-        n.overwrite(value);
+        nodes.overwrite(i, value);
+        if value.is_nil() {
+            self.has_lost_one(heap, nodes, nodes.node(i).hash);
+        }
     }
 
     #[inline]
@@ -322,17 +356,52 @@ impl Gc<Table> {
     /// Sets a normalised key that does not belong to the array part.
     #[inline(never)]
     fn set_hashed(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
+        let hash = hash::of_key(key);
         if self.is_weak() {
-            return self.set_weak(heap, key, value);
+            return self.set_weak(heap, hash, key, value);
         }
-        if let Some(i) = self.find(key, key.tag().0) {
-            self.set_node(heap, i, value);
+        if let Some((nodes, i)) = self.find(hash, key) {
+            self.write(heap, nodes, i, value);
             return Ok(());
         }
         if value.is_nil() {
             return Ok(());
         }
-        self.insert(heap, key, value)
+        self.insert(heap, hash, key, value)
+    }
+
+    /// Adds a key that is not in the table. The value is not nil.
+    fn insert(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+        // T5.
+        self.header().aux.set(self.header().aux.get() & AUX_WEAK);
+        self.set_mark(mark::TRAVERSED, false);
+        if key.is_int() && self.takes_next(key.raw_int()) {
+            return self.append(heap, key, value);
+        }
+        if self.goal.get() != self.array_len.get() {
+            self.move_on(heap)?;
+        }
+        self.insert_hashed(heap, hash, key, value)
+    }
+
+    /// Adds a key, where it belongs by now.
+    fn insert_hashed(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+        loop {
+            if let Some(i) = key.as_int()
+                && (i as u64).wrapping_sub(1) < self.array_len.get() as u64
+            {
+                self.set_slot(heap, i as usize - 1, value);
+                return Ok(());
+            }
+            if key.is_int() {
+                self.set_mark(mark::INTEGERS, true);
+            }
+            let hold = self.is_weak().then(|| self.hold());
+            if self.nodes_for(hash).insert(heap, hold, hash, key, value) {
+                return Ok(());
+            }
+            self.grow(heap, hash, key)?;
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! What a table consists of beside its own cell: the cells of the array part and of the hash part, and the nodes of the latter.
+//! What a table consists of beside its own cell: the cells of the array part, of hash parts and of their directory, and the nodes.
 
 use super::LuaHeap;
 use crate::value::kinds::kind;
 use crate::value::{Tag, Value};
-use neap_gc::{Header, OutOfMemory, Ref};
+use neap_gc::{Header, OutOfMemory, Ref, Side};
 use std::cell::Cell;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -11,21 +11,40 @@ use std::ptr::NonNull;
 /// Bit of the key tag in the nodes of weak tables (T4).
 pub(super) const WEAK_KEY: u8 = 0x80;
 
+/// Nodes of the largest hash part. What has more entries has a directory of parts of this size.
+pub(in crate::value) const SEGMENT: usize = 4096;
+/// Key tag of the node that stands in front of a directory, where other tables have their first one: it is no key.
+pub(super) const LARGE: u8 = 0x7F;
+
 /// An entry of the hash part.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Node {
     pub(super) value_bits: u64,
     pub(super) key_bits: u64,
+    /// Of the key.
+    pub(super) hash: u32,
+    /// Distance in nodes to the next one of the chain, 0 at its end.
+    pub(super) next: i16,
     pub(super) value_tag: Tag,
     pub(super) key_tag: u8,
-    /// Distance in nodes to the next one of the chain, 0 at its end.
-    pub(super) next: i32,
 }
 
 impl Node {
-    pub(super) const EMPTY: Node = Node { value_bits: 0, key_bits: 0, value_tag: Tag::NIL, key_tag: 0, next: 0 };
+    /// One that no chain uses: zeros.
+    const UNUSED: Node = Node { value_bits: 0, key_bits: 0, hash: 0, next: 0, value_tag: Tag::NIL, key_tag: Tag::NIL.0 };
 
+    /// The index of the next one of the chain, this one's being `i`.
+    #[inline(always)]
+    pub(super) fn after(&self, i: usize) -> usize {
+        (i as isize + self.next as isize) as usize
+    }
+    /// Whether the key is here, or was when it was removed.
+    #[inline(always)]
+    pub(super) fn is_trace(&self, key: Value) -> bool {
+        let tag = self.key_tag & !WEAK_KEY;
+        self.key_bits == key.bits() && (tag == key.tag().0 || (tag == Tag::DEAD_KEY.0 && key.is_ref()))
+    }
     #[inline(always)]
     pub fn key(&self) -> Value {
         Value::from_parts(Tag(self.key_tag & !WEAK_KEY), self.key_bits)
@@ -43,10 +62,6 @@ impl Node {
     pub fn set_value(&mut self, v: Value) {
         self.value_bits = v.bits();
         self.value_tag = v.tag();
-    }
-    pub(super) fn set_key(&mut self, k: Value, weak: bool) {
-        self.key_bits = k.bits();
-        self.key_tag = k.tag().0 | if weak { WEAK_KEY } else { 0 };
     }
     /// Another value for the key.
     #[inline(always)]
@@ -102,6 +117,12 @@ impl Hold {
     pub(in crate::value) fn any_strong(self, key: Value, value: Value) -> bool {
         self.strong_key(key).is_some() || self.strong_value(value).is_some()
     }
+    /// Whether the copy of a weak hash part keeps the entry (R13).
+    pub(super) fn copy_keeps(self, heap: &LuaHeap, n: &Node) -> bool {
+        // SAFETY: the references stand in a weak storage, as the collector left them.
+        let keeps = |weak: Option<Ref>, side| weak.is_none_or(|r| unsafe { heap.copy_keeps(r, side) });
+        keeps(self.weak_key(n.key()), Side::Key) && keeps(self.weak_value(n.value()), Side::Value)
+    }
 }
 
 /// The cell of an array part.
@@ -111,11 +132,15 @@ pub(in crate::value) struct ArrayPart {
     pub(super) len: Cell<u32>,
 }
 
-/// The cell of a hash part.
+/// The cell of a hash part (T6).
 #[repr(C)]
 pub(in crate::value) struct NodePart {
     header: Header,
-    pub(super) len: Cell<u32>,
+    len: Cell<u16>,
+    pub(super) free: Cell<u16>,
+    pub(super) live: Cell<u16>,
+    /// Leading bits of the hash that all keys of a part of a directory have in common.
+    pub(super) depth: Cell<u8>,
 }
 
 pub(super) const PART_HEAD: usize = 16;
@@ -161,25 +186,85 @@ impl NodePart {
         // SAFETY: the nodes follow the head.
         unsafe { (&raw const *self).cast_mut().cast::<u8>().add(PART_HEAD).cast::<Node>().add(i) }
     }
+    /// The collector has found an entry dead.
+    pub(in crate::value) fn kill(&self, i: usize) {
+        // SAFETY: one of the nodes; nobody else looks at it.
+        unsafe { (*self.node(i)).kill() };
+        self.live.set(self.live.get() - 1);
+    }
     pub(in crate::value) fn forget(&self) {
         self.len.set(0);
     }
 }
 
-/// The hash part of a table that has none: one node, never written.
-struct Dummy(Node);
+/// What stands where a table without a hash part has its nodes: one that is never written.
+pub(super) struct NoNodes(Node);
 // SAFETY: never written.
-unsafe impl Sync for Dummy {}
-static DUMMY: Dummy = Dummy(Node::EMPTY);
+unsafe impl Sync for NoNodes {}
+pub(super) static NO_NODES: NoNodes = NoNodes(Node::UNUSED);
 
-pub(super) fn dummy() -> *mut Node {
-    (&raw const DUMMY.0).cast_mut()
+impl NoNodes {
+    #[inline(always)]
+    pub(super) const fn first(&'static self) -> *mut Node {
+        (&raw const self.0).cast_mut()
+    }
+}
+
+/// The cell of a directory: entry `i` is the hash part of the keys whose hash begins with the bits of `i`.
+#[repr(C)]
+pub(in crate::value) struct Directory {
+    header: Header,
+    /// A power of two from 2 on.
+    len: Cell<u32>,
+    /// How far the leading bits of a hash are shifted: 32 less their number.
+    shift: Cell<u32>,
+    /// What fast paths find in the place of the first node.
+    sign: Node,
+    entries: [Cell<Ref>; 0],
+}
+
+impl Directory {
+    pub(super) const DEPTH_MAX: u8 = 24;
+
+    /// A new one, whose entries the caller writes before the next safepoint.
+    pub(super) fn alloc(heap: &LuaHeap, depth: u8) -> Result<NonNull<Directory>, OutOfMemory> {
+        let len = 1usize << depth;
+        // SAFETY: a kind of the table; the head is initialised here.
+        unsafe {
+            let cell = heap.alloc(kind::DIRECTORY, size_of::<Directory>() + len * size_of::<Ref>())?;
+            let directory = cell.as_ptr().cast::<Directory>();
+            (&raw mut (*directory).len).write(Cell::new(len as u32));
+            (&raw mut (*directory).shift).write(Cell::new(32 - u32::from(depth)));
+            (&raw mut (*directory).sign).write(Node { key_tag: LARGE, ..Node::UNUSED });
+            Ok(NonNull::new_unchecked(directory))
+        }
+    }
+    /// The node that stands in it, as a table's first.
+    pub(super) fn sign(&self) -> *mut Node {
+        (&raw const self.sign).cast_mut()
+    }
+    pub(in crate::value) fn len(&self) -> usize {
+        self.len.get() as usize
+    }
+    pub(super) fn depth(&self) -> u8 {
+        (32 - self.shift.get()) as u8
+    }
+    #[inline(always)]
+    pub(super) fn index_of(&self, hash: u32) -> usize {
+        (hash >> self.shift.get()) as usize
+    }
+    #[inline(always)]
+    pub(in crate::value) fn entry(&self, i: usize) -> &Cell<Ref> {
+        debug_assert!(i < self.len());
+        // SAFETY: the entries follow the head.
+        unsafe { &*self.entries.as_ptr().add(i) }
+    }
 }
 
 /// The cell behind slots or nodes that are not the dummy.
 #[inline(always)]
 pub(super) fn part_of<T>(first: *mut T) -> Ref {
-    debug_assert!(first.cast::<Node>() != dummy());
+    debug_assert!(first.cast::<Node>() != NO_NODES.first());
     // SAFETY: they stand behind the head of a live cell.
     unsafe { Ref::from_ptr(NonNull::new_unchecked(first.cast::<u8>().sub(PART_HEAD))) }
 }
@@ -194,15 +279,19 @@ pub(super) fn alloc_slots(heap: &LuaHeap, len: usize) -> Result<*mut Value, OutO
     }
 }
 
-pub(super) fn alloc_nodes(heap: &mut LuaHeap, k: u8, count: usize) -> Result<*mut Node, OutOfMemory> {
-    // SAFETY: a kind of the table; the head and all nodes are initialised here.
+/// The first of so many unused nodes, a power of two; at most [`SEGMENT`].
+pub(super) fn alloc_nodes(heap: &LuaHeap, k: u8, count: usize) -> Result<*mut Node, OutOfMemory> {
+    debug_assert!(count.is_power_of_two() && count <= SEGMENT);
+    // SAFETY: a kind of the table; the head and all nodes are initialised here. An unused node is zeros.
     unsafe {
         let cell = heap.alloc(k, NodePart::cell_size(count))?;
-        (&raw mut (*cell.as_ptr().cast::<NodePart>()).len).write(Cell::new(count as u32));
+        let part = cell.as_ptr().cast::<NodePart>();
+        (&raw mut (*part).len).write(Cell::new(count as u16));
+        (&raw mut (*part).free).write(Cell::new(count as u16));
+        (&raw mut (*part).live).write(Cell::new(0));
+        (&raw mut (*part).depth).write(Cell::new(0));
         let nodes = cell.as_ptr().add(PART_HEAD).cast::<Node>();
-        for i in 0..count {
-            nodes.add(i).write(Node::EMPTY);
-        }
+        nodes.write_bytes(0, count);
         Ok(nodes)
     }
 }

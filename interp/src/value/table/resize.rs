@@ -1,39 +1,36 @@
-//! The sizes of the two parts: when they change, and how what is in them moves.
+//! When a hash part of a small table is replaced, and by what. The array part of such a table is weighed anew with it.
 
-use super::parts::{ArrayPart, Node, SNUG, alloc_nodes, alloc_slots, dummy, part_of};
+use super::nodes::Nodes;
+use super::parts::{SEGMENT, SNUG};
 use super::weak::Leavings;
-use super::{LuaHeap, SetError, Table};
+use super::{LuaHeap, SetError, Table, mark};
 use crate::value::gc::Gc;
-use crate::value::kinds::kind;
-use crate::value::{Tag, Value};
-use neap_gc::{OutOfMemory, Ref};
+use crate::value::{Tag, Value, hash};
+use neap_gc::Ref;
 use smallvec::SmallVec;
-use std::ptr::NonNull;
+
+/// A part that has no more than so many nodes stays when it is empty.
+const KEPT_NODES: usize = 64;
+/// Whenever so many entries fewer are left, a removal looks at the size.
+const LOOK_EVERY: u16 = 256;
 
 impl Gc<Table> {
+    /// Makes room for a key, whose hash part is full.
     #[inline(never)]
-    pub(super) fn grow_and_insert(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
-        let len = self.array_len();
-        if !self.has_nodes() && !self.is_weak() && key.as_int() == Some(len as i64 + 1) {
-            // The usual append.
-            let double = if len < SNUG { (len * 2).max(4) } else { (len + 2).next_power_of_two() - 1 };
-            self.resize_array(heap, double)?;
-            self.set_slot(heap, len, value);
-            return Ok(());
+    pub(super) fn grow(self, heap: &mut LuaHeap, hash: u32, key: Value) -> Result<(), SetError> {
+        if self.is_large() {
+            self.consider_array(self.nodes_for(hash));
+            return self.make_room(heap, hash);
         }
-        self.rehash(heap, key)?;
-        match key.as_int() {
-            Some(i) if (i as u64).wrapping_sub(1) < self.array_len.get() as u64 => {
-                self.set_slot(heap, i as usize - 1, value);
-                Ok(())
-            }
-            _ => self.insert(heap, key, value),
-        }
+        self.rehash(heap, hash, key)
     }
 
     /// Chooses the sizes of both parts anew for the present keys and one more.
-    pub(super) fn rehash(self, heap: &mut LuaHeap, extra: Value) -> Result<(), SetError> {
-        let weak = self.is_weak();
+    pub(super) fn rehash(self, heap: &mut LuaHeap, hash: u32, extra: Value) -> Result<(), SetError> {
+        let hold = self.is_weak().then(|| self.hold());
+        let (own, len) = (self.own_nodes(), self.array_len());
+        // A long array part is not counted.
+        let counted = len <= SEGMENT;
         // nums[b]: integer keys k with 2^(b-1) < k <= 2^b.
         let mut nums = [0usize; 64];
         let mut ints = 0;
@@ -46,30 +43,28 @@ impl Gc<Table> {
                 ints += 1;
             }
         };
-        for (i, v) in self.array_values().iter().enumerate() {
-            if !v.is_nil() {
-                count_int(Value::int(i as i64 + 1));
-                total += 1;
+        if counted {
+            for (i, v) in self.array_values().iter().enumerate() {
+                if !v.is_nil() {
+                    count_int(Value::int(i as i64 + 1));
+                    total += 1;
+                }
             }
         }
-        let mut leavings = 0;
-        for i in 0..self.node_count() {
-            let n = self.node(i);
-            if n.value_tag == Tag::NIL {
-                continue;
+        for i in 0..own.len() {
+            let n = own.node(i);
+            if n.value_tag != Tag::NIL && hold.is_none_or(|hold| hold.copy_keeps(heap, n)) {
+                count_int(n.key());
+                total += 1;
             }
-            if weak && !self.copy_keeps(heap, n) {
-                leavings += usize::from(self.hold().any_strong(n.key(), n.value()));
-                continue;
-            }
-            count_int(n.key());
-            total += 1;
         }
         count_int(extra);
         total += 1;
         // The largest 2^b of which more than half would be in use.
         let (mut array, mut in_array, mut below) = (0usize, 0, 0);
-        if !weak {
+        if !counted {
+            array = len;
+        } else if hold.is_none() {
             for (b, &n) in nums.iter().enumerate().take(32) {
                 if ints <= (1usize << b) / 2 {
                     break;
@@ -80,161 +75,147 @@ impl Gc<Table> {
                     in_array = below;
                 }
             }
+            if array > SNUG && extra.as_int() != Some(array as i64) && self.get_int(heap, array as i64).is_nil() {
+                array -= 1;
+            }
         }
-        if array > SNUG && extra.as_int() != Some(array as i64) && self.get_int(heap, array as i64).is_nil() {
-            array -= 1;
-        }
-        self.resize(heap, array, total - in_array, leavings)
-    }
-
-    /// Sets the size of the array part, and of the hash part so that `hash` entries fit. A weak one gives up entries with so many strong references.
-    fn resize(self, heap: &mut LuaHeap, array: usize, hash: usize, leavings: usize) -> Result<(), SetError> {
-        let old_len = self.array_len();
-        let mut count =
-            if hash == 0 { 0 } else { hash.checked_next_power_of_two().filter(|&n| n <= 1 << 30).ok_or(SetError::Overflow)? };
-        if count == self.node_count() && hash > count - count / 8 {
+        let mut count = (total - in_array).next_power_of_two();
+        if total == in_array {
+            count = 0;
+        } else if count == own.len() && total - in_array > count - count / 8 {
             // Nearly full of live entries: the same size again would soon be rehashed again.
             count *= 2;
         }
-        let k = if self.is_weak() { self.weak_kind() } else { kind::NODES };
-        let old = (self.nodes.get(), self.node_count());
+        if count <= SEGMENT {
+            self.resize(heap, array, count)?;
+        } else if own.len() < SEGMENT {
+            self.resize(heap, len, SEGMENT)?;
+        } else {
+            self.make_room(heap, hash)?;
+        }
+        // What is much moves by and by.
+        if self.array_len() != array {
+            self.goal.set(if array > len { array as u32 } else { 0 });
+        } else if !counted && !self.array_is_dense() {
+            self.goal.set(0);
+        }
+        Ok(())
+    }
+
+    /// Sets the length of the array part, and the number of nodes. On an error nothing has changed.
+    fn resize(self, heap: &mut LuaHeap, array: usize, count: usize) -> Result<(), SetError> {
+        let hold = self.is_weak().then(|| self.hold());
+        let (old, old_len) = (self.own_nodes(), self.array_len());
         // What shrinks out of the array part goes to the new hash part; all memory is had before anything is moved.
-        let new_nodes = if count > 0 { Some(alloc_nodes(heap, k, count)?) } else { None };
-        let mut leavings = Leavings::new(heap, leavings);
+        let new = if count > 0 { Nodes::alloc(heap, self.nodes_kind(), count)? } else { Nodes::NONE };
+        let mut leavings = Leavings::new(heap, hold.map_or(0, |hold| old.leavings(heap, hold)));
         if array > old_len {
             self.resize_array(heap, array)?;
         }
         // SAFETY: V1; the barrier comes before the write (V2).
         unsafe { heap.barrier(self.as_ref(), 0) };
-        let old_cell = self.nodes_cell();
-        match new_nodes {
-            Some(nodes) => self.install_nodes(nodes, count),
-            None => {
-                self.nodes.set(dummy());
-                self.mask.set(0);
-                self.free.set(0);
-            }
-        }
-        match self.refill(heap, array, old, &mut leavings) {
-            Ok(true) => {
-                if let (Some(old), Some(new)) = (old_cell, self.nodes_cell()) {
-                    let new = [Some(new), leavings.cell()];
-                    let new: SmallVec<[Ref; 2]> = new.into_iter().flatten().collect();
-                    // SAFETY: the new parts hold what the old one holds, no safepoint between.
-                    unsafe { heap.replace_storage(&[old], &new) };
-                }
-                Ok(())
-            }
-            Ok(false) => Ok(()),
-            Err(e) => {
-                // No entry is lost: the old hash part is still whole.
-                self.nodes.set(old.0);
-                self.mask.set((old.1 as u32).saturating_sub(1));
-                self.free.set(0);
-                Err(e)
-            }
-        }
-    }
-
-    /// Fills the new hash part from the old one and from what the array part gives up; `true` if nothing moved between the parts, so that the new hash
-    /// part and the leavings hold the strong references of the old one.
-    fn refill(
-        self,
-        heap: &mut LuaHeap,
-        array: usize,
-        old: (*mut Node, usize),
-        leavings: &mut Leavings,
-    ) -> Result<bool, SetError> {
-        let weak = self.is_weak();
+        self.install_nodes(new);
+        self.set_mark(mark::INTEGERS, false);
         let mut same = true;
-        let old_len = self.array_len();
-        if array < old_len {
-            for i in array..old_len {
-                // SAFETY: T1.
-                let v = unsafe { *self.array.get().add(i) };
-                if !v.is_nil() {
-                    same = false;
-                    self.insert(heap, Value::int(i as i64 + 1), v)?;
-                }
+        for i in array..old_len {
+            // SAFETY: T1.
+            let v = unsafe { *self.array.get().add(i) };
+            if !v.is_nil() {
+                same = false;
+                self.refill(heap, new, hash::of_int(i as i64 + 1), Value::int(i as i64 + 1), v);
             }
         }
-        for i in 0..old.1 {
-            // SAFETY: the old nodes: nobody frees them before the next safepoint, and nobody else looks at them meanwhile.
-            let n = unsafe { &mut *old.0.add(i) };
+        for i in 0..old.len() {
+            let n = old.node(i);
             if n.value_tag == Tag::NIL {
                 continue;
             }
-            if weak && !self.copy_keeps(heap, n) {
-                self.leave(heap, part_of(old.0), i, n, leavings);
-                continue;
-            }
-            match n.key().as_int() {
-                Some(k) if (k as u64).wrapping_sub(1) < array as u64 => {
+            match (hold, n.key().as_int()) {
+                (Some(hold), _) if !hold.copy_keeps(heap, n) => old.leave(heap, hold, i, &mut leavings),
+                (None, Some(k)) if (k as u64).wrapping_sub(1) < array as u64 => {
                     same = false;
                     self.set_slot(heap, k as usize - 1, n.value());
                 }
-                _ => self.insert(heap, n.key(), n.value())?,
+                _ => self.refill(heap, new, n.hash, n.key(), n.value()),
             }
         }
         if array < old_len {
-            self.resize_array(heap, array)?;
+            // A smaller cell; if it is refused, the one there is has been emptied so far.
+            if self.resize_array(heap, array).is_err() {
+                for i in array..old_len {
+                    self.set_slot(heap, i, Value::NIL);
+                }
+                self.array_len.set(array as u32);
+                self.goal.set(array as u32);
+            }
         }
-        Ok(same)
-    }
-
-    /// Makes the array part at least `len` slots long, for a constructor.
-    pub fn ensure_array(self, heap: &mut LuaHeap, len: usize) -> Result<(), OutOfMemory> {
-        if len > self.array_len() && !self.is_weak() { self.resize_array(heap, len) } else { Ok(()) }
-    }
-
-    pub(super) fn install_nodes(self, nodes: *mut Node, count: usize) {
-        self.nodes.set(nodes);
-        self.mask.set(count as u32 - 1);
-        self.free.set(count as u32);
-    }
-
-    /// Makes the array part `len` slots long. Slots beyond are lost: the caller has moved them.
-    pub(super) fn resize_array(self, heap: &mut LuaHeap, len: usize) -> Result<(), OutOfMemory> {
-        let old_len = self.array_len();
-        if len > u32::MAX as usize / 2 {
-            return Err(OutOfMemory);
-        }
-        let fill = |from: *mut Value, n: usize| {
-            for i in 0..n {
-                // SAFETY: slots of the part, not yet in use.
-                unsafe { from.add(i).write(Value::NIL) };
-            }
-        };
-        // SAFETY: (whole function) V1, V2; the parts are of the sizes given.
-        unsafe {
-            if len > old_len && old_len > 0 && heap.grow(self.array_cell_unchecked(), ArrayPart::cell_size(len))? {
-                fill(self.array.get().add(old_len), len - old_len);
-                (*self.array_cell_unchecked().as_ptr().cast::<ArrayPart>()).len.set(len as u32);
-                self.array_len.set(len as u32);
-                return Ok(());
-            }
-            let new = if len > 0 {
-                let slots = alloc_slots(heap, len)?;
-                let kept = len.min(old_len);
-                slots.copy_from_nonoverlapping(self.array.get(), kept);
-                fill(slots.add(kept), len - kept);
-                heap.filled_by_copy(part_of(slots));
-                Some(slots)
-            } else {
-                None
-            };
-            heap.barrier(self.as_ref(), 0);
-            if let (Some(old), Some(new)) = (self.array_cell(), new)
-                && len > old_len
-            {
-                heap.replace_storage(&[old], &[part_of(new)]);
-            }
-            self.array.set(new.unwrap_or(NonNull::dangling().as_ptr()));
-            self.array_len.set(len as u32);
-            if self.border.get() as usize > len {
-                self.border.set(0);
-            }
+        if same && old.exist() && new.exist() {
+            let new: SmallVec<[Ref; 2]> = [Some(new.cell()), leavings.cell()].into_iter().flatten().collect();
+            // SAFETY: the new parts hold what the old one holds, no safepoint between.
+            unsafe { heap.replace_storage(&[old.cell()], &new) };
         }
         Ok(())
+    }
+
+    fn refill(self, heap: &LuaHeap, new: Nodes, hash: u32, key: Value, value: Value) {
+        if key.is_int() {
+            self.set_mark(mark::INTEGERS, true);
+        }
+        let hold = self.is_weak().then(|| self.hold());
+        let fits = new.insert(heap, hold, hash, key, value);
+        assert!(fits, "the new part is as large as was counted");
+    }
+
+    pub(super) fn install_nodes(self, nodes: Nodes) {
+        self.nodes.set(nodes.first());
+        self.mask.set(nodes.mask() as u16);
+    }
+
+    /// An entry of some nodes has been removed: if few are left, and no traversal may stand at one of them, the rest takes less memory. Memory that is refused for
+    /// that is no error.
+    #[inline(always)]
+    pub(super) fn has_lost_one(self, heap: &mut LuaHeap, nodes: Nodes, hash: u32) {
+        if nodes.part().live.get().is_multiple_of(LOOK_EVERY) && !self.has_mark(mark::TRAVERSED) {
+            self.shrink(heap, nodes, hash);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shrink(self, heap: &mut LuaHeap, nodes: Nodes, hash: u32) {
+        if self.is_large() {
+            while self.is_large() && matches!(self.merge(heap, hash), Ok(true)) {}
+            return;
+        }
+        let live = nodes.part().live.get() as usize;
+        if live * 8 <= nodes.len() && nodes.len() > KEPT_NODES {
+            let count = if live == 0 { usize::from(self.is_weak()) } else { (live * 2).next_power_of_two() };
+            let _ = self.resize(heap, self.array_len(), count);
+        }
+    }
+}
+
+impl Nodes {
+    /// Copies all entries to the nodes that `target` gives for their hashes, which have room; of weak ones those that the copy keeps.
+    pub(super) fn move_to(
+        self,
+        heap: &LuaHeap,
+        hold: Option<super::Hold>,
+        leavings: &mut Leavings,
+        target: impl Fn(u32) -> Nodes,
+    ) {
+        for i in 0..self.len() {
+            let n = self.node(i);
+            if n.value_tag == Tag::NIL {
+                continue;
+            }
+            match hold {
+                Some(hold) if !hold.copy_keeps(heap, n) => self.leave(heap, hold, i, leavings),
+                _ => {
+                    let fits = target(n.hash).insert(heap, hold, n.hash, n.key(), n.value());
+                    assert!(fits, "new parts have room");
+                }
+            }
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The order of traversal, which is that of the slots and then of the nodes, and the border.
 
-use super::parts::WEAK_KEY;
-use super::{LuaHeap, Table};
+use super::directory::span;
+use super::nodes::Nodes;
+use super::parts::{SEGMENT, WEAK_KEY};
+use super::{LuaHeap, Table, mark};
 use crate::value::gc::Gc;
-use crate::value::{Tag, Value, float_to_int};
+use crate::value::{Tag, Value, float_to_int, hash};
 
 /// What comes next in a traversal.
 pub enum Entry {
@@ -25,13 +27,33 @@ impl Gc<Table> {
         if position <= len {
             return key.is_int() && key.raw_int() == position as i64;
         }
-        let i = position - len - 1;
-        if i >= self.node_count() {
-            return false;
+        let (nodes, i) = self.nodes_from(position - len - 1);
+        i < nodes.len() && nodes.node(i).is_trace(key)
+    }
+
+    /// The nodes that hold place `i` of the hash part, and where in them it is. The places of a large table are those of its directory's entries, one after the
+    /// other; a part that has several has its nodes at the first.
+    #[inline(always)]
+    fn nodes_from(self, i: usize) -> (Nodes, usize) {
+        if !self.is_large() {
+            return (self.own_nodes(), i);
         }
-        let n = self.node(i);
-        let tag = n.key_tag & !WEAK_KEY;
-        n.key_bits == key.bits() && (tag == key.tag().0 || (tag == Tag::DEAD_KEY.0 && key.is_ref()))
+        let directory = self.directory();
+        if i / SEGMENT >= directory.len() {
+            return (Nodes::NONE, i);
+        }
+        (Nodes::of_segment(directory.entry(i / SEGMENT).get()), i % SEGMENT)
+    }
+
+    /// The next place of a large table, from `i` on, that is in no part's repetition.
+    fn first_place(self, i: usize) -> Option<usize> {
+        let directory = self.directory();
+        let entry = i / SEGMENT;
+        if entry >= directory.len() {
+            return None;
+        }
+        let entries = span(directory, entry, Nodes::of_segment(directory.entry(entry).get()).part());
+        if entry == entries.start { Some(i) } else { self.first_place(entries.end * SEGMENT) }
     }
 
     /// The position behind a key in the order of traversal; `None`: there is no such key.
@@ -47,19 +69,15 @@ impl Gc<Table> {
         {
             return Some(i as usize);
         }
-        // The entry may have been removed since: then its key is dead, its address still there (T3).
-        let mut i = self.main_position(key);
-        loop {
-            let n = self.node(i);
-            let tag = n.key_tag & !WEAK_KEY;
-            if n.key_bits == key.bits() && (tag == key.tag().0 || (tag == Tag::DEAD_KEY.0 && key.is_ref())) && self.has_nodes() {
-                return Some(self.array_len() + i + 1);
-            }
-            if n.next == 0 {
-                return None;
-            }
-            i = (i as i32 + n.next) as usize;
+        let hash = hash::of_key(key);
+        let nodes = self.nodes_for(hash);
+        // The entry may have been removed since.
+        let mut i = nodes.exist().then(|| nodes.find_trace(hash, key)).flatten()?;
+        if self.is_large() {
+            let directory = self.directory();
+            i += span(directory, directory.index_of(hash), nodes.part()).start * SEGMENT;
         }
+        Some(self.array_len() + i + 1)
     }
 
     /// The first entry at or after a position, which is looked for in steps.
@@ -78,16 +96,28 @@ impl Gc<Table> {
                 return Entry::Further(at);
             }
         }
-        let count = self.node_count();
-        while at - len < count {
-            let i = at - len;
-            let n = *self.node(i);
-            at += 1;
+        self.hashed_entry_from(heap, at, end)
+    }
+
+    #[inline(always)]
+    fn hashed_entry_from(self, heap: &mut LuaHeap, mut at: usize, end: usize) -> Entry {
+        let len = self.array_len();
+        if self.is_large() {
+            match self.first_place(at - len) {
+                Some(i) => at = len + i,
+                None => return Entry::End,
+            }
+        }
+        self.marks.set(self.marks.get() | mark::TRAVERSED);
+        let (nodes, mut i) = self.nodes_from(at - len);
+        while i < nodes.len() {
+            let n = *nodes.node(i);
+            (i, at) = (i + 1, at + 1);
             if n.value_tag != Tag::NIL {
                 if n.key_tag & WEAK_KEY == 0 {
                     return Entry::Found(at, n.key(), n.value());
                 }
-                if let Some(v) = self.weak_entry(heap, i) {
+                if let Some(v) = self.weak_entry(heap, &n) {
                     return Entry::Found(at, n.key(), v);
                 }
             }
@@ -95,7 +125,7 @@ impl Gc<Table> {
                 return Entry::Further(at);
             }
         }
-        Entry::End
+        if self.is_large() { Entry::Further(at) } else { Entry::End }
     }
 
     /// The first entry at or after a position, and the position behind it, however far it is.

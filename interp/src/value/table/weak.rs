@@ -3,12 +3,13 @@
 //! * **T4** A weak table has no array part, and its nodes carry [`WEAK_KEY`] in the key tag, so that no fast path matches them: whoever misses looks
 //!   at [`Table::is_weak`] and asks the collector.
 
-use super::parts::{Hold, Node, WEAK_KEY, alloc_nodes, alloc_slots, part_of};
+use super::nodes::Nodes;
+use super::parts::{Hold, NO_NODES, Node, WEAK_KEY, alloc_slots, part_of};
 use super::{AUX_WEAK, LuaHeap, SetError, Table};
 use crate::value::Value;
 use crate::value::gc::Gc;
 use crate::value::kinds::kind;
-use neap_gc::{Ref, Side};
+use neap_gc::Ref;
 use std::ptr::NonNull;
 
 impl Gc<Table> {
@@ -20,53 +21,64 @@ impl Gc<Table> {
             (true, false) => kind::NODES_EPHEMERON,
             (true, true) => kind::NODES_ALL_WEAK,
         };
-        let now = if self.is_weak() { self.weak_kind() } else { kind::NODES };
-        if k == now {
+        if k == self.nodes_kind() {
             return Ok(());
         }
-        let mut entries = Vec::new();
-        let mut at = 0;
-        while let Some((next, key, value)) = self.next_entry(heap, at) {
-            entries.push((key, value));
-            at = next;
-        }
+        // What there is stands in another table meanwhile.
+        let old = Gc::<Table>::new(heap, 0, 0)?;
         // A weak table always has a hash part: its kind is the table's mode.
-        let count = entries.len().next_power_of_two().max(1);
-        let nodes = alloc_nodes(heap, k, count)?;
-        // SAFETY: V1, V2.
+        let nodes = Nodes::alloc(heap, k, 1)?;
+        // SAFETY: V1; the barrier comes before the write (V2), and the other table is new.
         unsafe { heap.barrier(self.as_ref(), 0) };
-        self.array_len.set(0);
-        self.array.set(NonNull::dangling().as_ptr());
-        self.border.set(0);
-        self.install_nodes(nodes, count);
-        let aux = self.header().aux.get();
-        self.header().aux.set(if k == kind::NODES { aux & !AUX_WEAK } else { aux | AUX_WEAK });
-        for (key, value) in entries {
-            self.set(heap, key, value)?;
+        old.take_parts(self);
+        self.install_nodes(nodes);
+        self.header().aux.set(self.header().aux.get() & !AUX_WEAK | if k == kind::NODES { 0 } else { AUX_WEAK });
+        let mut at = 0;
+        while let Some((next, key, value)) = old.next_entry(heap, at) {
+            if let Err(error) = self.set(heap, key, value) {
+                self.take_parts(old);
+                return Err(error);
+            }
+            at = next;
         }
         Ok(())
     }
 
-    pub(super) fn weak_kind(self) -> u8 {
+    /// Takes over what another table has; that has nothing then.
+    fn take_parts(self, other: Gc<Table>) {
+        self.array.set(other.array.replace(NonNull::dangling().as_ptr()));
+        self.array_len.set(other.array_len.replace(0));
+        self.goal.set(other.goal.replace(0));
+        self.border.set(other.border.replace(0));
+        self.nodes.set(other.nodes.replace(NO_NODES.first()));
+        self.mask.set(other.mask.replace(0));
+        self.marks.set(other.marks.replace(0));
+        let weak = other.header().aux.get() & AUX_WEAK;
+        self.header().aux.set(self.header().aux.get() & !AUX_WEAK | weak);
+    }
+
+    /// The kind of its hash parts.
+    pub(super) fn nodes_kind(self) -> u8 {
         // SAFETY: a weak table always has a hash part.
-        unsafe { self.nodes_cell_unchecked().kind() }
+        if self.is_weak() { unsafe { self.nodes_for(0).cell().kind() } } else { kind::NODES }
     }
 
     pub(super) fn hold(self) -> Hold {
-        Hold::of(self.weak_kind())
+        Hold::of(self.nodes_kind())
     }
 
     #[cold]
-    pub(super) fn get_weak(self, heap: &mut LuaHeap, key: Value) -> Value {
-        match self.find(key, key.tag().0 | WEAK_KEY) {
-            Some(i) => self.weak_value_at(heap, i),
+    pub(super) fn get_weak(self, heap: &mut LuaHeap, hash: u32, key: Value) -> Value {
+        let nodes = self.nodes_for(hash);
+        match nodes.find(hash, key, key.tag().0 | WEAK_KEY) {
+            Some(i) => self.weak_value(heap, nodes.node(i)),
             None => Value::NIL,
         }
     }
 
     /// Reads the value of a weak table's node by the collector's leave.
-    pub(super) fn weak_value_at(self, heap: &mut LuaHeap, i: usize) -> Value {
-        let v = self.node(i).value();
+    fn weak_value(self, heap: &mut LuaHeap, n: &Node) -> Value {
+        let v = n.value();
         let Some(r) = v.as_ref() else { return v };
         // SAFETY: the value stands in a weak storage, as the collector left it.
         unsafe {
@@ -83,8 +95,9 @@ impl Gc<Table> {
     }
 
     #[cold]
-    pub(super) fn set_weak(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
-        let found = if self.has_nodes() { self.find(key, key.tag().0 | WEAK_KEY) } else { None };
+    pub(super) fn set_weak(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+        let nodes = self.nodes_for(hash);
+        let found = nodes.find(hash, key, key.tag().0 | WEAK_KEY);
         if found.is_none() && value.is_nil() {
             return Ok(());
         }
@@ -93,39 +106,38 @@ impl Gc<Table> {
             // SAFETY: the values are in the hands of the running program.
             unsafe { heap.weak_hold(r) };
         }
-        let Some(i) = found else { return self.insert(heap, key, value) };
-        let n = self.node(i);
+        let Some(i) = found else { return self.insert(heap, hash, key, value) };
+        let n = nodes.node(i);
         if hold.any_strong(n.key(), n.value()) || hold.strong_value(value).is_some() {
             // SAFETY: V1; the barrier comes before the write (V2).
-            unsafe { heap.barrier(self.nodes_cell_unchecked(), i) };
+            unsafe { heap.barrier(nodes.cell(), i) };
         }
-        n.overwrite(value);
+        nodes.overwrite(i, value);
         Ok(())
     }
 
     #[cold]
-    pub(super) fn weak_entry(self, heap: &mut LuaHeap, i: usize) -> Option<Value> {
-        let n = *self.node(i);
+    pub(super) fn weak_entry(self, heap: &mut LuaHeap, n: &Node) -> Option<Value> {
         // SAFETY: the key stands in a weak storage, as the collector left it.
         if self.hold().weak_key(n.key()).is_some_and(|r| !unsafe { heap.weak_key(r) }) {
             return None;
         }
-        let v = self.weak_value_at(heap, i);
+        let v = self.weak_value(heap, n);
         if v.is_nil() { None } else { Some(v) }
     }
+}
 
-    /// Whether the copy of a weak hash part keeps the entry (R13).
-    pub(super) fn copy_keeps(self, heap: &LuaHeap, n: &Node) -> bool {
-        let hold = self.hold();
-        // SAFETY: the references stand in a weak storage, as the collector left them.
-        let keeps = |weak: Option<Ref>, side| weak.is_none_or(|r| unsafe { heap.copy_keeps(r, side) });
-        keeps(hold.weak_key(n.key()), Side::Key) && keeps(hold.weak_value(n.value()), Side::Value)
+impl Nodes {
+    /// How many strong references go with the entries of these weak nodes that a copy does not keep.
+    pub(super) fn leavings(self, heap: &LuaHeap, hold: Hold) -> usize {
+        let nodes = (0..self.len()).map(|i| self.node(i)).filter(|n| !n.value().is_nil());
+        nodes.filter(|n| !hold.copy_keeps(heap, n) && hold.any_strong(n.key(), n.value())).count()
     }
 
-    /// An entry of the old hash part, node `i` of `part`, that the copy does not keep. What takes over the counts of the old part must hold the same
-    /// references (R28): the strong one goes to the leavings, or is removed from the old part as by any removal.
-    pub(super) fn leave(self, heap: &LuaHeap, part: Ref, i: usize, n: &mut Node, leavings: &mut Leavings) {
-        let hold = self.hold();
+    /// Entry `i`, which the copy of these weak nodes does not keep. What takes over the counts of the old part must hold the same references (R28): the
+    /// strong one goes to the leavings, or is removed from the old part as by any removal.
+    pub(super) fn leave(self, heap: &LuaHeap, hold: Hold, i: usize, leavings: &mut Leavings) {
+        let n = self.node(i);
         // One side is weak, or the copy would keep it.
         let strong = match (hold.strong_key(n.key()), hold.strong_value(n.value())) {
             (Some(_), _) => n.key(),
@@ -134,7 +146,7 @@ impl Gc<Table> {
         };
         if !leavings.take(strong) {
             // SAFETY: V1: the part is the table's until the next safepoint; the barrier comes before the write (V2).
-            unsafe { heap.barrier(part, i) };
+            unsafe { heap.barrier(self.cell(), i) };
             n.kill();
         }
     }

@@ -1,0 +1,213 @@
+//! One hash part: a chained scatter table with Brent's variation (Brent 1973), fully loaded before it is replaced. A colliding entry that is not in its main
+//! position makes way for one that is. Tables below a size have one, larger ones a directory of them (`directory`).
+//!
+//! ```text
+//!   NodePart   header | len free live depth | node 0 | node 1 | ...
+//!   Node       value (8) | key (8) | hash of the key (4) | next (2) | tags of value and key (1, 1)
+//! ```
+//!
+//! * **T2** Every entry whose value is not nil is reached by the chain that starts at the main position of its key. String keys are interned.
+//! * **T3** An entry whose value becomes nil gives up its key at once if that is a reference (`DEAD_KEY`); its node stays in its chain, where the
+//!   next key of that chain may take it over.
+//! * **T6** `live` is the number of nodes whose value is not nil; no node at or above `free` is unused.
+
+use super::LuaHeap;
+use super::parts::{Hold, LARGE, NO_NODES, Node, NodePart, SEGMENT, WEAK_KEY, alloc_nodes, part_of};
+use crate::value::{Tag, Value};
+use neap_gc::{OutOfMemory, Ref};
+
+/// The nodes of a hash part, or the one of [`NO_NODES`].
+#[derive(Clone, Copy)]
+pub(super) struct Nodes {
+    first: *mut Node,
+    mask: u32,
+}
+
+impl Nodes {
+    #[inline(always)]
+    pub(super) fn new(first: *mut Node, mask: u32) -> Nodes {
+        Nodes { first, mask }
+    }
+    /// Those of a part of a directory.
+    #[inline(always)]
+    pub(super) fn of_segment(part: Ref) -> Nodes {
+        // SAFETY: the nodes follow the head.
+        Nodes { first: unsafe { (*part.as_ptr().cast::<NodePart>()).node(0) }, mask: SEGMENT as u32 - 1 }
+    }
+    /// New ones, all empty.
+    pub(super) fn alloc(heap: &LuaHeap, kind: u8, count: usize) -> Result<Nodes, OutOfMemory> {
+        Ok(Nodes { first: alloc_nodes(heap, kind, count)?, mask: count as u32 - 1 })
+    }
+
+    /// Those of a table that has none.
+    pub(super) const NONE: Nodes = Nodes { first: NO_NODES.first(), mask: 0 };
+
+    pub(super) fn first(self) -> *mut Node {
+        self.first
+    }
+    pub(super) fn mask(self) -> u32 {
+        self.mask
+    }
+    #[inline(always)]
+    pub(super) fn len(self) -> usize {
+        if self.exist() { self.mask as usize + 1 } else { 0 }
+    }
+    #[inline(always)]
+    pub(super) fn exist(self) -> bool {
+        self.first != NO_NODES.first()
+    }
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    pub(super) fn node<'a>(self, i: usize) -> &'a mut Node {
+        debug_assert!(i <= self.mask as usize);
+        // SAFETY: in range; the table's users are single-threaded and hold such a borrow for single statements. The one of `NO_NODES` is only read.
+        unsafe { &mut *self.first.add(i) }
+    }
+    /// The cell behind the nodes. Only if there is one.
+    #[inline(always)]
+    pub(super) fn cell(self) -> Ref {
+        debug_assert!(self.exist());
+        part_of(self.first)
+    }
+    #[inline(always)]
+    pub(super) fn part<'a>(self) -> &'a NodePart {
+        // SAFETY: the nodes stand in such a cell, which lives while its table holds it, and till the next safepoint.
+        unsafe { &*self.cell().as_ptr().cast::<NodePart>() }
+    }
+
+    /// The node of a key, by tag and bits.
+    #[inline(always)]
+    pub(super) fn find(self, hash: u32, key: Value, key_tag: u8) -> Option<usize> {
+        let mut i = (hash & self.mask) as usize;
+        loop {
+            let n = self.node(i);
+            if n.key_bits == key.bits() && n.key_tag == key_tag {
+                return Some(i);
+            }
+            if n.next == 0 {
+                return None;
+            }
+            i = n.after(i);
+        }
+    }
+
+    /// The node of a key, also if it has been removed since: its key is dead then, its address still there (T3).
+    pub(super) fn find_trace(self, hash: u32, key: Value) -> Option<usize> {
+        let mut i = (hash & self.mask) as usize;
+        loop {
+            let n = self.node(i);
+            if n.is_trace(key) {
+                return Some(i);
+            }
+            if n.next == 0 {
+                return None;
+            }
+            i = n.after(i);
+        }
+    }
+
+    /// Writes the value of a node that has a key, after the barrier, and keeps count.
+    #[inline(always)]
+    pub(super) fn overwrite(self, i: usize, value: Value) {
+        let n = self.node(i);
+        let was = n.value_tag != Tag::NIL;
+        n.overwrite(value);
+        if was == value.is_nil() {
+            let live = &self.part().live;
+            live.set(if was { live.get() - 1 } else { live.get() + 1 });
+        }
+    }
+
+    /// Adds an entry whose key is in no node; the value is not nil. `hold` is that of weak nodes. `false`: there is no room.
+    pub(super) fn insert(self, heap: &LuaHeap, hold: Option<Hold>, hash: u32, key: Value, value: Value) -> bool {
+        if !self.exist() {
+            return false;
+        }
+        let has_strong =
+            |key: Value, value: Value| (key.is_ref() || value.is_ref()) && hold.is_none_or(|hold| hold.any_strong(key, value));
+        let part = self.cell();
+        let mp = (hash & self.mask) as usize;
+        // A node of this chain without a value can be taken over (T3).
+        let mut i = mp;
+        let target = loop {
+            let n = self.node(i);
+            if n.value_tag == Tag::NIL {
+                break i;
+            }
+            if n.next == 0 {
+                let Some(free) = self.take_free() else { return false };
+                let home = (self.node(mp).hash & self.mask) as usize;
+                if home == mp {
+                    // The occupant is at home: the new key goes to the free node, behind it in the chain.
+                    let (m, f) = (self.node(mp).next, self.node(free));
+                    f.next = if m == 0 { 0 } else { (mp as i32 + m as i32 - free as i32) as i16 };
+                    self.node(mp).next = (free as i32 - mp as i32) as i16;
+                    break free;
+                }
+                // The occupant is a guest: it moves to the free node.
+                if has_strong(self.node(mp).key(), self.node(mp).value()) {
+                    // SAFETY: V1; the barriers come before the writes (V2); both indices are within the nodes.
+                    unsafe {
+                        heap.barrier(part, free);
+                        heap.barrier(part, mp);
+                    }
+                }
+                let mut before = home;
+                loop {
+                    let next = self.node(before).after(before);
+                    if next == mp {
+                        break;
+                    }
+                    before = next;
+                }
+                self.node(before).next = (free as i32 - before as i32) as i16;
+                // R13: the collector may have been at the free node already, and not here yet.
+                if let Some(hold) = hold
+                    && self.node(mp).value_tag != Tag::NIL
+                    && !hold.copy_keeps(heap, self.node(mp))
+                {
+                    self.overwrite(mp, Value::NIL);
+                }
+                let moved = *self.node(mp);
+                *self.node(free) = moved;
+                if moved.next != 0 {
+                    self.node(free).next = (mp as i32 + moved.next as i32 - free as i32) as i16;
+                }
+                // It leaves its link behind: others of this chain may stand behind it. What it has is counted where it is now.
+                self.node(mp).value_tag = Tag::NIL;
+                break mp;
+            }
+            i = n.after(i);
+        };
+        // What stood there has no reference, or has passed the barrier.
+        if has_strong(key, value) {
+            // SAFETY: as above.
+            unsafe { heap.barrier(part, target) };
+        }
+        let n = self.node(target);
+        n.key_bits = key.bits();
+        n.key_tag = key.tag().0 | if hold.is_some() { WEAK_KEY } else { 0 };
+        n.hash = hash;
+        n.set_value(value);
+        let live = &self.part().live;
+        live.set(live.get() + 1);
+        true
+    }
+
+    /// A node that no chain uses.
+    fn take_free(self) -> Option<usize> {
+        let part = self.part();
+        let mut i = part.free.get() as usize;
+        while i > 0 {
+            i -= 1;
+            if self.node(i).key_tag == Tag::NIL.0 {
+                part.free.set(i as u16);
+                return Some(i);
+            }
+        }
+        part.free.set(0);
+        None
+    }
+}
+
+const _: () = assert!(SEGMENT <= i16::MAX as usize && LARGE != Tag::DEAD_KEY.0);
