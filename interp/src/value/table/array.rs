@@ -108,8 +108,8 @@ impl Gc<Table> {
         if !self.has_integers() {
             return;
         }
-        let own = self.own_nodes();
-        if !self.is_large() && own.len() < to - from {
+        if !self.is_large() && self.own_nodes().len() < to - from {
+            let own = self.own_nodes();
             for i in 0..own.len() {
                 if let Some(key) = own.node(i).key().as_int()
                     && (from..to).contains(&((key as u64).wrapping_sub(1) as usize))
@@ -286,6 +286,7 @@ impl Gc<Table> {
             };
             heap.barrier(self.as_ref(), 0);
             if let Some(old) = old
+                && capacity > 0
                 && capacity >= len
             {
                 heap.replace_storage(&[old], &[part_of(new)]);
