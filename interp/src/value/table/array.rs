@@ -58,7 +58,7 @@ impl Gc<Table> {
             if len >= SNUG && !self.array_is_dense() {
                 // A queue: what was at the front is gone.
                 let hash = hash::of_key(key);
-                if len > SEGMENT {
+                if len > SEGMENT || self.is_large() {
                     self.goal.set(0)
                 } else {
                     self.rehash(heap, hash, key)?
