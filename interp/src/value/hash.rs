@@ -93,7 +93,7 @@ mod tests {
             worst.push((format!("n * {step}"), longest((1..=N).map(|n| int(n * step)))));
         }
         for shift in [8, 16, 32] {
-            worst.push((format!("x, y packed by {shift}"), longest((0..N).map(|n| int((n / 141) << shift | n % 141)))));
+            worst.push((format!("x, y packed by {shift}"), longest((0..N).map(|n| int(((n / 141) << shift) | (n % 141))))));
         }
         worst.push(("negative".into(), longest((1..=N).map(|n| int(n.wrapping_neg())))));
         for exponent in [-1000, -40, -1, 20, 60, 900] {
