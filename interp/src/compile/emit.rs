@@ -1,7 +1,7 @@
 //! Emission: words of code with their lines, constants, registers, jumps.
 
 use crate::bytecode::{Const, Instr, LocalVar, Op, Proto, Source};
-use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId};
+use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId, Packed};
 use crate::syntax::{StrId, SyntaxError, boxed};
 use indexmap::IndexSet;
 
@@ -63,7 +63,18 @@ pub struct Shared<'a> {
     pub again: bool,
     /// Expressions and statements so far, about.
     pub steps: u32,
+    /// What the code made so far takes, about, and the most that it may take.
+    pub bytes: usize,
+    pub room: usize,
     pub go_on: &'a mut dyn FnMut() -> bool,
+}
+
+impl Shared<'_> {
+    /// So many more bytes are code.
+    fn take(&mut self, more: usize) -> Fallible<()> {
+        self.bytes += more;
+        if self.bytes > self.room { Err(SyntaxError::out_of_memory().into()) } else { Ok(()) }
+    }
 }
 
 /// Steps between two looks at the lists that grow. (A step is a few words of code at most.)
@@ -89,6 +100,8 @@ pub struct Emitter<'a, 's> {
     /// Nodes of the chains being walked.
     pub spine: Vec<ExprId>,
     jumps: Vec<PendingJump>,
+    /// Its share of `Shared::bytes`.
+    counted: usize,
     /// Where the last instruction starts, unless a jump may lead behind it.
     last: Option<usize>,
 }
@@ -109,6 +122,7 @@ impl<'a, 's> Emitter<'a, 's> {
             active: Vec::new(),
             spine: Vec::new(),
             jumps: Vec::new(),
+            counted: 0,
             last: None,
             shared,
         }
@@ -122,10 +136,15 @@ impl<'a, 's> Emitter<'a, 's> {
                 ConstKey::Bool(value) => Const::Bool(value),
                 ConstKey::Int(value) => Const::Int(value),
                 ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
-                ConstKey::Str(id) => Const::Str(boxed(self.ast.strings.get(id))?),
+                ConstKey::Str(id) => {
+                    let text = self.ast.strings.get(id);
+                    self.shared.take(text.len())?;
+                    Const::Str(boxed(text)?)
+                }
             });
         }
         self.thread_jumps();
+        self.count()?;
         Ok(self.proto)
     }
 
@@ -141,6 +160,7 @@ impl<'a, 's> Emitter<'a, 's> {
         if self.shared.steps.is_multiple_of(ASK_STEPS) && !(self.shared.go_on)() {
             return Err(SyntaxError::stopped().into());
         }
+        self.count()?;
         /// What a list may grow by until the next check.
         const MORE: usize = 16 * CHECK_STEPS as usize;
         if self.pc() < MORE && self.proto.protos.len() < MORE {
@@ -155,6 +175,25 @@ impl<'a, 's> Emitter<'a, 's> {
             .and_then(|()| self.jumps.try_reserve(MORE));
         result.map_err(|_| SyntaxError::out_of_memory())?;
         Ok(self.consts.try_reserve(MORE).map_err(|_| SyntaxError::out_of_memory())?)
+    }
+
+    /// Whether the code still has room.
+    fn count(&mut self) -> Fallible<()> {
+        /// What a function has of its own, with the heads of its vectors.
+        const FUNCTION: usize = size_of::<Proto>() + 128;
+        /// What a constant or a variable has beside: the block of its name, or a place in the table of constants.
+        const HEAD: usize = 32;
+        let Proto { code, lines, locals, .. } = &self.proto;
+        let bytes = FUNCTION
+            + size_of_val(&code[..])
+            + size_of_val(&lines[..])
+            + locals.len() * (size_of::<LocalVar>() + HEAD)
+            + self.consts.len() * (size_of::<Const>() + HEAD)
+            + size_of_val(&self.jumps[..])
+            + self.spine.capacity() * size_of::<ExprId>();
+        let more = bytes - self.counted;
+        self.counted = bytes;
+        self.shared.take(more)
     }
 
     /// A node of a chain that is being walked.
@@ -252,8 +291,8 @@ impl<'a, 's> Emitter<'a, 's> {
         Some(match kind {
             ExprKind::Nil => ConstKey::Nil,
             ExprKind::Bool(value) => ConstKey::Bool(value),
-            ExprKind::Int(value) => ConstKey::Int(value),
-            ExprKind::Float(value) => ConstKey::Float(value.to_bits()),
+            ExprKind::Int(Packed(value)) => ConstKey::Int(value),
+            ExprKind::Float(Packed(value)) => ConstKey::Float(value.to_bits()),
             ExprKind::Str(id) => ConstKey::Str(id),
             _ => return None,
         })
