@@ -3,6 +3,7 @@
 use crate::bytecode::{Const, Instr, LocalVar, Op, Proto, Source};
 use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId, Packed};
 use crate::syntax::{StrId, SyntaxError, boxed};
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
 /// At most so many registers can a function use.
@@ -51,6 +52,23 @@ pub struct LabelState {
     pub level: u8,
 }
 
+/// What is needed while a function is compiled, and no longer. It serves for the next one too, which then need not let it grow anew.
+#[derive(Default)]
+pub struct Workspace {
+    code: Vec<u32>,
+    lines: Vec<u32>,
+    locals: Vec<LocalVar>,
+    consts: IndexSet<ConstKey, RandomState>,
+    labels: Vec<LabelState>,
+    to_close: Vec<u8>,
+    active: Vec<usize>,
+    spine: Vec<ExprId>,
+    jumps: Vec<PendingJump>,
+}
+
+/// A workspace in which more words or constants than this were made is not kept: small functions are many.
+const KEPT: usize = 1 << 10;
+
 /// What all functions of a chunk share.
 pub struct Shared<'a> {
     pub ast: &'a Ast,
@@ -67,6 +85,8 @@ pub struct Shared<'a> {
     pub bytes: usize,
     pub room: usize,
     pub go_on: &'a mut dyn FnMut() -> bool,
+    /// Cleared.
+    pub workspaces: Vec<Workspace>,
 }
 
 impl Shared<'_> {
@@ -88,7 +108,7 @@ pub struct Emitter<'a, 's> {
     pub ast: &'a Ast,
     pub function: &'a Function,
     pub proto: Proto,
-    consts: IndexSet<ConstKey>,
+    consts: IndexSet<ConstKey, RandomState>,
     /// The line that emitted words get.
     pub line: u32,
     pub free: usize,
@@ -108,20 +128,22 @@ pub struct Emitter<'a, 's> {
 
 impl<'a, 's> Emitter<'a, 's> {
     pub fn new(shared: &'s mut Shared<'a>, function: &'a Function) -> Emitter<'a, 's> {
-        let labels = function.label_levels.iter();
-        let labels = labels.map(|&level| LabelState { pc: None, pending: JumpList::default(), level }).collect();
+        let Workspace { code, lines, locals, consts, mut labels, to_close, active, spine, jumps } =
+            shared.workspaces.pop().unwrap_or_default();
+        let levels = function.label_levels.iter();
+        labels.extend(levels.map(|&level| LabelState { pc: None, pending: JumpList::default(), level }));
         Emitter {
             ast: shared.ast,
             function,
-            proto: Proto { max_stack: 2, source: shared.source.clone(), ..Proto::default() },
-            consts: IndexSet::new(),
+            proto: Proto { max_stack: 2, source: shared.source.clone(), code, lines, locals, ..Proto::default() },
+            consts,
             line: function.line,
             free: 0,
             labels,
-            to_close: Vec::new(),
-            active: Vec::new(),
-            spine: Vec::new(),
-            jumps: Vec::new(),
+            to_close,
+            active,
+            spine,
+            jumps,
             counted: 0,
             last: None,
             shared,
@@ -145,7 +167,39 @@ impl<'a, 's> Emitter<'a, 's> {
         }
         self.thread_jumps();
         self.count()?;
-        Ok(self.proto)
+        Ok(self.without_workspace())
+    }
+
+    /// What has been made, in vectors of its own if they are short.
+    fn without_workspace(mut self) -> Proto {
+        if self.pc().max(self.consts.len()).max(self.labels.len()) > KEPT {
+            return self.proto;
+        }
+        let Proto { code, lines, locals, .. } = &mut self.proto;
+        let mut space = Workspace {
+            code: std::mem::take(code),
+            lines: std::mem::take(lines),
+            locals: std::mem::take(locals),
+            consts: self.consts,
+            labels: self.labels,
+            to_close: self.to_close,
+            active: self.active,
+            spine: self.spine,
+            jumps: self.jumps,
+        };
+        code.extend_from_slice(&space.code);
+        lines.extend_from_slice(&space.lines);
+        locals.extend(space.locals.drain(..));
+        space.code.clear();
+        space.lines.clear();
+        space.consts.clear();
+        space.labels.clear();
+        space.to_close.clear();
+        space.active.clear();
+        space.spine.clear();
+        space.jumps.clear();
+        self.shared.workspaces.push(space);
+        self.proto
     }
 
     /// C4. Called for each expression that needs a register and for each statement.

@@ -7,7 +7,18 @@ use crate::syntax::ast::{Ast, ExprId, FuncId, LocalId};
 
 pub fn compile_main(ast: &Ast, chunk_name: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> Fallible<Proto> {
     let source = std::rc::Rc::new(chunk_name.into());
-    let mut shared = Shared { ast, source, at: ExprId(0), long_loops: false, again: false, steps: 0, bytes: 0, room, go_on };
+    let mut shared = Shared {
+        ast,
+        source,
+        at: ExprId(0),
+        long_loops: false,
+        again: false,
+        steps: 0,
+        bytes: 0,
+        room,
+        go_on,
+        workspaces: Vec::new(),
+    };
     compile_function(&mut shared, FuncId(0))
 }
 

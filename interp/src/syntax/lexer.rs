@@ -112,6 +112,7 @@ impl<'s> Lexer<'s> {
 
     pub fn next(&mut self) -> Fallible<Lexeme> {
         loop {
+            self.skip_blanks();
             let class = match self.inner.next() {
                 None => Token::Eof,
                 Some(Ok(class)) => class,
@@ -144,6 +145,18 @@ impl<'s> Lexer<'s> {
                 _ => (class, Value::None),
             };
             return Ok(Lexeme { token, value, start, end: self.inner.span().end });
+        }
+    }
+
+    /// Passes over the blanks before a token, so many at once that it is done soon (L1).
+    #[inline]
+    fn skip_blanks(&mut self) {
+        const MOST: usize = 1 << 15;
+        let rest = self.rest();
+        let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | 0x0B | 0x0C);
+        if rest.first().as_ref().is_some_and(is_blank) {
+            let count = rest.iter().take(MOST).take_while(is_blank).count();
+            self.advance(count);
         }
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Parser<'s> {
     unmeasured: u32,
     /// The functions being parsed, the innermost last.
     pub scopes: Vec<FunctionScope>,
+    /// Scopes of finished functions, for the next ones.
+    spare_scopes: Vec<FunctionScope>,
     /// For each name, how many variables in all the open scopes have it: a name without any is that of a global.
     pub meanings: Vec<u32>,
     pub names: WellKnown,
@@ -112,6 +114,7 @@ impl<'s> Parser<'s> {
             room,
             unmeasured: 0,
             scopes: Vec::new(),
+            spare_scopes: Vec::new(),
             meanings: vec![1],
             names,
             pending_exprs: Vec::new(),
@@ -300,7 +303,7 @@ impl Parser<'_> {
 
     pub(super) fn main_function(&mut self) -> Fallible<()> {
         self.ast.functions.push(Function::default())?;
-        let mut scope = FunctionScope::new(0);
+        let mut scope = FunctionScope::default();
         scope.function.is_vararg = true;
         scope.add_upval(Upval { name: self.names.env, from_register: true, index: 0 }, Attrib::Regular);
         scope.open_block(false);
@@ -315,10 +318,12 @@ impl Parser<'_> {
 
     fn close_function(&mut self, id: FuncId, body: Block) -> Fallible<()> {
         self.close_block()?;
-        if let Some(scope) = self.scopes.pop() {
+        if let Some(mut scope) = self.scopes.pop() {
             let return_line = self.last_line;
-            self.ast.function_bytes += scope.function.bytes();
-            self.ast.functions[id.0] = Function { body: Some(body), return_line, ..scope.function };
+            let function = scope.renew(0);
+            self.ast.function_bytes += function.bytes();
+            self.ast.functions[id.0] = Function { body: Some(body), return_line, ..function };
+            self.spare_scopes.push(scope);
         }
         Ok(())
     }
@@ -326,7 +331,8 @@ impl Parser<'_> {
     /// Parameters and body; `line` is where the definition starts.
     pub(super) fn function_body(&mut self, is_method: bool, line: u32) -> Fallible<ExprId> {
         let id = FuncId(self.ast.functions.push(Function::default())?);
-        let mut scope = FunctionScope::new(line);
+        let mut scope = self.spare_scopes.pop().unwrap_or_default();
+        scope.renew(line);
         scope.open_block(false);
         self.scopes.push(scope);
         self.expect(Token::LeftParen)?;

@@ -79,6 +79,7 @@ pub enum GotoError {
 }
 
 /// A function while it is being parsed.
+#[derive(Default)]
 pub struct FunctionScope {
     pub function: Function,
     upval_attribs: Vec<Attrib>,
@@ -90,16 +91,11 @@ pub struct FunctionScope {
 }
 
 impl FunctionScope {
-    pub fn new(line: u32) -> FunctionScope {
-        FunctionScope {
-            function: Function { line, ..Function::default() },
-            upval_attribs: Vec::new(),
-            variables: Vec::new(),
-            active: 0,
-            blocks: Vec::new(),
-            labels: Vec::new(),
-            gotos: Vec::new(),
-        }
+    /// The scope of a function whose last block has been closed becomes that of the next one. Gives the function that was.
+    pub fn renew(&mut self, line: u32) -> Function {
+        self.upval_attribs.clear();
+        self.active = 0;
+        std::mem::replace(&mut self.function, Function { line, ..Function::default() })
     }
 
     /// The bytes of its lists.
