@@ -66,7 +66,7 @@ pub struct Workspace {
     jumps: Vec<PendingJump>,
 }
 
-/// A workspace in which more words or constants than this were made is not kept: small functions are many.
+/// A workspace in which more of anything than this was made is not kept, and less of it not counted: small functions are many.
 const KEPT: usize = 1 << 10;
 
 /// What all functions of a chunk share.
@@ -172,7 +172,8 @@ impl<'a, 's> Emitter<'a, 's> {
 
     /// What has been made, in vectors of its own if they are short.
     fn without_workspace(mut self) -> Proto {
-        if self.pc().max(self.consts.len()).max(self.labels.len()) > KEPT {
+        let sizes = [self.pc(), self.consts.len(), self.labels.len(), self.proto.locals.len(), self.spine.capacity()];
+        if sizes.into_iter().any(|size| size > KEPT) {
             return self.proto;
         }
         let Proto { code, lines, locals, .. } = &mut self.proto;
@@ -189,7 +190,7 @@ impl<'a, 's> Emitter<'a, 's> {
         };
         code.extend_from_slice(&space.code);
         lines.extend_from_slice(&space.lines);
-        locals.extend(space.locals.drain(..));
+        locals.append(&mut space.locals);
         space.code.clear();
         space.lines.clear();
         space.consts.clear();
@@ -244,7 +245,7 @@ impl<'a, 's> Emitter<'a, 's> {
             + locals.len() * (size_of::<LocalVar>() + HEAD)
             + self.consts.len() * (size_of::<Const>() + HEAD)
             + size_of_val(&self.jumps[..])
-            + self.spine.capacity() * size_of::<ExprId>();
+            + self.spine.capacity().saturating_sub(KEPT) * size_of::<ExprId>();
         let more = bytes - self.counted;
         self.counted = bytes;
         self.shared.take(more)

@@ -1,7 +1,7 @@
 //! The parser, second part: expressions.
 
 use super::Arith;
-use super::ast::{BinaryOp, ExprId, ExprKind, List, Packed, UnaryOp};
+use super::ast::{BinaryOp, ExprId, ExprKind, List, UnaryOp};
 use super::error::Fallible;
 use super::fold;
 use super::lexer::Value;
@@ -123,8 +123,8 @@ impl Parser<'_> {
             (Token::Nil, _) => ExprKind::Nil,
             (Token::True, _) => ExprKind::Bool(true),
             (Token::False, _) => ExprKind::Bool(false),
-            (_, Value::Int(value)) => ExprKind::Int(Packed(value)),
-            (_, Value::Float(value)) => ExprKind::Float(Packed(value)),
+            (_, Value::Int(value)) => ExprKind::Int(value),
+            (_, Value::Float(value)) => ExprKind::Float(value),
             (Token::Str, Value::Str(id)) => ExprKind::Str(id),
             (Token::Dots, _) => {
                 if !self.scope().function.is_vararg {
@@ -156,7 +156,7 @@ impl Parser<'_> {
                 value
             }
             Meaning::Global => {
-                let environment = match self.resolve(self.names.env)? {
+                let environment = match self.resolve_environment()? {
                     Meaning::Local(id) => Err(ExprKind::Local(id)),
                     Meaning::Constant(value) => Err(value),
                     Meaning::Upval(index) => Ok(index),
@@ -177,6 +177,17 @@ impl Parser<'_> {
             return Ok(Meaning::Global);
         }
         scope::resolve(&mut self.scopes, name).map_err(|function| self.limit_error(function, "upvalues", scope::MAX_UPVALS))
+    }
+
+    /// What `_ENV` means. Mostly there is one only, and the function has it as an upvalue already.
+    fn resolve_environment(&mut self) -> Fallible<Meaning> {
+        let env = self.names.env;
+        if self.meanings[env.0 as usize] == 1
+            && let Some(index) = self.scope().find_upval(env)
+        {
+            return Ok(Meaning::Upval(index));
+        }
+        self.resolve(env)
     }
 
     fn primary_expr(&mut self) -> Fallible<Suffixed> {

@@ -214,7 +214,7 @@ impl Parser<'_> {
     pub(super) fn syntax_error(&self, what: impl AsRef<[u8]>) -> Box<SyntaxError> {
         let near = self.lexer.show(&self.token);
         // The reference has no token for a zero byte.
-        self.lexer.error(what, (near != b"'<\\0>'").then_some(&near)).at(self.token.start)
+        self.lexer.error(what, (near != b"'<\\0>'").then_some(&near)).at(self.token.start as usize)
     }
 
     fn expected(&self, token: Token) -> Box<SyntaxError> {

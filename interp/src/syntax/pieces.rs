@@ -25,15 +25,15 @@ pub fn error_after(
     };
     let Some((mut token, mut line)) = parser.behind else { return *parser.lexer.error(what, None) };
     let mut near = parser.lexer.show(&token);
-    let mut place = token.start;
+    let mut place = token.start as usize;
     if token.token == Token::Comma {
-        let mut rest = Lexer::new(&source[token.end..], chunk_name, room, go_on);
+        let mut rest = Lexer::new(&source[token.end as usize..], chunk_name, room, go_on);
         (token, line) = match rest.next() {
             Ok(next) => (next, line + rest.line - 1),
             Err(error) => return *error,
         };
         near = rest.show(&token);
-        place += 1 + token.start;
+        place += 1 + token.start as usize;
     }
     *SyntaxError::new(chunk_name, line, what.as_bytes(), Some(&near)).at(place)
 }

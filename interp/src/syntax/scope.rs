@@ -252,7 +252,8 @@ impl FunctionScope {
         self.variables[..self.active].iter().rev().find(|variable| variable.name == name)
     }
 
-    fn find_upval(&self, name: StrId) -> Option<u8> {
+    /// The upvalue of this name, if the function has it already.
+    pub fn find_upval(&self, name: StrId) -> Option<u8> {
         self.function.upvals.iter().position(|upval| upval.name == name).map(|index| index as u8)
     }
 

@@ -219,9 +219,9 @@ impl Parser<'_> {
         let mut values = if self.accept(Token::Assign)? { self.expr_list()? } else { List::EMPTY };
         // A last variable that is constant and gets a constant is none: its value takes its place everywhere.
         let mut constant = None;
-        let given = self.ast.list(values);
+        let mut given = self.ast.list(values);
         if attrib == Attrib::Const && given.len() == count {
-            constant = given.last().map(|last| self.ast[last].kind).filter(|&kind| {
+            constant = given.next_back().map(|last| self.ast[last].kind).filter(|&kind| {
                 matches!(kind, ExprKind::Nil | ExprKind::Bool(_) | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_))
             });
         }
