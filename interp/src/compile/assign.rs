@@ -4,7 +4,8 @@
 //! stores from right to left.
 
 use super::emit::{Emitter, Fallible};
-use super::expr::{Dst, Key};
+use super::expr::Dst;
+use super::suffixed::Key;
 use crate::bytecode::Op;
 use crate::syntax::ast::{ExprId, ExprKind, List};
 

@@ -19,6 +19,7 @@ mod emit;
 mod expr;
 mod function;
 mod stmt;
+mod suffixed;
 
 use crate::bytecode::{Proto, verify};
 use crate::syntax::{SyntaxError, error_after, parse};
