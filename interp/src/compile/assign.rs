@@ -4,7 +4,8 @@
 //! stores from right to left.
 
 use super::emit::{Emitter, Fallible};
-use super::expr::{Dst, Key};
+use super::expr::Dst;
+use super::suffixed::Key;
 use crate::bytecode::Op;
 use crate::syntax::ast::{ExprId, ExprKind, List};
 
@@ -19,27 +20,28 @@ enum Target {
 }
 
 impl Emitter<'_, '_> {
+    pub fn set(&mut self, target: ExprId, value: ExprId, line: u32) -> Fallible<()> {
+        let target = self.target(target)?;
+        self.store_value(target, value, line)
+    }
+
     pub fn assign(&mut self, targets: List, values: List, line: u32) -> Fallible<()> {
         let ast = self.ast;
-        let (targets, count) = (&ast.lists[targets.range()], targets.len as usize);
-        if let ([target], [value]) = (targets, &ast.lists[values.range()]) {
-            let target = self.target(*target)?;
-            return self.store_value(target, *value, line);
-        }
+        let (targets, mut values) = (ast.list(targets), ast.list(values));
+        let count = targets.len();
         let mut places = Vec::with_capacity(count);
-        for &target in targets {
+        for target in targets {
             let place = self.target(target)?;
             self.keep_used(&mut places, place)?;
             places.push(place);
         }
-        if values.len as usize == count {
+        if values.len() == count
+            && let (Some(last), Some(place)) = (values.next_back(), places.pop())
+        {
             // The last value goes straight to its target.
-            let (last, others) = (values.range().end - 1, List { len: values.len - 1, ..values });
-            self.adjusted(others, count - 1)?;
+            self.adjusted(values, count - 1)?;
             let free = self.free;
-            if let Some(place) = places.pop() {
-                self.store_value(place, ast.lists[last], line)?;
-            }
+            self.store_value(place, last, line)?;
             self.free = free;
         } else {
             self.adjusted(values, count)?;
@@ -54,11 +56,11 @@ impl Emitter<'_, '_> {
 
     fn target(&mut self, expr: ExprId) -> Fallible<Target> {
         Ok(match self.ast[expr].kind {
-            ExprKind::Index { object, key } => match self.upval_field(object, key) {
+            ExprKind::UpvalField { .. } | ExprKind::Field { .. } | ExprKind::Index { .. } => match self.upval_field(expr) {
                 Some((upval, field)) => Target::UpvalField { upval, field },
                 None => {
-                    let object = self.any(object)?;
-                    Target::Index { object, key: self.key(key)? }
+                    let object = self.object(expr)?;
+                    Target::Index { object, key: self.key(expr)? }
                 }
             },
             ExprKind::Upval(index) => Target::Upval(index),

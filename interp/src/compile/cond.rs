@@ -3,7 +3,7 @@
 use super::emit::{Emitter, Fallible, JumpList};
 use super::expr::{Dst, Operand};
 use crate::bytecode::Op;
-use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, UnaryOp};
+use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, Packed, UnaryOp};
 
 pub fn is_logical(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::And | BinaryOp::Or)
@@ -15,7 +15,7 @@ pub fn is_comparison(op: BinaryOp) -> bool {
 
 fn small_int(kind: ExprKind) -> Option<u8> {
     match kind {
-        ExprKind::Int(value) => i8::try_from(value).ok().map(|value| value as u8),
+        ExprKind::Int(Packed(value)) => i8::try_from(value).ok().map(|value| value as u8),
         _ => None,
     }
 }

@@ -1,8 +1,9 @@
 //! Emission: words of code with their lines, constants, registers, jumps.
 
 use crate::bytecode::{Const, Instr, LocalVar, Op, Proto, Source};
-use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId};
+use crate::syntax::ast::{Ast, ExprId, ExprKind, Function, LocalId, Packed};
 use crate::syntax::{StrId, SyntaxError, boxed};
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
 /// At most so many registers can a function use.
@@ -51,6 +52,23 @@ pub struct LabelState {
     pub level: u8,
 }
 
+/// What is needed while a function is compiled, and no longer. It serves for the next one too, which then need not let it grow anew.
+#[derive(Default)]
+pub struct Workspace {
+    code: Vec<u32>,
+    lines: Vec<u32>,
+    locals: Vec<LocalVar>,
+    consts: IndexSet<ConstKey, RandomState>,
+    labels: Vec<LabelState>,
+    to_close: Vec<u8>,
+    active: Vec<usize>,
+    spine: Vec<ExprId>,
+    jumps: Vec<PendingJump>,
+}
+
+/// A workspace in which more of anything than this was made is not kept, and less of it not counted: small functions are many.
+const KEPT: usize = 1 << 10;
+
 /// What all functions of a chunk share.
 pub struct Shared<'a> {
     pub ast: &'a Ast,
@@ -63,7 +81,20 @@ pub struct Shared<'a> {
     pub again: bool,
     /// Expressions and statements so far, about.
     pub steps: u32,
+    /// What the code made so far takes, about, and the most that it may take.
+    pub bytes: usize,
+    pub room: usize,
     pub go_on: &'a mut dyn FnMut() -> bool,
+    /// Cleared.
+    pub workspaces: Vec<Workspace>,
+}
+
+impl Shared<'_> {
+    /// So many more bytes are code.
+    fn take(&mut self, more: usize) -> Fallible<()> {
+        self.bytes += more;
+        if self.bytes > self.room { Err(SyntaxError::out_of_memory().into()) } else { Ok(()) }
+    }
 }
 
 /// Steps between two looks at the lists that grow. (A step is a few words of code at most.)
@@ -77,7 +108,7 @@ pub struct Emitter<'a, 's> {
     pub ast: &'a Ast,
     pub function: &'a Function,
     pub proto: Proto,
-    consts: IndexSet<ConstKey>,
+    consts: IndexSet<ConstKey, RandomState>,
     /// The line that emitted words get.
     pub line: u32,
     pub free: usize,
@@ -89,26 +120,31 @@ pub struct Emitter<'a, 's> {
     /// Nodes of the chains being walked.
     pub spine: Vec<ExprId>,
     jumps: Vec<PendingJump>,
+    /// Its share of `Shared::bytes`.
+    counted: usize,
     /// Where the last instruction starts, unless a jump may lead behind it.
     last: Option<usize>,
 }
 
 impl<'a, 's> Emitter<'a, 's> {
     pub fn new(shared: &'s mut Shared<'a>, function: &'a Function) -> Emitter<'a, 's> {
-        let labels = function.label_levels.iter();
-        let labels = labels.map(|&level| LabelState { pc: None, pending: JumpList::default(), level }).collect();
+        let Workspace { code, lines, locals, consts, mut labels, to_close, active, spine, jumps } =
+            shared.workspaces.pop().unwrap_or_default();
+        let levels = function.label_levels.iter();
+        labels.extend(levels.map(|&level| LabelState { pc: None, pending: JumpList::default(), level }));
         Emitter {
             ast: shared.ast,
             function,
-            proto: Proto { max_stack: 2, source: shared.source.clone(), ..Proto::default() },
-            consts: IndexSet::new(),
+            proto: Proto { max_stack: 2, source: shared.source.clone(), code, lines, locals, ..Proto::default() },
+            consts,
             line: function.line,
             free: 0,
             labels,
-            to_close: Vec::new(),
-            active: Vec::new(),
-            spine: Vec::new(),
-            jumps: Vec::new(),
+            to_close,
+            active,
+            spine,
+            jumps,
+            counted: 0,
             last: None,
             shared,
         }
@@ -122,11 +158,49 @@ impl<'a, 's> Emitter<'a, 's> {
                 ConstKey::Bool(value) => Const::Bool(value),
                 ConstKey::Int(value) => Const::Int(value),
                 ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
-                ConstKey::Str(id) => Const::Str(boxed(self.ast.strings.get(id))?),
+                ConstKey::Str(id) => {
+                    let text = self.ast.strings.get(id);
+                    self.shared.take(text.len())?;
+                    Const::Str(boxed(text)?)
+                }
             });
         }
         self.thread_jumps();
-        Ok(self.proto)
+        self.count()?;
+        Ok(self.without_workspace())
+    }
+
+    /// What has been made, in vectors of its own if they are short.
+    fn without_workspace(mut self) -> Proto {
+        let sizes = [self.pc(), self.consts.len(), self.labels.len(), self.proto.locals.len(), self.spine.capacity()];
+        if sizes.into_iter().any(|size| size > KEPT) {
+            return self.proto;
+        }
+        let Proto { code, lines, locals, .. } = &mut self.proto;
+        let mut space = Workspace {
+            code: std::mem::take(code),
+            lines: std::mem::take(lines),
+            locals: std::mem::take(locals),
+            consts: self.consts,
+            labels: self.labels,
+            to_close: self.to_close,
+            active: self.active,
+            spine: self.spine,
+            jumps: self.jumps,
+        };
+        code.extend_from_slice(&space.code);
+        lines.extend_from_slice(&space.lines);
+        locals.append(&mut space.locals);
+        space.code.clear();
+        space.lines.clear();
+        space.consts.clear();
+        space.labels.clear();
+        space.to_close.clear();
+        space.active.clear();
+        space.spine.clear();
+        space.jumps.clear();
+        self.shared.workspaces.push(space);
+        self.proto
     }
 
     /// C4. Called for each expression that needs a register and for each statement.
@@ -141,6 +215,7 @@ impl<'a, 's> Emitter<'a, 's> {
         if self.shared.steps.is_multiple_of(ASK_STEPS) && !(self.shared.go_on)() {
             return Err(SyntaxError::stopped().into());
         }
+        self.count()?;
         /// What a list may grow by until the next check.
         const MORE: usize = 16 * CHECK_STEPS as usize;
         if self.pc() < MORE && self.proto.protos.len() < MORE {
@@ -155,6 +230,25 @@ impl<'a, 's> Emitter<'a, 's> {
             .and_then(|()| self.jumps.try_reserve(MORE));
         result.map_err(|_| SyntaxError::out_of_memory())?;
         Ok(self.consts.try_reserve(MORE).map_err(|_| SyntaxError::out_of_memory())?)
+    }
+
+    /// Whether the code still has room.
+    fn count(&mut self) -> Fallible<()> {
+        /// What a function has of its own, with the heads of its vectors.
+        const FUNCTION: usize = size_of::<Proto>() + 128;
+        /// What a constant or a variable has beside: the block of its name, or a place in the table of constants.
+        const HEAD: usize = 32;
+        let Proto { code, lines, locals, .. } = &self.proto;
+        let bytes = FUNCTION
+            + size_of_val(&code[..])
+            + size_of_val(&lines[..])
+            + locals.len() * (size_of::<LocalVar>() + HEAD)
+            + self.consts.len() * (size_of::<Const>() + HEAD)
+            + size_of_val(&self.jumps[..])
+            + self.spine.capacity().saturating_sub(KEPT) * size_of::<ExprId>();
+        let more = bytes - self.counted;
+        self.counted = bytes;
+        self.shared.take(more)
     }
 
     /// A node of a chain that is being walked.
@@ -252,8 +346,8 @@ impl<'a, 's> Emitter<'a, 's> {
         Some(match kind {
             ExprKind::Nil => ConstKey::Nil,
             ExprKind::Bool(value) => ConstKey::Bool(value),
-            ExprKind::Int(value) => ConstKey::Int(value),
-            ExprKind::Float(value) => ConstKey::Float(value.to_bits()),
+            ExprKind::Int(Packed(value)) => ConstKey::Int(value),
+            ExprKind::Float(Packed(value)) => ConstKey::Float(value.to_bits()),
             ExprKind::Str(id) => ConstKey::Str(id),
             _ => return None,
         })

@@ -3,9 +3,10 @@
 use super::cond::{is_comparison, is_logical};
 use super::emit::{ConstKey, Emitter, Fallible, JumpList};
 use super::function::compile_function;
+use super::suffixed::Last;
 use crate::bytecode::{Instr, Op};
 use crate::syntax::Arith;
-use crate::syntax::ast::{BinaryOp, ExprId, ExprKind, FuncId, List, UnaryOp};
+use crate::syntax::ast::{BinaryOp, Expr, ExprId, ExprKind, FuncId, Items, List, Packed, UnaryOp};
 
 /// Positional values of a table constructor are stored in batches of this size.
 const ITEMS_PER_FLUSH: usize = 50;
@@ -36,21 +37,6 @@ pub enum Results {
     Open,
     /// They are those of the function that is running.
     Tail,
-}
-
-/// How an object is indexed.
-#[derive(Clone, Copy)]
-pub enum Key {
-    Field(u16),
-    Small(u8),
-    Register(u8),
-}
-
-/// What the last part of a chain of indices and calls is for.
-#[derive(Clone, Copy)]
-enum Last {
-    Value(Dst),
-    Call(Results),
 }
 
 impl Emitter<'_, '_> {
@@ -90,7 +76,7 @@ impl Emitter<'_, '_> {
         if let Operand::Expr(left) = left
             && let ExprKind::Local(id) = self.ast[left].kind
             && self.function.locals[id.0 as usize].captured
-            && let ExprKind::Call { .. } | ExprKind::Method { .. } | ExprKind::Paren(_) = self.ast[right].kind
+            && let ExprKind::Call { .. } | ExprKind::Paren(_) = self.ast[right].kind
         {
             let b = self.any(right)?;
             return Ok((self.any(left)?, b));
@@ -106,11 +92,11 @@ impl Emitter<'_, '_> {
             Operand::Register(_) => return self.both(left, right),
         };
         match kind {
-            ExprKind::Int(value) => {
+            ExprKind::Int(Packed(value)) => {
                 let b = self.any(right)?;
                 Ok((self.int(value, Dst::Next, line)?, b))
             }
-            ExprKind::Float(value) => {
+            ExprKind::Float(Packed(value)) => {
                 let b = self.any(right)?;
                 Ok((self.float(value, Dst::Next, line)?, b))
             }
@@ -133,8 +119,8 @@ impl Emitter<'_, '_> {
                 Ok(register)
             }
             ExprKind::Bool(value) => self.load(dst, node.line, if value { Op::LoadTrue } else { Op::LoadFalse }, 0),
-            ExprKind::Int(value) => self.int(value, dst, node.line),
-            ExprKind::Float(value) => self.float(value, dst, node.line),
+            ExprKind::Int(Packed(value)) => self.int(value, dst, node.line),
+            ExprKind::Float(Packed(value)) => self.float(value, dst, node.line),
             ExprKind::Str(id) => self.load_key(dst, node.line, ConstKey::Str(id)),
             ExprKind::Vararg => {
                 let register = self.place(dst)?;
@@ -153,25 +139,30 @@ impl Emitter<'_, '_> {
                 }
                 Ok(register)
             }
-            ExprKind::Upval(index) => {
-                let register = self.place(dst)?;
-                self.line = node.line;
-                self.abc(Op::GetUpval, register, index, 0);
-                Ok(register)
-            }
-            ExprKind::Index { .. } | ExprKind::Call { .. } | ExprKind::Method { .. } => self.suffixed(expr, Last::Value(dst)),
+            ExprKind::Upval(index) => self.upval(index, dst, node.line),
+            ExprKind::UpvalField { .. } => self.index(Operand::Expr(expr), expr, dst, self.free),
+            ExprKind::Field { .. } | ExprKind::Index { .. } | ExprKind::Call { .. } => self.suffixed(expr, Last::Value(dst)),
             ExprKind::Function(id) => self.closure(id, dst, node.line),
             ExprKind::Binary { op, .. } if is_logical(op) => self.logical_value(op, expr, dst),
             ExprKind::Binary { op: BinaryOp::Concat, .. } => self.concat(expr, dst),
             ExprKind::Binary { .. } => self.binary(expr, dst),
             ExprKind::Unary { op, operand } => self.unary(op, operand, dst, node.line),
-            ExprKind::Table { fields, end_line } => {
-                let register = self.table(fields, dst, node.line, end_line)?;
+            ExprKind::Table { entries, end_line } => {
+                let register = self.table(entries, dst, node.line, end_line)?;
                 self.shared.at = expr;
                 Ok(register)
             }
             ExprKind::Paren(inner) => self.value(inner, dst),
+            // The parser makes them parts of other expressions.
+            ExprKind::Method { .. } | ExprKind::Named { .. } | ExprKind::Keyed { .. } => Err(self.limit("no value")),
         }
+    }
+
+    pub fn upval(&mut self, index: u8, dst: Dst, line: u32) -> Fallible<u8> {
+        let register = self.place(dst)?;
+        self.line = line;
+        self.abc(Op::GetUpval, register, index, 0);
+        Ok(register)
     }
 
     fn int(&mut self, value: i64, dst: Dst, line: u32) -> Fallible<u8> {
@@ -198,7 +189,7 @@ impl Emitter<'_, '_> {
         Ok(register)
     }
 
-    fn load_key(&mut self, dst: Dst, line: u32, key: ConstKey) -> Fallible<u8> {
+    pub fn load_key(&mut self, dst: Dst, line: u32, key: ConstKey) -> Fallible<u8> {
         let register = self.place(dst)?;
         self.line = line;
         self.load_const(register, key);
@@ -206,7 +197,7 @@ impl Emitter<'_, '_> {
     }
 
     /// A value made in the next register moves to where it belongs.
-    fn moved(&mut self, register: u8, dst: Dst) -> u8 {
+    pub fn moved(&mut self, register: u8, dst: Dst) -> u8 {
         match dst {
             Dst::Next => register,
             Dst::Register(target) => {
@@ -315,7 +306,7 @@ impl Emitter<'_, '_> {
     /// The opcode of an arithmetic operation, and its last operand if that is a constant in the instruction.
     fn select(&mut self, op: Arith, right: ExprId) -> (Op, Option<u8>) {
         let kind = self.ast[right].kind;
-        if let ExprKind::Int(value) = kind
+        if let ExprKind::Int(Packed(value)) = kind
             && op == Arith::Add
             && let Ok(value) = i8::try_from(value)
         {
@@ -346,37 +337,38 @@ impl Emitter<'_, '_> {
         Ok(self.moved(first as u8, dst))
     }
 
-    fn table(&mut self, fields: List, dst: Dst, line: u32, end_line: u32) -> Fallible<u8> {
+    fn table(&mut self, entries: List, dst: Dst, line: u32, end_line: u32) -> Fallible<u8> {
         let table = self.reserve(1)?;
         self.line = line;
         let start = self.pc();
         self.with_aux(Op::NewTable, table, 0, 0, 0);
         let ast = self.ast;
-        let fields = &ast.fields[fields.range()];
+        let mut entries = ast.list(entries);
         let (mut stored, mut pending, mut named) = (0u32, 0, 0u64);
-        for (index, field) in fields.iter().enumerate() {
-            let Some(key) = field.key else {
+        while let Some(entry) = entries.next() {
+            let Expr { kind, line } = ast[entry];
+            let (ExprKind::Named { value, .. } | ExprKind::Keyed { value, .. }) = kind else {
                 if pending == ITEMS_PER_FLUSH {
                     stored = self.flush_items(table, stored, pending);
                     pending = 0;
                 }
-                if index + 1 == fields.len() && ast[field.value].kind.is_multi() {
-                    self.multi(field.value, Results::Open)?;
+                if kind.is_multi() && entries.len() == 0 {
+                    self.multi(entry, Results::Open)?;
                     self.line = end_line;
                     self.with_aux(Op::SetList, table, 0, 0, stored);
                     stored += pending as u32;
                     pending = 0;
                     self.free = table as usize + 1;
                 } else {
-                    self.next(field.value)?;
+                    self.next(entry)?;
                     pending += 1;
                 }
                 continue;
             };
             named += 1;
             let mark = self.free;
-            let key = self.key(key)?;
-            self.store_index(table, key, field.value, field.line)?;
+            let key = self.key(entry)?;
+            self.store_index(table, key, value, line)?;
             self.free = mark;
         }
         self.line = end_line;
@@ -395,159 +387,12 @@ impl Emitter<'_, '_> {
         stored + pending as u32
     }
 
-    /// The key of an index: in the instruction, if it can be.
-    pub fn key(&mut self, key: ExprId) -> Fallible<Key> {
-        match self.ast[key].kind {
-            ExprKind::Str(id) => {
-                if let Ok(index) = u16::try_from(self.constant(ConstKey::Str(id))) {
-                    return Ok(Key::Field(index));
-                }
-            }
-            ExprKind::Int(value) => {
-                if let Ok(value) = u8::try_from(value) {
-                    return Ok(Key::Small(value));
-                }
-            }
-            _ => {}
-        }
-        Ok(Key::Register(self.any(key)?))
-    }
-
-    /// The field that an object in an upvalue is asked for, when one instruction does it.
-    pub fn upval_field(&mut self, object: ExprId, key: ExprId) -> Option<(u8, u16)> {
-        if let (ExprKind::Upval(upval), ExprKind::Str(id)) = (self.ast[object].kind, self.ast[key].kind) {
-            return Some((upval, u16::try_from(self.constant(ConstKey::Str(id))).ok()?));
-        }
-        None
-    }
-
-    /// A chain of indices and calls, walked in a loop. Gives the register of the (first) result.
-    fn suffixed(&mut self, expr: ExprId, last: Last) -> Fallible<u8> {
-        let (free, mark) = (self.free, self.spine.len());
-        let mut node = expr;
-        loop {
-            self.push_spine(node)?;
-            match self.ast[node].kind {
-                ExprKind::Index { object, .. } | ExprKind::Method { object, .. } => node = object,
-                ExprKind::Call { callee, .. } => node = callee,
-                _ => break,
-            }
-        }
-        self.spine.pop();
-        let mut object = Operand::Expr(node);
-        while let Some(node) = self.spine.pop() {
-            let is_last = self.spine.len() == mark;
-            let last = if is_last { last } else { Last::Value(Dst::Next) };
-            let result = match self.ast[node].kind {
-                ExprKind::Index { key, .. } => {
-                    self.shared.at = node;
-                    let dst = if let Last::Value(dst) = last { dst } else { Dst::Next };
-                    self.index(object, key, dst, free, self.ast[node].line)?
-                }
-                ExprKind::Call { args, .. } => {
-                    // A callee that is not yet in the next register is put there.
-                    let base = match object {
-                        Operand::Register(register) => register,
-                        Operand::Expr(callee) => self.next(callee)?,
-                    };
-                    self.call(base, args, last, self.ast[node].line)?
-                }
-                ExprKind::Method { name, args, .. } => {
-                    let base = self.lookup_method(object, name, free)?;
-                    self.call(base, args, last, self.ast[node].line)?
-                }
-                _ => break,
-            };
-            if is_last {
-                return Ok(result);
-            }
-            object = Operand::Register(result);
-        }
-        // Not reached: a chain has at least one part.
-        self.operand(object)
-    }
-
-    fn index(&mut self, object: Operand, key: ExprId, dst: Dst, free: usize, line: u32) -> Fallible<u8> {
-        if let Operand::Expr(object) = object
-            && let Some((upval, field)) = self.upval_field(object, key)
-        {
-            let register = self.place(dst)?;
-            self.line = line;
-            self.with_aux(Op::GetTabUp, register, upval, 0, field as u32);
-            return Ok(register);
-        }
-        let object = self.operand(object)?;
-        let key = self.key(key)?;
-        self.free = free;
-        let register = self.place(dst)?;
-        self.line = line;
-        match key {
-            Key::Field(field) => self.with_aux(Op::GetField, register, object, 0, field as u32),
-            Key::Small(index) => self.abc(Op::GetIndex, register, object, index),
-            Key::Register(key) => self.abc(Op::GetTable, register, object, key),
-        }
-        Ok(register)
-    }
-
-    /// Puts method and object into the next two registers, the base of a call.
-    fn lookup_method(&mut self, object: Operand, name: ExprId, free: usize) -> Fallible<u8> {
-        let object = self.operand(object)?;
-        self.shared.at = name;
-        let line = self.ast[name].line;
-        match self.key(name)? {
-            Key::Field(field) => {
-                self.free = free;
-                let base = self.reserve(2)?;
-                self.line = line;
-                self.with_aux(Op::SelfField, base, object, 0, field as u32);
-                Ok(base)
-            }
-            // The name has been loaded into a register. It must not lie where the object will be copied to.
-            _ => {
-                self.free = free;
-                let base = self.reserve(2)?;
-                self.line = line;
-                if object != base {
-                    self.abc(Op::Move, base, object, 0);
-                }
-                self.abc(Op::Move, base + 1, base, 0);
-                let name = self.next(name)?;
-                self.line = line;
-                self.abc(Op::SelfReg, base, base, name);
-                self.free = base as usize + 2;
-                Ok(base)
-            }
-        }
-    }
-
-    /// Calls what is in `base`; registers in use end with it, or with the object of a method call.
-    fn call(&mut self, base: u8, args: List, last: Last, line: u32) -> Fallible<u8> {
-        let open = self.arguments(args)?;
-        let count = if open { 0 } else { self.free - base as usize };
-        self.line = line;
-        self.free = base as usize;
-        match last {
-            Last::Call(Results::Tail) => self.abc(Op::TailCall, base, count as u8, 0),
-            Last::Call(Results::Open) => self.abc(Op::Call, base, count as u8, 0),
-            Last::Call(Results::Count(results)) => {
-                self.reserve(results)?;
-                self.abc(Op::Call, base, count as u8, results as u8 + 1);
-            }
-            Last::Value(dst) => {
-                self.reserve(1)?;
-                self.abc(Op::Call, base, count as u8, 2);
-                return Ok(self.moved(base, dst));
-            }
-        }
-        Ok(base)
-    }
-
     /// Puts values into the next registers. `true`: the last one gives all it has, up to the top.
     pub fn arguments(&mut self, values: List) -> Fallible<bool> {
         let ast = self.ast;
-        let values = &ast.lists[values.range()];
-        for (index, &value) in values.iter().enumerate() {
-            if index + 1 == values.len() && ast[value].kind.is_multi() {
+        let mut values = ast.list(values);
+        while let Some(value) = values.next() {
+            if values.len() == 0 && ast[value].kind.is_multi() {
                 self.multi(value, Results::Open)?;
                 return Ok(true);
             }
@@ -557,11 +402,10 @@ impl Emitter<'_, '_> {
     }
 
     /// Puts exactly `wanted` values into the next registers.
-    pub fn adjusted(&mut self, values: List, wanted: usize) -> Fallible<()> {
-        let ast = self.ast;
-        let values = &ast.lists[values.range()];
-        for (index, &value) in values.iter().enumerate() {
-            if index + 1 == values.len() && ast[value].kind.is_multi() {
+    pub fn adjusted(&mut self, values: Items, wanted: usize) -> Fallible<()> {
+        let count = values.len();
+        for (index, value) in values.enumerate() {
+            if index + 1 == count && self.ast[value].kind.is_multi() {
                 self.multi(value, Results::Count(wanted.saturating_sub(index)))?;
                 return Ok(());
             }
@@ -571,8 +415,8 @@ impl Emitter<'_, '_> {
                 self.free = mark;
             }
         }
-        if wanted > values.len() {
-            let missing = wanted - values.len();
+        if wanted > count {
+            let missing = wanted - count;
             let first = self.reserve(missing)?;
             self.load_nil(first, missing);
         }

@@ -5,24 +5,36 @@ use crate::bytecode::{Op, Proto, UpvalDesc};
 use crate::syntax::StrId;
 use crate::syntax::ast::{Ast, ExprId, FuncId, LocalId};
 
-pub fn compile_main(ast: &Ast, chunk_name: &[u8], go_on: &mut dyn FnMut() -> bool) -> Fallible<Proto> {
+pub fn compile_main(ast: &Ast, chunk_name: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> Fallible<Proto> {
     let source = std::rc::Rc::new(chunk_name.into());
-    let mut shared = Shared { ast, source, at: ExprId(0), long_loops: false, again: false, steps: 0, go_on };
+    let mut shared = Shared {
+        ast,
+        source,
+        at: ExprId(0),
+        long_loops: false,
+        again: false,
+        steps: 0,
+        bytes: 0,
+        room,
+        go_on,
+        workspaces: Vec::new(),
+    };
     compile_function(&mut shared, FuncId(0))
 }
 
 pub fn compile_function(shared: &mut Shared, id: FuncId) -> Fallible<Proto> {
+    let bytes = shared.bytes;
     loop {
         match compile_once(shared, id) {
             // At most once for each function: the flag that asks for it stays set.
-            Err(_) if std::mem::take(&mut shared.again) => {}
+            Err(_) if std::mem::take(&mut shared.again) => shared.bytes = bytes,
             result => return result,
         }
     }
 }
 
 fn compile_once(shared: &mut Shared, id: FuncId) -> Fallible<Proto> {
-    let function = &shared.ast.functions[id.0 as usize];
+    let function = &shared.ast.functions[id.0];
     let params = function.params as usize;
     let mut emitter = Emitter::new(shared, function);
     emitter.reserve(params)?;

@@ -19,6 +19,7 @@ mod emit;
 mod expr;
 mod function;
 mod stmt;
+mod suffixed;
 
 use crate::bytecode::{Proto, verify};
 use crate::syntax::{SyntaxError, error_after, parse};
@@ -29,8 +30,8 @@ pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Proto, SyntaxError> {
     compile_within(source, chunk_name, usize::MAX, &mut || true)
 }
 
-/// The same in `room` bytes of memory: half for the tree, and the code that is made from it needs less than that. `go_on` is asked now and then;
-/// `false` is an error that says so.
+/// The same in `room` bytes of memory: half for the tree at most, and what it leaves for the code and the copy of it that linking makes. (The tree is
+/// gone by then, but its memory may not have gone back to the system.) `go_on` is asked now and then; `false` is an error that says so.
 pub fn compile_within(
     source: &[u8],
     chunk_name: &[u8],
@@ -38,7 +39,8 @@ pub fn compile_within(
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Proto, SyntaxError> {
     let ast = parse(source, chunk_name, room / 2, go_on)?;
-    let result = function::compile_main(&ast, chunk_name, go_on);
+    let code_room = room.saturating_sub(ast.bytes()) / 2;
+    let result = function::compile_main(&ast, chunk_name, code_room, go_on);
     drop(ast);
     let proto = result.map_err(|failure| match failure {
         Failure::Limit(what, at) => error_after(source, chunk_name, room / 2, go_on, at, what),

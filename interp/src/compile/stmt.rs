@@ -8,16 +8,16 @@
 use super::emit::{Emitter, Fallible, JumpList};
 use super::expr::Results;
 use crate::bytecode::{Instr, Op};
-use crate::syntax::ast::{ExprId, ExprKind, LabelId, List, LocalId, Stmt, StmtKind};
+use crate::syntax::ast::{Block, ExprId, ExprKind, LabelId, List, LocalId, Loop, Stmt, StmtKind};
 
 /// Registers that a generic `for` needs to call its iterator.
 const ITERATOR_CALL: usize = 3;
 
-impl Emitter<'_, '_> {
+impl<'a> Emitter<'a, '_> {
     /// A block that is no scope of its own, because its variables end where its caller says.
-    pub fn statements(&mut self, body: List) -> Fallible<()> {
+    pub fn statements(&mut self, body: Block) -> Fallible<()> {
         let ast = self.ast;
-        for stmt in &ast.stmts[body.range()] {
+        for stmt in ast.block(body) {
             let level = self.free;
             self.step()?;
             self.statement(stmt)?;
@@ -28,7 +28,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn block(&mut self, body: List) -> Fallible<()> {
+    fn block(&mut self, body: Block) -> Fallible<()> {
         let scope = self.open_scope();
         self.statements(body)?;
         self.close_scope(scope, self.leaves(body));
@@ -49,14 +49,13 @@ impl Emitter<'_, '_> {
     }
 
     /// Whether control never reaches the end of a block.
-    fn leaves(&self, body: List) -> bool {
-        let last = self.ast.stmts[body.range()].last();
-        matches!(last, Some(Stmt { kind: StmtKind::Return(_) | StmtKind::Goto(_), .. }))
+    fn leaves(&self, body: Block) -> bool {
+        matches!(self.ast.last(body), Some(Stmt { kind: StmtKind::Return(_) | StmtKind::Goto(_), .. }))
     }
 
-    fn statement(&mut self, stmt: &Stmt) -> Fallible<()> {
+    fn statement(&mut self, stmt: &'a Stmt) -> Fallible<()> {
         match stmt.kind {
-            StmtKind::Local { first, count, values, to_close } => {
+            StmtKind::Local { first, count, to_close, values } => {
                 self.adjusted_locals(first, count as usize, values, stmt.line)?;
                 if let Some(offset) = to_close {
                     let register = self.function.locals[first.0 as usize + offset as usize].register;
@@ -65,6 +64,7 @@ impl Emitter<'_, '_> {
                 }
             }
             StmtKind::LocalFunction { local, value } => self.local_function(local, value, stmt.line)?,
+            StmtKind::Set { target, value } => self.set(target, value, stmt.line)?,
             StmtKind::Assign { targets, values } => self.assign(targets, values, stmt.line)?,
             StmtKind::Call(call) => {
                 self.multi(call, Results::Count(0))?;
@@ -72,31 +72,10 @@ impl Emitter<'_, '_> {
             StmtKind::Do(body) => {
                 self.block_at(body, stmt.line)?;
             }
-            StmtKind::While { condition, body, exit, end_line } => {
-                let start = self.here();
-                let mut past = JumpList::default();
-                self.jump_if(condition, false, stmt.line, &mut past)?;
-                self.block_at(body, end_line)?;
-                self.line = end_line;
-                self.jump_back(start, self.free as u8);
-                self.land(past)?;
-                self.set_label(exit)?;
-            }
-            StmtKind::Repeat { body, condition, exit } => self.repeat(body, condition, exit, stmt.line)?,
-            StmtKind::If { clauses, otherwise } => self.branches(clauses, otherwise)?,
-            StmtKind::NumericFor { first, values, body, exit, do_line } => {
-                self.numeric_for(first, values, body, do_line, stmt.line)?;
-                self.set_label(exit)?;
-            }
-            StmtKind::GenericFor { first, count, values, body, exit, do_line, end_line } => {
-                let scope = self.open_scope();
-                // A break closes nothing by itself: it leads to the loop's own `Close`.
-                self.labels[exit.0 as usize].level = (self.free + 4) as u8;
-                self.generic_for(first, count as usize, values, body, do_line, stmt.line)?;
-                self.set_label(exit)?;
-                self.line = end_line;
-                self.close_scope(scope, false);
-            }
+            StmtKind::If { .. } => self.branches(stmt)?,
+            // Its `if` has taken it up.
+            StmtKind::ElseIf { .. } | StmtKind::Else(_) => {}
+            StmtKind::Loop(id) => self.loop_statement(self.ast[id], stmt.line)?,
             StmtKind::Return(values) => self.return_values(values, stmt.line)?,
             StmtKind::Goto(index) => self.goto(index, stmt.line)?,
             StmtKind::Label(label) => self.label(label)?,
@@ -104,8 +83,38 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
+    fn loop_statement(&mut self, kind: Loop, line: u32) -> Fallible<()> {
+        match kind {
+            Loop::While { condition, body, exit, end_line } => {
+                let start = self.here();
+                let mut past = JumpList::default();
+                self.jump_if(condition, false, line, &mut past)?;
+                self.block_at(body, end_line)?;
+                self.line = end_line;
+                self.jump_back(start, self.free as u8);
+                self.land(past)?;
+                self.set_label(exit)?;
+            }
+            Loop::Repeat { body, condition, exit } => self.repeat(body, condition, exit, line)?,
+            Loop::Numeric { first, values, body, exit, do_line } => {
+                self.numeric_for(first, values, body, do_line, line)?;
+                self.set_label(exit)?;
+            }
+            Loop::Generic { first, count, values, body, exit, do_line, end_line } => {
+                let scope = self.open_scope();
+                // A break closes nothing by itself: it leads to the loop's own `Close`.
+                self.labels[exit.0 as usize].level = (self.free + 4) as u8;
+                self.generic_for(first, count as usize, values, body, do_line, line)?;
+                self.set_label(exit)?;
+                self.line = end_line;
+                self.close_scope(scope, false);
+            }
+        }
+        Ok(())
+    }
+
     /// A block; what its end does belongs to `end_line`.
-    fn block_at(&mut self, body: List, end_line: u32) -> Fallible<()> {
+    fn block_at(&mut self, body: Block, end_line: u32) -> Fallible<()> {
         let scope = self.open_scope();
         self.statements(body)?;
         self.line = end_line;
@@ -114,10 +123,10 @@ impl Emitter<'_, '_> {
     }
 
     fn adjusted_locals(&mut self, first: LocalId, count: usize, values: List, line: u32) -> Fallible<()> {
-        if values.len == 0 {
+        if values == List::EMPTY {
             self.line = line;
         }
-        self.adjusted(values, count)?;
+        self.adjusted(self.ast.list(values), count)?;
         self.line = line;
         self.box_captured(first, count);
         self.activate(first, count);
@@ -142,7 +151,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn repeat(&mut self, body: List, condition: ExprId, exit: LabelId, line: u32) -> Fallible<()> {
+    fn repeat(&mut self, body: Block, condition: ExprId, exit: LabelId, line: u32) -> Fallible<()> {
         let level = self.free as u8;
         let start = self.here();
         let scope = self.open_scope();
@@ -160,36 +169,47 @@ impl Emitter<'_, '_> {
         self.set_label(exit)
     }
 
-    fn branches(&mut self, clauses: List, otherwise: Option<List>) -> Fallible<()> {
-        let ast = self.ast;
+    /// An `if` with the clauses behind it.
+    fn branches(&mut self, first: &'a Stmt) -> Fallible<()> {
         let mut end = JumpList::default();
-        for index in clauses.range() {
-            let clause = ast.clauses[index];
-            if let Some(label) = self.lone_jump(clause.body) {
+        let mut clause = first;
+        loop {
+            let following = self.ast.after(clause);
+            let (condition, body) = match clause.kind {
+                StmtKind::If { condition, body } | StmtKind::ElseIf { condition, body } => (condition, body),
+                StmtKind::Else(body) => {
+                    self.block(body)?;
+                    break;
+                }
+                _ => break,
+            };
+            let more = matches!(following.kind, StmtKind::ElseIf { .. } | StmtKind::Else(_));
+            if let Some(label) = self.lone_jump(body) {
                 let mut list = self.labels[label.0 as usize].pending;
-                self.jump_if(clause.condition, true, clause.line, &mut list)?;
+                self.jump_if(condition, true, clause.line, &mut list)?;
                 self.labels[label.0 as usize].pending = list;
-                continue;
+            } else {
+                let mut next = JumpList::default();
+                self.jump_if(condition, false, clause.line, &mut next)?;
+                self.block(body)?;
+                if more && !self.leaves(body) {
+                    self.jump(&mut end);
+                }
+                self.land(next)?;
             }
-            let mut next = JumpList::default();
-            self.jump_if(clause.condition, false, clause.line, &mut next)?;
-            self.block(clause.body)?;
-            let more = index + 1 < clauses.range().end || otherwise.is_some();
-            if more && !self.leaves(clause.body) {
-                self.jump(&mut end);
+            if !more {
+                break;
             }
-            self.land(next)?;
-        }
-        if let Some(body) = otherwise {
-            self.block(body)?;
+            clause = following;
         }
         self.land(end)
     }
 
     /// The label, if a block is nothing but a forward jump that closes nothing: the condition itself can jump there.
-    fn lone_jump(&self, body: List) -> Option<LabelId> {
-        let [Stmt { kind: StmtKind::Goto(index), .. }] = self.ast.stmts[body.range()] else { return None };
-        let label = self.function.gotos[index as usize];
+    fn lone_jump(&self, body: Block) -> Option<LabelId> {
+        let mut stmts = self.ast.block(body);
+        let (Some(Stmt { kind: StmtKind::Goto(index), .. }), None) = (stmts.next(), stmts.next()) else { return None };
+        let label = self.function.gotos[*index as usize];
         let state = &self.labels[label.0 as usize];
         (state.pc.is_none() && !self.must_close(state.level)).then_some(label)
     }
@@ -238,9 +258,10 @@ impl Emitter<'_, '_> {
         let ast = self.ast;
         let closes = !self.to_close.is_empty();
         let first = self.free;
-        if let &[value] = &ast.lists[values.range()] {
+        let mut given = ast.list(values);
+        if let (Some(value), None) = (given.next(), given.next()) {
             match ast[value].kind {
-                ExprKind::Call { .. } | ExprKind::Method { .. } if !closes => {
+                ExprKind::Call { .. } if !closes => {
                     let base = self.multi(value, Results::Tail)?;
                     // A native function returns here like from any call.
                     self.abc(Op::Return, base, 0, 0);
@@ -259,7 +280,7 @@ impl Emitter<'_, '_> {
                 _ => {}
             }
         }
-        if values.len == 0 {
+        if values == List::EMPTY {
             self.line = line;
             self.return_nothing();
             return Ok(());
@@ -279,13 +300,15 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn numeric_for(&mut self, first: LocalId, values: List, body: List, do_line: u32, line: u32) -> Fallible<()> {
+    fn numeric_for(&mut self, first: LocalId, values: List, body: Block, do_line: u32, line: u32) -> Fallible<()> {
         let scope = self.open_scope();
         let base = self.free as u8;
-        for index in values.range() {
-            self.next(self.ast.lists[index])?;
+        let values = self.ast.list(values);
+        let has_step = values.len() == 3;
+        for value in values {
+            self.next(value)?;
         }
-        if values.len == 2 {
+        if !has_step {
             let step = self.reserve(1)?;
             self.abx(Op::LoadI, step, 1);
         }
@@ -321,9 +344,9 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn generic_for(&mut self, first: LocalId, count: usize, values: List, body: List, do_line: u32, line: u32) -> Fallible<()> {
+    fn generic_for(&mut self, first: LocalId, count: usize, values: List, body: Block, do_line: u32, line: u32) -> Fallible<()> {
         let base = self.free as u8;
-        self.adjusted(values, 4)?;
+        self.adjusted(self.ast.list(values), 4)?;
         self.activate(first, 4);
         self.to_close.push(base + 3);
         self.check_registers(count.max(ITERATOR_CALL))?;
@@ -360,7 +383,7 @@ impl Emitter<'_, '_> {
     }
 
     /// The body of a `for` loop, whose declared variables have their registers and, in each round, their values.
-    fn loop_body(&mut self, first: LocalId, count: usize, body: List) -> Fallible<()> {
+    fn loop_body(&mut self, first: LocalId, count: usize, body: Block) -> Fallible<()> {
         let active = self.active.len();
         self.box_captured(first, count);
         self.activate(first, count);

@@ -1,11 +1,11 @@
 //! The parser, second part: expressions.
 
 use super::Arith;
-use super::ast::{BinaryOp, ExprId, ExprKind, Field, List, UnaryOp};
+use super::ast::{BinaryOp, ExprId, ExprKind, List, UnaryOp};
 use super::error::Fallible;
 use super::fold;
 use super::lexer::Value;
-use super::parser::{Parser, finished};
+use super::parser::Parser;
 use super::scope::{self, Meaning};
 use super::strings::StrId;
 use super::token::Token;
@@ -79,7 +79,7 @@ impl Parser<'_> {
             let line = self.lexer.line;
             self.next()?;
             let operand = self.subexpr(UNARY_PRIORITY)?;
-            self.unary(op, operand, line)
+            self.unary(op, operand, line)?
         } else {
             self.simple_expr()?
         };
@@ -90,18 +90,18 @@ impl Parser<'_> {
             self.next()?;
             self.settle(left);
             let right = self.subexpr(right_priority)?;
-            left = self.binary(op, left, right, line);
+            left = self.binary(op, left, right, line)?;
         }
         self.leave_level();
         Ok(left)
     }
 
-    fn unary(&mut self, op: UnaryOp, operand: ExprId, line: u32) -> ExprId {
+    fn unary(&mut self, op: UnaryOp, operand: ExprId, line: u32) -> Fallible<ExprId> {
         let kind = fold::unary(op, self.ast[operand].kind).unwrap_or(ExprKind::Unary { op, operand });
         self.add_expr(kind, line)
     }
 
-    fn binary(&mut self, op: BinaryOp, left: ExprId, right: ExprId, line: u32) -> ExprId {
+    fn binary(&mut self, op: BinaryOp, left: ExprId, right: ExprId, line: u32) -> Fallible<ExprId> {
         let (left_kind, right_kind) = (self.ast[left].kind, self.ast[right].kind);
         let line = match op {
             // A constant that decides stays an operand, as in the reference: what comes of it is no constant, and has no name in messages.
@@ -141,7 +141,7 @@ impl Parser<'_> {
             _ => return Ok(self.suffixed_expr()?.id),
         };
         self.next()?;
-        Ok(self.add_expr(kind, self.last_line))
+        self.add_expr(kind, self.last_line)
     }
 
     /// A name, given the variable that it means.
@@ -156,19 +156,20 @@ impl Parser<'_> {
                 value
             }
             Meaning::Global => {
-                let environment = match self.resolve(self.names.env)? {
-                    Meaning::Local(id) => ExprKind::Local(id),
-                    Meaning::Upval(index) => ExprKind::Upval(index),
-                    Meaning::Constant(value) => value,
+                let environment = match self.resolve_environment()? {
+                    Meaning::Local(id) => Err(ExprKind::Local(id)),
+                    Meaning::Constant(value) => Err(value),
+                    Meaning::Upval(index) => Ok(index),
                     // The main function has it as an upvalue.
-                    Meaning::Global => ExprKind::Upval(0),
+                    Meaning::Global => Ok(0),
                 };
-                let object = self.add_expr(environment, line);
-                let key = self.add_expr(ExprKind::Str(name), line);
-                ExprKind::Index { object, key }
+                match environment {
+                    Ok(upval) => ExprKind::UpvalField { upval, name, late: 0 },
+                    Err(other) => ExprKind::Field { object: self.add_expr(other, line)?, name, late: 0 },
+                }
             }
         };
-        Ok(Suffixed { id: self.add_expr(kind, line), class: Class::Variable, constant })
+        Ok(Suffixed { id: self.add_expr(kind, line)?, class: Class::Variable, constant })
     }
 
     fn resolve(&mut self, name: StrId) -> Fallible<Meaning> {
@@ -176,6 +177,17 @@ impl Parser<'_> {
             return Ok(Meaning::Global);
         }
         scope::resolve(&mut self.scopes, name).map_err(|function| self.limit_error(function, "upvalues", scope::MAX_UPVALS))
+    }
+
+    /// What `_ENV` means. Mostly there is one only, and the function has it as an upvalue already.
+    fn resolve_environment(&mut self) -> Fallible<Meaning> {
+        let env = self.names.env;
+        if self.meanings[env.0 as usize] == 1
+            && let Some(index) = self.scope().find_upval(env)
+        {
+            return Ok(Meaning::Upval(index));
+        }
+        self.resolve(env)
     }
 
     fn primary_expr(&mut self) -> Fallible<Suffixed> {
@@ -190,7 +202,7 @@ impl Parser<'_> {
                 let inner = self.expr()?;
                 self.expect_match(Token::RightParen, Token::LeftParen, line)?;
                 self.settle(inner);
-                let id = self.keep_single(inner);
+                let id = self.keep_single(inner)?;
                 Ok(Suffixed { id, class: Class::Other, constant: None })
             }
             _ => Err(self.syntax_error("unexpected symbol")),
@@ -213,10 +225,10 @@ impl Parser<'_> {
                 Token::Colon => {
                     self.next()?;
                     let name = self.name()?;
-                    let name = self.add_expr(ExprKind::Str(name), self.last_line);
+                    let callee = self.add_expr(ExprKind::Method { object, name }, self.last_line)?;
                     let line = self.lexer.line;
                     let args = self.call_args()?;
-                    (ExprKind::Method { object, name, args }, Class::Call, line)
+                    (ExprKind::Call { callee, args }, Class::Call, line)
                 }
                 Token::LeftParen | Token::Str | Token::LeftBrace => {
                     let line = self.lexer.line;
@@ -225,7 +237,7 @@ impl Parser<'_> {
                 }
                 _ => return Ok(expr),
             };
-            expr = Suffixed { id: self.add_expr(kind, line), class, constant: None };
+            expr = Suffixed { id: self.add_expr(kind, line)?, class, constant: None };
         }
     }
 
@@ -233,8 +245,7 @@ impl Parser<'_> {
     pub(super) fn field_selector(&mut self, object: ExprId) -> Fallible<Suffixed> {
         self.next()?;
         let name = self.name()?;
-        let key = self.add_expr(ExprKind::Str(name), self.last_line);
-        let id = self.add_expr(ExprKind::Index { object, key }, self.last_line);
+        let id = self.add_expr(ExprKind::Field { object, name, late: 0 }, self.last_line)?;
         Ok(Suffixed { id, class: Class::Variable, constant: None })
     }
 
@@ -255,32 +266,42 @@ impl Parser<'_> {
                 }
                 let args = self.expr_list()?;
                 self.expect_match(Token::RightParen, Token::LeftParen, line)?;
-                if let Some(&last) = self.ast.lists[args.range()].last() {
+                if let Some(last) = self.ast.list(args).next_back() {
                     self.settle(last);
                 }
                 Ok(args)
             }
             Token::LeftBrace => {
                 let table = self.table()?;
-                Ok(self.list_of(table))
+                self.ast.add_list(&[table])
             }
             Token::Str => {
                 let string = self.simple_expr()?;
-                Ok(self.list_of(string))
+                self.ast.add_list(&[string])
             }
             _ => Err(self.syntax_error("function arguments expected")),
         }
     }
 
     pub(super) fn expr_list(&mut self) -> Fallible<List> {
+        let first = self.expr()?;
+        self.expr_list_from(first)
+    }
+
+    /// The list of which the first expression has been read.
+    pub(super) fn expr_list_from(&mut self, first: ExprId) -> Fallible<List> {
+        if self.token.token != Token::Comma {
+            return self.ast.add_list(&[first]);
+        }
         let mark = self.pending_exprs.len();
+        let mut expr = first;
         loop {
-            let expr = self.expr()?;
             self.pending_exprs.push(expr);
             if !self.accept(Token::Comma)? {
                 break;
             }
             self.settle(expr);
+            expr = self.expr()?;
         }
         self.finish_list(mark)
     }
@@ -288,29 +309,26 @@ impl Parser<'_> {
     fn table(&mut self) -> Fallible<ExprId> {
         let (opening_line, line) = (self.last_line, self.lexer.line);
         self.expect(Token::LeftBrace)?;
-        let mark = self.pending_fields.len();
+        let mark = self.pending_exprs.len();
         // A positional value is put in its place only when the next token has been read.
         let mut unsettled = None;
         while self.token.token != Token::RightBrace {
             if let Some(value) = unsettled.take() {
                 self.settle(value);
             }
-            let key = if self.token.token == Token::LeftBracket {
-                Some(self.bracketed()?)
-            } else if self.token.token == Token::Name && self.peek()? == Token::Assign {
-                let name = self.name()?;
-                Some(self.add_expr(ExprKind::Str(name), self.last_line))
-            } else {
-                None
-            };
-            if key.is_some() {
+            let entry = if self.token.token == Token::LeftBracket {
+                let key = self.bracketed()?;
                 self.expect(Token::Assign)?;
-            }
-            let value = self.expr()?;
-            if key.is_none() {
+                let value = self.expr()?;
+                self.add_expr(ExprKind::Keyed { key, value }, self.last_line)?
+            } else if self.token.token == Token::Name && self.peek()? == Token::Assign {
+                self.named_entry()?
+            } else {
+                let value = self.expr()?;
                 unsettled = Some(value);
-            }
-            self.pending_fields.push(Field { key, value, line: self.last_line });
+                value
+            };
+            self.pending_exprs.push(entry);
             if !self.accept(Token::Comma)? && !self.accept(Token::Semicolon)? {
                 break;
             }
@@ -319,27 +337,46 @@ impl Parser<'_> {
         if let Some(value) = unsettled {
             self.settle(value);
         }
-        let fields = finished(&mut self.pending_fields, mark, &mut self.ast.fields)?;
-        Ok(self.add_expr(ExprKind::Table { fields, end_line: self.last_line }, opening_line))
+        let entries = self.finish_list(mark)?;
+        self.add_expr(ExprKind::Table { entries, end_line: self.last_line }, opening_line)
+    }
+
+    fn named_entry(&mut self) -> Fallible<ExprId> {
+        let name = self.name()?;
+        let line = self.last_line;
+        self.expect(Token::Assign)?;
+        let value = self.expr()?;
+        let kind = match u16::try_from(self.last_line - line) {
+            Ok(late) => ExprKind::Named { name, value, late },
+            Err(_) => ExprKind::Keyed { key: self.add_expr(ExprKind::Str(name), line)?, value },
+        };
+        self.add_expr(kind, self.last_line)
     }
 
     /// An expression as a finished value: a call gives one value only, and a looked-up value is in its place, so that later
     /// tokens do not settle it again.
-    fn keep_single(&mut self, expr: ExprId) -> ExprId {
+    fn keep_single(&mut self, expr: ExprId) -> Fallible<ExprId> {
         match self.ast[expr].kind {
-            ExprKind::Call { .. } | ExprKind::Method { .. } | ExprKind::Vararg | ExprKind::Index { .. } => {
-                self.add_expr(ExprKind::Paren(expr), self.last_line)
-            }
-            _ => expr,
+            ExprKind::Call { .. }
+            | ExprKind::Vararg
+            | ExprKind::UpvalField { .. }
+            | ExprKind::Field { .. }
+            | ExprKind::Index { .. } => self.add_expr(ExprKind::Paren(expr), self.last_line),
+            _ => Ok(expr),
         }
     }
 
     /// The last token read is part of what puts a looked-up value in its place: an error there names its line.
     pub(super) fn settle(&mut self, expr: ExprId) {
         let line = self.last_line;
-        let expr = &mut self.ast.exprs[expr.0 as usize];
-        if let ExprKind::Index { .. } = expr.kind {
-            expr.line = line;
+        let expr = &mut self.ast.exprs[expr.0];
+        match &mut expr.kind {
+            ExprKind::UpvalField { late, .. } | ExprKind::Field { late, .. } => {
+                *late = u16::try_from(*late as u32 + (line - expr.line)).unwrap_or(u16::MAX);
+            }
+            ExprKind::Index { .. } => {}
+            _ => return,
         }
+        expr.line = line;
     }
 }

@@ -1,6 +1,6 @@
 //! Constant folding: operators applied to constants, where that can neither fail nor be told from running it.
 
-use super::ast::{ExprKind, UnaryOp};
+use super::ast::{ExprKind, Packed, UnaryOp};
 use super::{Arith, Number};
 
 /// The value of `left op right`, if both are numbers and it may be computed now. Not folded: divisions by zero, NaN
@@ -12,8 +12,8 @@ pub fn binary(op: Arith, left: ExprKind, right: ExprKind) -> Option<ExprKind> {
         return None;
     }
     match op.apply(left, right).ok()? {
-        Number::Int(value) => Some(ExprKind::Int(value)),
-        Number::Float(value) => (!value.is_nan() && value != 0.0).then_some(ExprKind::Float(value)),
+        Number::Int(value) => Some(ExprKind::Int(Packed(value))),
+        Number::Float(value) => (!value.is_nan() && value != 0.0).then_some(ExprKind::Float(Packed(value))),
     }
 }
 
@@ -38,8 +38,8 @@ pub fn truth(kind: ExprKind) -> Option<bool> {
 
 fn number(kind: ExprKind) -> Option<Number> {
     match kind {
-        ExprKind::Int(value) => Some(Number::Int(value)),
-        ExprKind::Float(value) => Some(Number::Float(value)),
+        ExprKind::Int(Packed(value)) => Some(Number::Int(value)),
+        ExprKind::Float(Packed(value)) => Some(Number::Float(value)),
         _ => None,
     }
 }
@@ -47,9 +47,17 @@ fn number(kind: ExprKind) -> Option<Number> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ExprKind::{Float, Int};
+    use Number::{Float, Int};
 
-    fn same(a: ExprKind, b: ExprKind) -> bool {
+    fn folded(op: Arith, a: Number, b: Number) -> Option<Number> {
+        let node = |value| match value {
+            Int(value) => ExprKind::Int(Packed(value)),
+            Float(value) => ExprKind::Float(Packed(value)),
+        };
+        binary(op, node(a), node(b)).and_then(number)
+    }
+
+    fn same(a: Number, b: Number) -> bool {
         match (a, b) {
             (Int(a), Int(b)) => a == b,
             (Float(a), Float(b)) => a.to_bits() == b.to_bits(),
@@ -80,8 +88,8 @@ mod tests {
             (Arith::BAnd, Float(7.0), Int(3), Int(3)),
         ];
         for (op, a, b, value) in cases {
-            let folded = binary(op, a, b).unwrap();
-            assert!(same(folded, value), "{op:?} {a:?} {b:?}: {folded:?}");
+            let given = folded(op, a, b).unwrap();
+            assert!(same(given, value), "{op:?} {a:?} {b:?}: {given:?}");
         }
     }
 
@@ -96,7 +104,7 @@ mod tests {
             (Arith::BAnd, Float(9223372036854775808.0), Int(1)),
             (Arith::Sub, Float(f64::INFINITY), Float(f64::INFINITY)),
         ] {
-            assert!(binary(op, a, b).is_none(), "{op:?}");
+            assert!(folded(op, a, b).is_none(), "{op:?}");
         }
     }
 }

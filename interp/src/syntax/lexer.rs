@@ -3,6 +3,7 @@
 //!
 //! * **L1** The hook is asked now and then whether to go on, also within a token that is read by hand.
 
+use super::ast::Packed;
 use super::error::{Fallible, SHOWN, SyntaxError};
 use super::number::{Number, parse_number};
 use super::strings::{StrId, Strings};
@@ -14,18 +15,20 @@ use logos::Logos;
 pub enum Value {
     None,
     Str(StrId),
-    Int(i64),
-    Float(f64),
+    Int(Packed<i64>),
+    Float(Packed<f64>),
 }
 
-/// A token with its value and its place in the source.
+/// A token with its value and its place in the source, which has less than 2^32 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Lexeme {
     pub token: Token,
     pub value: Value,
-    pub start: usize,
-    pub end: usize,
+    pub start: u32,
+    pub end: u32,
 }
+
+const _: () = assert!(size_of::<Option<Lexeme>>() == 24);
 
 pub struct Lexer<'s> {
     inner: logos::Lexer<'s, Token>,
@@ -112,6 +115,7 @@ impl<'s> Lexer<'s> {
 
     pub fn next(&mut self) -> Fallible<Lexeme> {
         loop {
+            self.skip_blanks();
             let class = match self.inner.next() {
                 None => Token::Eof,
                 Some(Ok(class)) => class,
@@ -143,7 +147,19 @@ impl<'s> Lexer<'s> {
                 }
                 _ => (class, Value::None),
             };
-            return Ok(Lexeme { token, value, start, end: self.inner.span().end });
+            return Ok(Lexeme { token, value, start: start as u32, end: self.inner.span().end as u32 });
+        }
+    }
+
+    /// Passes over the blanks before a token, so many at once that it is done soon (L1).
+    #[inline]
+    fn skip_blanks(&mut self) {
+        const MOST: usize = 1 << 15;
+        let rest = self.rest();
+        let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | 0x0B | 0x0C);
+        if rest.first().as_ref().is_some_and(is_blank) {
+            let count = rest.iter().take(MOST).take_while(is_blank).count();
+            self.advance(count);
         }
     }
 
@@ -180,8 +196,8 @@ impl<'s> Lexer<'s> {
         let numeral = &text[..len];
         self.advance(start + len - self.inner.span().end);
         match parse_number(numeral) {
-            Some(Number::Int(value)) => Ok((Token::Int, Value::Int(value))),
-            Some(Number::Float(value)) => Ok((Token::Float, Value::Float(value))),
+            Some(Number::Int(value)) => Ok((Token::Int, Value::Int(Packed(value)))),
+            Some(Number::Float(value)) => Ok((Token::Float, Value::Float(Packed(value)))),
             None => Err(self.error("malformed number", Some(&quote(numeral)))),
         }
     }
@@ -199,7 +215,7 @@ impl<'s> Lexer<'s> {
 
     /// A token as messages show it after "near".
     pub fn show(&self, lexeme: &Lexeme) -> Vec<u8> {
-        let raw = &self.inner.source()[lexeme.start..lexeme.end];
+        let raw = &self.inner.source()[lexeme.start as usize..lexeme.end as usize];
         match (lexeme.token, lexeme.value) {
             (Token::Eof, _) => b"<eof>".to_vec(),
             (Token::Other, _) if !(b' '..=b'~').contains(&raw[0]) => format!("'<\\{}>'", raw[0]).into_bytes(),

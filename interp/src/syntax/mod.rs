@@ -11,6 +11,7 @@
 //!
 //! Pure: imports nothing of the heap or of the interpreter.
 
+mod arena;
 pub mod arith;
 pub mod ast;
 mod error;
@@ -20,8 +21,10 @@ mod lexer;
 mod long_number;
 mod number;
 mod parser;
+mod pieces;
 mod scope;
 mod spans;
+mod stmt;
 mod string;
 mod strings;
 mod token;
@@ -30,7 +33,8 @@ pub use arith::{Arith, float_to_int};
 pub use error::{SyntaxError, chunk_id};
 pub use long_number::parse_long;
 pub use number::{Number, parse_number};
-pub use parser::{MAX_LEVELS, error_after, is_hopeless, parse};
+pub use parser::{MAX_LEVELS, parse};
+pub use pieces::{error_after, is_hopeless};
 pub use spans::{Class, Span, spans};
 pub use string::encode_utf8;
 pub use strings::{StrId, Strings};

@@ -79,6 +79,7 @@ pub enum GotoError {
 }
 
 /// A function while it is being parsed.
+#[derive(Default)]
 pub struct FunctionScope {
     pub function: Function,
     upval_attribs: Vec<Attrib>,
@@ -90,16 +91,11 @@ pub struct FunctionScope {
 }
 
 impl FunctionScope {
-    pub fn new(line: u32) -> FunctionScope {
-        FunctionScope {
-            function: Function { line, ..Function::default() },
-            upval_attribs: Vec::new(),
-            variables: Vec::new(),
-            active: 0,
-            blocks: Vec::new(),
-            labels: Vec::new(),
-            gotos: Vec::new(),
-        }
+    /// The scope of a function whose last block has been closed becomes that of the next one. Gives the function that was.
+    pub fn renew(&mut self, line: u32) -> Function {
+        self.upval_attribs.clear();
+        self.active = 0;
+        std::mem::replace(&mut self.function, Function { line, ..Function::default() })
     }
 
     /// The bytes of its lists.
@@ -256,7 +252,8 @@ impl FunctionScope {
         self.variables[..self.active].iter().rev().find(|variable| variable.name == name)
     }
 
-    fn find_upval(&self, name: StrId) -> Option<u8> {
+    /// The upvalue of this name, if the function has it already.
+    pub fn find_upval(&self, name: StrId) -> Option<u8> {
         self.function.upvals.iter().position(|upval| upval.name == name).map(|index| index as u8)
     }
 

@@ -225,7 +225,7 @@ mod tests {
         let shown = spans(source.as_bytes()).filter(|s| !matches!(s.class, Class::Space | Class::Comment));
         for span in shown {
             let lexeme = lexer.next().expect("a token");
-            assert_eq!((lexeme.start, lexeme.end), (span.start, span.end));
+            assert_eq!((lexeme.start as usize, lexeme.end as usize), (span.start, span.end));
         }
         assert_eq!(lexer.next().expect("the end").token, Token::Eof);
     }

@@ -11,7 +11,7 @@ use std::collections::TryReserveError;
 use std::rc::Rc;
 
 /// What the compiler may need for a byte of source.
-const COMPILER_BYTES: usize = 160;
+const COMPILER_BYTES: usize = 64;
 /// What a function may need for a byte of its binary chunk, in the host and in the heap.
 const CHUNK_BYTES: usize = 64;
 /// So much of a name that is a text is looked at by the compiler: more than messages show.
