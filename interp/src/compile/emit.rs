@@ -122,7 +122,7 @@ impl<'a, 's> Emitter<'a, 's> {
                 ConstKey::Bool(value) => Const::Bool(value),
                 ConstKey::Int(value) => Const::Int(value),
                 ConstKey::Float(bits) => Const::Float(f64::from_bits(bits)),
-                ConstKey::Str(id) => Const::Str(boxed(self.ast.strings.get(id))?),
+                ConstKey::Str(id) => Const::Str(boxed(self.ast.strings.get(id), self.shared.go_on)?),
             });
         }
         self.thread_jumps();

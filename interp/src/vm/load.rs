@@ -14,7 +14,7 @@ use std::rc::Rc;
 const COMPILER_BYTES: usize = 160;
 /// What a function may need for a byte of its binary chunk, in the host and in the heap.
 const CHUNK_BYTES: usize = 64;
-/// So much of a name that is a text is looked at by the compiler: more than messages show.
+/// So much of a name is looked at by the compiler: more than messages show.
 const NAME_BYTES: usize = 1 << 10;
 
 /// Why a prototype can't be linked.
@@ -45,10 +45,10 @@ impl Vm {
     /// Compiles a chunk to a function with the globals as its `_ENV`. `Err`: the message is in flight.
     pub fn load(&mut self, source: &[u8], chunk_name: &[u8]) -> Result<Gc<Closure>, Throw> {
         let room = self.compiler_room(source);
-        // A text in the place of a name may be as long as the source; the linked function gets it from here.
+        // A name may be long, above all a text in its place; the linked function gets it from here. Of a file's name messages show the end.
         let name = match chunk_name {
-            [b'=' | b'@', ..] => chunk_name,
-            text => &text[..text.len().min(NAME_BYTES)],
+            [b'@', file @ ..] if file.len() > NAME_BYTES => &[b"@", &file[file.len() - NAME_BYTES..]].concat(),
+            name => &name[..name.len().min(NAME_BYTES)],
         };
         let proto = match crate::compile::compile_within(source, name, room, &mut self.may_go_on()) {
             Ok(p) => p,
