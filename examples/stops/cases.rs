@@ -336,10 +336,10 @@ pub const CASES: &[Case] = &[
         "local t = {} for i = 1, M do t[i] = '\"k' .. i .. '\"' end local s = string.dump(load('return {' .. table.concat(t, ',') .. '}'))",
         "return load(s)",
     ),
-    case("load binary functions", "local s = string.dump(load(('f = function() end '):rep(M // 8)))", "return load(s)"),
+    case("load binary functions", "local s = string.dump(load(('f = function() end '):rep(M // 64)))", "return load(s)"),
     case(
         "load binary branches",
-        "local s = string.dump(load('while a do ' .. ('if a then break end '):rep(M // 8) .. ' end'))",
+        "local s = string.dump(load('while a do ' .. ('if a then break end '):rep(M // 64) .. ' end'))",
         "return load(s)",
     ),
     case("load binary string", "local s = string.dump(load('return [[' .. ('x'):rep(400 * M) .. ']]'))", "return load(s)"),
@@ -498,7 +498,11 @@ pub const CASES: &[Case] = &[
     case("mem.malloc", "", "return mem.malloc(7 * G // 2)"),
     case("mem.realloc", "local b = mem.malloc(3 * G // 2) b:fill(1)", "return b:realloc(2 * G)"),
     case("mem.fill", "local b = mem.malloc(7 * G // 2)", "b:fill(1)"),
-    case("mem.copy", "local a, b = mem.malloc(3 * G // 2), mem.malloc(3 * G // 2)", "b:copy(0, a, 0, 3 * G // 2)"),
+    case(
+        "mem.copy",
+        "local a, b = mem.malloc(3 * G // 2), mem.malloc(3 * G // 2) a:fill(1) b:fill(2)",
+        "b:copy(0, a, 0, 3 * G // 2)",
+    ),
     case("mem.free", "local b = mem.malloc(7 * G // 2) b:fill(1)", "b:free()"),
     case("mem.read", "local b = mem.calloc(G)", "return b:read(0, 'c' .. G)"),
 ];

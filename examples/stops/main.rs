@@ -228,7 +228,7 @@ fn memory_of(case: &Case) -> bool {
             local reset = assert(io.open('/proc/self/clear_refs', 'w')) reset:write('5') reset:close()
             local before = status('VmRSS')
             local result, stop = limits.run({{memory = {MEMORY}, time = {}}}, work)
-            return result, tostring(stop) .. ' ' .. math.tointeger(status('VmHWM') - before)
+            return result, tostring(stop):sub(1, 10) .. ' ' .. math.tointeger(status('VmHWM') - before)
         end)()",
         LONGEST.as_secs()
     );

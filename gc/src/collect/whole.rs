@@ -108,7 +108,7 @@ impl<R: Runtime> Collector<R> {
         self.go_on()?;
         self.cx.store.trim();
         let keep = (self.cx.store.memory.used_bytes() / KEEP_PART).max(KEEP_MIN);
-        self.cx.store.memory.release_idle(keep);
+        self.cx.store.memory.release_idle(keep, &|| !stop.is_wanted());
         self.pacer.cycle.rebase(&self.cx);
         self.pacer.low_bytes = self.cx.store.memory.used_bytes();
         self.pacer.largest_bytes = 0;

@@ -100,7 +100,7 @@ impl<'a, 's> Emitter<'a, 's> {
         Emitter {
             ast: shared.ast,
             function,
-            proto: Proto { max_stack: 2, source: shared.source.clone(), ..Proto::default() },
+            proto: Proto::of(&shared.source),
             consts: IndexSet::new(),
             line: function.line,
             free: 0,

@@ -6,7 +6,7 @@ use crate::syntax::StrId;
 use crate::syntax::ast::{Ast, ExprId, FuncId, LocalId};
 
 pub fn compile_main(ast: &Ast, chunk_name: &[u8], go_on: &mut dyn FnMut() -> bool) -> Fallible<Proto> {
-    let source = std::rc::Rc::new(chunk_name.into());
+    let source = std::sync::Arc::new(chunk_name.into());
     let mut shared = Shared { ast, source, at: ExprId(0), long_loops: false, again: false, steps: 0, go_on };
     compile_function(&mut shared, FuncId(0))
 }

@@ -63,7 +63,7 @@ fn debug(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
                 vm.catch_errors(args.end(), 0);
                 return vm.call_value_then(Value::closure(command), &[], 0, end_command);
             }
-            Err(throw) if vm.is_stopping() => return Err(throw),
+            Err(throw) if vm.is_stop_in_flight() => return Err(throw),
             Err(_) => {
                 let error = vm.take_error();
                 if let Some(step) = tell_error(vm, error)? {

@@ -48,7 +48,7 @@ fn function_or_message(vm: &mut Vm, result: Result<Gc<Closure>, Throw>) -> Resul
     match result {
         Ok(closure) => vm.ret1(Value::closure(closure)),
         // A stop is for nobody here.
-        Err(throw) if vm.is_stopping() => Err(throw),
+        Err(throw) if vm.is_stop_in_flight() => Err(throw),
         Err(_) => {
             let error = vm.take_error();
             vm.push(Value::NIL)?;

@@ -206,7 +206,7 @@ fn path_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
             Ok(2)
         }
         // A stop is for nobody here.
-        Err(throw) if vm.is_stopping() => Err(throw),
+        Err(throw) if vm.is_stop_in_flight() => Err(throw),
         Err(_) => {
             let error = vm.take_error();
             let message = vm.plain_text(error)?;

@@ -9,6 +9,8 @@
 
 use super::Arith;
 use super::strings::{StrId, Strings};
+use crate::discard::discard;
+use std::mem::take;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ExprId(pub u32);
@@ -250,6 +252,17 @@ impl Ast {
             + size_of_val(&self.fields[..])
             + size_of_val(&self.clauses[..])
             + size_of_val(&self.functions[..])
+    }
+}
+
+impl Drop for Ast {
+    fn drop(&mut self) {
+        let Ast { exprs, stmts, lists, fields, clauses, functions, .. } = &mut *self;
+        let arenas = (take(exprs), take(stmts), take(lists), take(fields), take(clauses), take(functions));
+        let capacities = arenas.0.capacity() * size_of::<Expr>() + arenas.1.capacity() * size_of::<Stmt>();
+        let capacities = capacities + arenas.2.capacity() * size_of::<ExprId>() + arenas.3.capacity() * size_of::<Field>();
+        let capacities = capacities + arenas.4.capacity() * size_of::<Clause>() + arenas.5.capacity() * size_of::<Function>();
+        discard(capacities, arenas);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The strings of a chunk (names and literals), each held once and known by a number.
 
 use super::error::{Fallible, SyntaxError};
+use crate::discard::discard;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
@@ -72,6 +73,12 @@ impl Strings {
 
     pub fn get(&self, id: StrId) -> &[u8] {
         self.set.get_index(id.0 as usize).map_or(&[], |(string, ())| string)
+    }
+}
+
+impl Drop for Strings {
+    fn drop(&mut self) {
+        discard(self.bytes(), std::mem::take(&mut self.set));
     }
 }
 

@@ -384,6 +384,20 @@ fn streams() {
     }
 }
 
+/// What `load` is refused by a limit is no message for who calls it.
+#[test]
+fn refused_memory_of_a_chunk_is_a_stop() {
+    let script = "
+        for _, source in ipairs {('x = y + 1 '):rep(1 << 16), 'return [[' .. ('x'):rep(4 << 20) .. ']]'} do
+            local result, why = limits.run({memory = 1 << 20}, load, source)
+            assert(result == nil and why == 'memory', why)
+            local function read() local piece = source source = nil return piece end
+            result, why = limits.run({memory = 1 << 20}, load, read)
+            assert(result == nil and why == 'memory', why)
+        end";
+    run(&mut machine(Config::default()), script).unwrap_or_else(|message| panic!("{message}"));
+}
+
 /// Whole collections and steps are given up, wherever they are, and what comes later goes on from there.
 #[test]
 fn collections() {

@@ -8,7 +8,7 @@ use crate::value::{Closure, Gc, ProtoCell, Str, Tag, Text, UpBox, Value};
 use neap_gc::OutOfMemory;
 use std::cell::Cell;
 use std::collections::TryReserveError;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What the compiler may need for a byte of source.
 const COMPILER_BYTES: usize = 160;
@@ -124,7 +124,7 @@ impl Vm {
     /// functions is bounded by the parser.) There is no safepoint in between.
     fn link(&mut self, proto: Proto, outer: Option<(Gc<Str>, &Source)>) -> Result<Gc<ProtoCell>, Unlinked> {
         // A chunk without a name has its whole text for a name: the same one is told by its address.
-        let source = match outer.filter(|(_, source)| Rc::ptr_eq(source, &proto.source) || **source == proto.source) {
+        let source = match outer.filter(|(_, source)| Arc::ptr_eq(source, &proto.source) || **source == proto.source) {
             Some((source, _)) => source,
             None => self.join_str(proto.source.len(), [&proto.source[..]])??,
         };
