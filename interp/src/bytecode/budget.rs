@@ -1,6 +1,8 @@
 //! What reading and verifying a chunk may take: memory on somebody's account, and time until somebody asks for the end.
 //!
-//! Imports nothing.
+//! Imports `discard`.
+
+use crate::discard::discard;
 
 /// Why it came to nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,10 +97,13 @@ impl Budget<'_> {
     }
 
     /// A copy of some items.
-    pub fn copy<T: Copy>(&mut self, items: &[T]) -> Result<Vec<T>, Refusal> {
+    pub fn copy<T: Copy + Send + 'static>(&mut self, items: &[T]) -> Result<Vec<T>, Refusal> {
         let mut list = self.list(items.len())?;
         for piece in items.chunks(PIECE) {
-            self.work(piece.len() / PIECE_PART)?;
+            if let Err(refusal) = self.work(piece.len() / PIECE_PART) {
+                discard(size_of_val(items), list);
+                return Err(refusal);
+            }
             list.extend_from_slice(piece);
         }
         Ok(list)

@@ -28,6 +28,7 @@ impl Strings {
     pub fn intern(&mut self, bytes: &[u8], go_on: &mut dyn FnMut() -> bool) -> Fallible<StrId> {
         let hash = self.hash(bytes, go_on)?;
         let mut stopped = None;
+        #[expect(clippy::borrowed_box, reason = "that is what the map holds")]
         let same = |string: &Box<[u8]>| {
             let mut pieces = string.chunks(PIECE).zip(bytes.chunks(PIECE));
             string.len() == bytes.len()
@@ -95,7 +96,10 @@ pub(crate) fn boxed(bytes: &[u8], go_on: &mut dyn FnMut() -> bool) -> Fallible<B
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len()).map_err(|_| SyntaxError::out_of_memory())?;
     for piece in bytes.chunks(PIECE) {
-        ask(bytes, go_on)?;
+        if let Err(stopped) = ask(bytes, go_on) {
+            discard(bytes.len(), copy);
+            return Err(stopped);
+        }
         copy.extend_from_slice(piece);
     }
     Ok(copy.into_boxed_slice())
