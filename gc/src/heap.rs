@@ -369,12 +369,16 @@ impl<R: Runtime> Heap<R> {
         self.get_mut().request_epoch();
     }
     /// A whole collection: epoch ends and slices until no garbage of now is left, finalizers queued. What that frees goes back to the system, a small
-    /// reserve aside. As long as it takes: in proportion to the heap.
+    /// reserve aside. As long as it takes: in proportion to the heap. `false`: it has been given up ([`Heap::set_stop_bits`]).
     ///
     /// # Safety
     /// As for [`Heap::safepoint`].
-    pub unsafe fn collect_full(&mut self, roots: &dyn RootSource) {
-        self.get_mut().collect_whole(roots);
+    pub unsafe fn collect_full(&mut self, roots: &dyn RootSource) -> bool {
+        self.get_mut().collect_whole(roots)
+    }
+    /// Bits of the poll word at which long work is given up: whole collections, steps, and what comes before a refusal. None if they are not set.
+    pub fn set_stop_bits(&mut self, bits: u32) {
+        self.get_mut().stop.bits = bits;
     }
     /// A step of work in proportion to `bytes` of allocation, 0 for a slice; `true` if a cycle ended, or there is no need of one.
     ///

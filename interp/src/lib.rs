@@ -6,6 +6,7 @@ pub mod bytecode;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compile;
+mod discard;
 mod interpreter;
 #[cfg(feature = "cli")]
 pub mod repl;

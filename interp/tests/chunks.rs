@@ -3,7 +3,7 @@
 
 use neap::Interpreter;
 use neap::bytecode::budget::Budget;
-use neap::bytecode::{Const, Instr, LocalVar, Op, Proto, UpvalDesc, chunk, verify};
+use neap::bytecode::{Const, Instr, LocalVar, Op, Proto, Source, UpvalDesc, chunk, verify};
 use neap_gc::Config;
 
 fn abc(op: Op, a: u8, b: u8, c: u8) -> u32 {
@@ -16,7 +16,15 @@ fn abx(op: Op, a: u8, bx: u16) -> u32 {
 
 /// A function of so many parameters and registers.
 fn function(params: u8, registers: u8, code: &[u32]) -> Proto {
-    Proto { code: code.to_vec(), num_params: params, max_stack: registers, ..Proto::default() }
+    let mut proto = Proto::of(&Source::default());
+    (proto.code, proto.num_params, proto.max_stack) = (code.to_vec(), params, registers);
+    proto
+}
+
+/// A function that is changed.
+fn with(mut proto: Proto, change: impl FnOnce(&mut Proto)) -> Proto {
+    change(&mut proto);
+    proto
 }
 
 fn variable(name: &str, register: u8, boxed: bool, start_pc: u32, end_pc: u32) -> LocalVar {
@@ -40,8 +48,9 @@ fn refused(proto: &Proto, why: &str) {
 
 #[test]
 fn upvalues_are_counted_in_a_byte() {
-    let of =
-        |count| Proto { upvals: upvalues(count), ..function(0, 2, &[abc(Op::GetUpval, 0, 200, 0), abc(Op::Return1, 0, 0, 0)]) };
+    let of = |count| {
+        with(function(0, 2, &[abc(Op::GetUpval, 0, 200, 0), abc(Op::Return1, 0, 0, 0)]), |proto| proto.upvals = upvalues(count))
+    };
     accepted(&of(255));
     refused(&of(256), "too many upvalues");
 }
@@ -49,23 +58,24 @@ fn upvalues_are_counted_in_a_byte() {
 #[test]
 fn a_poll_empties_what_is_above_the_live_top() {
     // A box is made before a loop, and used in each round of it.
-    let inner = Proto {
-        upvals: vec![UpvalDesc { name: None, from_register: true, index: 1 }],
-        ..function(0, 2, &[abc(Op::GetUpval, 0, 0, 0), abc(Op::Return1, 0, 0, 0)])
-    };
-    let of = |live| Proto {
-        protos: vec![inner.clone()],
-        ..function(
-            0,
-            6,
-            &[
-                abc(Op::LoadNil, 0, 1, 0),
-                abc(Op::NewBox, 1, 0, 0),
-                abx(Op::Closure, 2, 0),
-                abc(Op::Move, 3, 2, 0),
-                abc(Op::Call, 3, 1, 1),
-                abx(Op::Loop, live, 4),
-            ],
+    let inner = with(function(0, 2, &[abc(Op::GetUpval, 0, 0, 0), abc(Op::Return1, 0, 0, 0)]), |proto| {
+        proto.upvals = vec![UpvalDesc { name: None, from_register: true, index: 1 }]
+    });
+    let of = |live| {
+        with(
+            function(
+                0,
+                6,
+                &[
+                    abc(Op::LoadNil, 0, 1, 0),
+                    abc(Op::NewBox, 1, 0, 0),
+                    abx(Op::Closure, 2, 0),
+                    abc(Op::Move, 3, 2, 0),
+                    abc(Op::Call, 3, 1, 1),
+                    abx(Op::Loop, live, 4),
+                ],
+            ),
+            |proto| proto.protos = vec![inner.clone()],
         )
     };
     accepted(&of(2));
@@ -96,19 +106,21 @@ fn a_loop_by_iterator_is_no_loop_by_number() {
 
 #[test]
 fn the_state_of_a_loop_is_no_variable() {
-    let of = |name| Proto {
-        locals: vec![variable(name, 1, false, 4, 5)],
-        ..function(
-            0,
-            5,
-            &[
-                abx(Op::LoadI, 0, 1),
-                abx(Op::LoadI, 1, 3),
-                abx(Op::LoadI, 2, 1),
-                abx(Op::ForPrep, 0, 0),
-                abx(Op::ForLoop, 0, 1),
-                abc(Op::Return0, 0, 0, 0),
-            ],
+    let of = |name| {
+        with(
+            function(
+                0,
+                5,
+                &[
+                    abx(Op::LoadI, 0, 1),
+                    abx(Op::LoadI, 1, 3),
+                    abx(Op::LoadI, 2, 1),
+                    abx(Op::ForPrep, 0, 0),
+                    abx(Op::ForLoop, 0, 1),
+                    abc(Op::Return0, 0, 0, 0),
+                ],
+            ),
+            |proto| proto.locals = vec![variable(name, 1, false, 4, 5)],
         )
     };
     accepted(&of("(for state)"));
@@ -118,9 +130,10 @@ fn the_state_of_a_loop_is_no_variable() {
 #[test]
 fn the_operands_of_a_concatenation_are_no_variables() {
     // While a metamethod runs, the last of them counts those that are left.
-    let of = |register| Proto {
-        locals: vec![variable("x", register, false, 1, 2)],
-        ..function(0, 4, &[abc(Op::LoadNil, 0, 2, 0), abc(Op::Concat, 1, 2, 0), abc(Op::Return0, 0, 0, 0)])
+    let of = |register| {
+        with(function(0, 4, &[abc(Op::LoadNil, 0, 2, 0), abc(Op::Concat, 1, 2, 0), abc(Op::Return0, 0, 0, 0)]), |proto| {
+            proto.locals = vec![variable("x", register, false, 1, 2)]
+        })
     };
     accepted(&of(0));
     refused(&of(1), "variable");
@@ -158,8 +171,9 @@ fn variables_are_closed_in_the_order_of_their_registers() {
 
 #[test]
 fn constants_are_in_range() {
-    let of =
-        |index| Proto { consts: vec![Const::Int(1)], ..function(0, 2, &[abx(Op::LoadK, 0, index), abc(Op::Return1, 0, 0, 0)]) };
+    let of = |index| {
+        with(function(0, 2, &[abx(Op::LoadK, 0, index), abc(Op::Return1, 0, 0, 0)]), |proto| proto.consts = vec![Const::Int(1)])
+    };
     accepted(&of(0));
     refused(&of(1), "out of range");
 }
@@ -167,30 +181,33 @@ fn constants_are_in_range() {
 #[test]
 fn values_up_to_the_top_write_over_whatever_is_there() {
     // A box above the first of them is no box any more when a table has taken them.
-    let inner = Proto {
-        upvals: vec![UpvalDesc { name: None, from_register: true, index: 2 }],
-        ..function(0, 2, &[abc(Op::Return0, 0, 0, 0)])
-    };
-    let of = |first| Proto {
-        protos: vec![inner.clone()],
-        is_vararg: true,
-        ..function(
-            0,
-            6,
-            &[
-                abc(Op::VarArgPrep, 0, 0, 0),
-                abc(Op::NewTable, 0, 0, 0),
+    let inner = with(function(0, 2, &[abc(Op::Return0, 0, 0, 0)]), |proto| {
+        proto.upvals = vec![UpvalDesc { name: None, from_register: true, index: 2 }]
+    });
+    let of = |first| {
+        with(
+            function(
                 0,
-                abc(Op::LoadNil, 1, 1, 0),
-                abc(Op::NewBox, 2, 0, 0),
-                abc(Op::NewTable, 3, 0, 0),
-                0,
-                abc(Op::VarArg, first + 1, 0, 0),
-                abc(Op::SetList, first, 0, 0),
-                0,
-                abx(Op::Closure, first + 1, 0),
-                abc(Op::Return0, 0, 0, 0),
-            ],
+                6,
+                &[
+                    abc(Op::VarArgPrep, 0, 0, 0),
+                    abc(Op::NewTable, 0, 0, 0),
+                    0,
+                    abc(Op::LoadNil, 1, 1, 0),
+                    abc(Op::NewBox, 2, 0, 0),
+                    abc(Op::NewTable, 3, 0, 0),
+                    0,
+                    abc(Op::VarArg, first + 1, 0, 0),
+                    abc(Op::SetList, first, 0, 0),
+                    0,
+                    abx(Op::Closure, first + 1, 0),
+                    abc(Op::Return0, 0, 0, 0),
+                ],
+            ),
+            |proto| {
+                proto.protos = vec![inner.clone()];
+                proto.is_vararg = true;
+            },
         )
     };
     accepted(&of(3));
@@ -219,7 +236,7 @@ fn large(words: u32, locals: u32) -> Vec<u8> {
     code.push(abc(Op::Return0, 0, 0, 0));
     let end = code.len() as u32;
     let one = |n: u32| variable("x", (n % 200) as u8, false, 1 + n / 200, if n / 200 < locals / 200 { 2 + n / 200 } else { end });
-    let proto = Proto { locals: (0..locals).map(one).collect(), ..function(0, 201, &code) };
+    let proto = with(function(0, 201, &code), |proto| proto.locals = (0..locals).map(one).collect());
     chunk::dumped(&proto, false)
 }
 

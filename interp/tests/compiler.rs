@@ -1,7 +1,7 @@
 //! The compiler, seen from outside: every program that it accepts passes the verifier, no input is too deep or too
 //! odd for it, and the listings show the code that was meant.
 
-use neap::bytecode::{Instr, Op, Proto, disassemble, verify};
+use neap::bytecode::{Instr, Op, Proto, Source, disassemble, verify};
 use neap::compile::compile;
 use neap::syntax::parse_number;
 
@@ -313,7 +313,8 @@ fn hostile_code_is_refused() {
         ("is not closed", vec![prep, zero(0), zero(1), abc(Op::Tbc, 1, 0, 0), Instr::abx(Op::Loop, 1, 1).0, end]),
     ];
     for (what, code) in cases {
-        let proto = Proto { code: code.clone(), max_stack: 8, is_vararg: true, ..Proto::default() };
+        let mut proto = Proto::of(&Source::default());
+        (proto.code, proto.max_stack, proto.is_vararg) = (code.clone(), 8, true);
         let verdict = verify(&proto).expect_err(what);
         assert!(verdict.contains(what), "{verdict:?}, not {what:?}");
     }

@@ -10,6 +10,8 @@
 //!
 //! Imports nothing of the crate.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Units of a slice, at most.
@@ -22,38 +24,56 @@ pub const STOP_UNITS_MAX: u64 = 256 << 10;
 /// Units between two looks at the clock.
 const LOOK_UNITS: usize = 512;
 
+/// What ends long work before its time: some bits of the poll word.
+#[derive(Clone)]
+pub(crate) struct Stop {
+    pub word: Arc<AtomicU32>,
+    pub bits: u32,
+}
+
+impl Stop {
+    pub fn is_wanted(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & self.bits != 0
+    }
+}
+
 pub(crate) struct Budget {
     spent: usize,
     limit: usize,
     /// The clock is looked at when so many units are spent.
     look: usize,
     deadline: Option<Instant>,
+    stop: Option<Stop>,
 }
 
 impl Budget {
     /// So many units, however long they take.
     pub fn units(units: usize) -> Budget {
-        Budget { spent: 0, limit: units, look: units, deadline: None }
+        Budget { spent: 0, limit: units, look: units, deadline: None, stop: None }
     }
-    /// No end: for whole collections.
+    /// No end.
     pub fn endless() -> Budget {
         Budget::units(usize::MAX)
     }
-    /// As long as the program has asked for.
-    pub fn until(deadline: Instant) -> Budget {
-        Budget { spent: 0, limit: usize::MAX, look: LOOK_UNITS, deadline: Some(deadline) }
+    /// No end but a stop: for whole collections.
+    pub fn until_stop(stop: &Stop) -> Budget {
+        Budget { spent: 0, limit: usize::MAX, look: 0, deadline: None, stop: Some(stop.clone()) }
+    }
+    /// As long as the program has asked for, or until a stop.
+    pub fn until(deadline: Instant, stop: &Stop) -> Budget {
+        Budget { spent: 0, limit: usize::MAX, look: LOOK_UNITS, deadline: Some(deadline), stop: Some(stop.clone()) }
     }
     /// So many slices of that length.
     pub fn slices(slices: usize, length: Duration) -> Budget {
         let slices = slices.clamp(1, SLICES_MAX);
         let deadline = Instant::now() + length * slices as u32;
-        Budget { spent: 0, limit: SLICE_UNITS * slices, look: LOOK_UNITS, deadline: Some(deadline) }
+        Budget { spent: 0, limit: SLICE_UNITS * slices, look: LOOK_UNITS, deadline: Some(deadline), stop: None }
     }
     /// A part of what is left, to be joined to the whole again.
     pub fn share(&self, percent: usize, length: Duration) -> Budget {
         let limit = (self.limit - self.spent.min(self.limit)) / 100 * percent;
         let deadline = self.deadline.map(|deadline| deadline.min(Instant::now() + length));
-        Budget { spent: 0, limit, look: LOOK_UNITS.min(limit), deadline }
+        Budget { spent: 0, limit, look: LOOK_UNITS.min(limit), deadline, stop: self.stop.clone() }
     }
     pub fn join(&mut self, part: Budget) {
         self.spend(part.spent);
@@ -76,6 +96,10 @@ impl Budget {
     #[cold]
     fn look_at_clock(&mut self) -> bool {
         if self.spent >= self.limit {
+            return true;
+        }
+        if self.stop.as_ref().is_some_and(Stop::is_wanted) {
+            self.limit = 0;
             return true;
         }
         match self.deadline {

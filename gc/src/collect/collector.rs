@@ -3,6 +3,7 @@
 //! May import: `memory`, `object`, `observe`, and the parts.
 
 use super::adopt::{Adoptions, filled_by_copy};
+use super::budget::Stop;
 use super::context::{Checks, Context, destroy};
 use super::finalize::Finalizers;
 use super::handles::{Handle, Handles};
@@ -37,6 +38,8 @@ pub(crate) struct Collector<R: Runtime> {
     pub rt: R,
     pub cx: Context,
     pub poll: Arc<AtomicU32>,
+    /// Who works long at a time looks at this.
+    pub stop: Stop,
     pub(super) log: Log,
     pub(super) adoptions: Adoptions,
     pub(super) stacks: Stacks,
@@ -75,10 +78,12 @@ pub(crate) struct Settings<R: Runtime> {
 impl<R: Runtime> Collector<R> {
     pub fn new(rt: R, settings: Settings<R>) -> Collector<R> {
         let kinds = Kinds::new(rt.kinds());
+        let poll = Arc::new(AtomicU32::new(0));
         let mut collector = Collector {
             rt,
             cx: Context::new(Store::new(Memory::new(settings.limit_bytes)), kinds, settings.checks),
-            poll: Arc::new(AtomicU32::new(0)),
+            stop: Stop { word: poll.clone(), bits: 0 },
+            poll,
             log: Log::new(),
             adoptions: Adoptions::new(),
             stacks: Stacks::new(),

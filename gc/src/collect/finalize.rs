@@ -15,7 +15,7 @@
 //! May import: `object`, and of the collector `context`, `budget`, `queue`, `weak`, `release`, `phase`.
 
 use super::Sabotage;
-use super::budget::Budget;
+use super::budget::{Budget, Stop};
 use super::context::Context;
 use super::phase::Phase;
 use super::queue::{Cursor, Queue};
@@ -334,27 +334,38 @@ impl Finalizers {
     // ---- whole collections, and the end
 
     /// The addresses of all objects with a finalizer, each with its rank in the order in which they got it, sorted by address.
-    pub fn ranks(&self) -> Vec<(usize, usize)> {
+    pub fn ranks(&self, stop: &Stop) -> Option<Vec<(usize, usize)>> {
         let all = self.finalizable.iter().chain(self.new.iter());
         let mut ranks: Vec<(usize, usize)> = all.enumerate().map(|(rank, word)| (word, rank)).collect();
-        ranks.sort_unstable();
-        ranks
+        sort_in_pieces(&mut ranks, stop).then_some(ranks)
     }
 
     /// Puts what fell due since `before` entries were there in the order of one cycle: last set first. Counting has queued the dead in the order of their
-    /// deaths.
-    pub fn sort(&mut self, cx: &mut Context, before: usize, ranks: &[(usize, usize)]) {
-        let mut words: Vec<usize> = self.due.iter().collect();
-        let Some(new) = words.get_mut(before..).filter(|new| new.len() > 1) else { return };
+    /// deaths, and that it is if the sorting is given up.
+    pub fn sort(&mut self, cx: &mut Context, before: usize, ranks: &[(usize, usize)], stop: &Stop) {
+        if self.due.len() <= before + 1 {
+            return;
+        }
         // The same address twice: the object was given a finalizer again; the later rank counts.
         let rank = |word: usize| match ranks.partition_point(|r| r.0 <= word).checked_sub(1) {
             Some(at) if ranks[at].0 == word => ranks[at].1,
             _ => usize::MAX,
         };
-        new.sort_by_key(|&word| std::cmp::Reverse(rank(word)));
+        // Equal ranks stay in the order in which they are.
+        let words: Vec<usize> = self.due.iter().collect();
+        let mut new: Vec<(usize, usize)> = Vec::new();
+        for (place, &word) in words.iter().enumerate().skip(before) {
+            if new.len().is_multiple_of(SORT_PIECE) && stop.is_wanted() {
+                return;
+            }
+            new.push((usize::MAX - rank(word), place));
+        }
+        if !sort_in_pieces(&mut new, stop) {
+            return;
+        }
         self.due.clear(&mut cx.store);
-        for word in words {
-            self.due.push(word, &mut cx.store);
+        for place in (0..before).chain(new.into_iter().map(|(_, place)| place)) {
+            self.due.push(words[place], &mut cx.store);
         }
     }
 
@@ -422,4 +433,37 @@ fn hold(cx: &mut Context, r: Ref, header: &Header, young: &mut Queue) {
     } else if cx.shading() {
         cx.shade(r);
     }
+}
+
+/// So many entries are sorted or merged between two looks for a stop.
+const SORT_PIECE: usize = 1 << 14;
+
+/// Sorts pieces, then merges them. `false`: it has been given up, and all entries are there in some order.
+fn sort_in_pieces(entries: &mut Vec<(usize, usize)>, stop: &Stop) -> bool {
+    for piece in entries.chunks_mut(SORT_PIECE) {
+        if stop.is_wanted() {
+            return false;
+        }
+        piece.sort_unstable();
+    }
+    let mut sorted = SORT_PIECE;
+    while sorted < entries.len() {
+        let mut merged = Vec::with_capacity(entries.len());
+        for pair in entries.chunks(2 * sorted) {
+            let (mut a, mut b) = pair.split_at(sorted.min(pair.len()));
+            while let (Some(first), Some(second)) = (a.first(), b.first()) {
+                if merged.len().is_multiple_of(SORT_PIECE) && stop.is_wanted() {
+                    return false;
+                }
+                let (from, least) = if first <= second { (&mut a, *first) } else { (&mut b, *second) };
+                merged.push(least);
+                *from = &from[1..];
+            }
+            merged.extend_from_slice(a);
+            merged.extend_from_slice(b);
+        }
+        *entries = merged;
+        sorted *= 2;
+    }
+    true
 }

@@ -67,14 +67,16 @@ impl Release {
 
     /// All that can be released without running a destructor.
     #[cold]
-    pub fn relieve<R: Runtime>(&mut self, of: &mut Concerned<R>) {
-        let mut endless = Budget::endless();
+    pub fn relieve<R: Runtime>(&mut self, of: &mut Concerned<R>, budget: &mut Budget) {
         of.destructors = false;
-        while self.unit(of, &mut endless) {}
+        while !budget.is_spent() && self.unit(of, budget) {}
         // Those that need one come back to the list.
         for _ in 0..self.waiting.decided().len() {
-            self.examine_unit(of, &mut endless);
-            while self.unit(of, &mut endless) {}
+            if budget.is_spent() {
+                return;
+            }
+            self.examine_unit(of, budget);
+            while !budget.is_spent() && self.unit(of, budget) {}
         }
     }
 

@@ -89,12 +89,13 @@ impl<R: Runtime> Collector<R> {
         result
     }
 
-    /// All that is known to be dead and needs no destructor is given back, however long it takes. (Decrements are queued at epoch ends only, so nothing
+    /// All that is known to be dead and needs no destructor is given back, however long it takes if there is no stop. (Decrements are queued at epoch ends only, so nothing
     /// that the program has at hand is touched: R2, R3, R14.) `false` if there is nothing.
     fn relieve(&mut self) -> bool {
         let queued = !self.release.is_empty(&self.cx);
+        let mut budget = Budget::until_stop(&self.stop);
         let (release, mut of) = self.release();
-        release.relieve(&mut of);
+        release.relieve(&mut of, &mut budget);
         self.release_if_drained();
         queued
     }
@@ -158,12 +159,11 @@ impl<R: Runtime> Collector<R> {
         let mut stopping = self.begin_stop();
         // What has died young, and what counting finds, may be all.
         self.timed_epoch_end(source, &mut stopping);
-        let mut endless = Budget::endless();
-        self.release_step(&mut endless);
-        self.lap(&mut stopping, Cause::Relief, endless.spent());
+        let mut budget = Budget::until_stop(&self.stop);
+        self.release_step(&mut budget);
+        self.lap(&mut stopping, Cause::Relief, budget.spent());
         self.end_stop(stopping);
-        if self.limit_is_near() {
-            self.collect_whole(source);
+        if self.limit_is_near() && self.collect_whole(source) {
             let memory = &self.cx.store.memory;
             // What finalizers wait for may go once they have run.
             self.pacer.exhausted = memory.room() < memory.reserve_bytes() / 4 * 3 && self.finalizers.due() == 0;

@@ -2,6 +2,8 @@
 //!
 //! Invariants:
 //! * **whole-is-one-pause** A whole collection is one pause, of its own cause; its parts are none.
+//! * **given-up-anywhere** A whole collection, or a step, is given up where the poll word asks for a stop. What it has left to do is a cycle under way like any
+//!   other.
 //! * **stress-ends-epochs** Under stress each safepoint ends an epoch.
 //!
 //! May import: `object`, `memory`, `observe`, and the parts.
@@ -21,81 +23,109 @@ const STEP_MAX: Duration = Duration::from_secs(1);
 const KEEP_PART: usize = 16;
 const KEEP_MIN: usize = 1 << 20;
 
+/// The poll word asks for a stop.
+struct Stopped;
+
 impl<R: Runtime> Collector<R> {
+    fn go_on(&self) -> Result<(), Stopped> {
+        if self.stop.is_wanted() { Err(Stopped) } else { Ok(()) }
+    }
+
     /// Finishes what is queued, epoch end by epoch end.
-    fn drain_all(&mut self, source: &dyn RootSource) {
+    fn drain_all(&mut self, source: &dyn RootSource) -> Result<(), Stopped> {
         loop {
             self.epoch_end(source);
-            self.release_step(&mut Budget::endless());
+            self.release_all()?;
             // What was weakly loaded or logged waits one epoch; what it frees may have been logged by the collector itself.
             if !self.release.waiting.any_undecided() && !self.handles.any_returned() && !self.finalizers.any_loans() {
-                break;
+                return Ok(());
             }
         }
     }
 
+    /// Releases all that is queued.
+    fn release_all(&mut self) -> Result<(), Stopped> {
+        let mut budget = Budget::until_stop(&self.stop);
+        self.release_step(&mut budget);
+        self.go_on()
+    }
+
     /// Works on the cycle until it is over.
-    fn finish_cycle(&mut self, source: &dyn RootSource) {
+    fn finish_cycle(&mut self, source: &dyn RootSource) -> Result<(), Stopped> {
         while self.cx.phase() != Phase::Idle {
-            let endless = &mut Budget::endless();
-            self.release_step(endless);
+            self.release_all()?;
             while self.cycle_has_slices() && self.cx.phase() != Phase::Idle {
-                self.cycle_step(endless);
+                let mut budget = Budget::until_stop(&self.stop);
+                self.cycle_step(&mut budget);
+                self.go_on()?;
             }
             if self.cx.phase() != Phase::Idle {
                 self.epoch_end(source);
             }
         }
-        self.release_step(&mut Budget::endless());
+        self.release_all()
     }
 
-    /// See [`crate::Heap::collect_full`].
-    pub fn collect_whole(&mut self, source: &dyn RootSource) {
+    /// See [`crate::Heap::collect_full`]. `false`: it has been given up.
+    pub fn collect_whole(&mut self, source: &dyn RootSource) -> bool {
         let mut stopping = self.begin_stop();
-        let (due, ranks) = (self.finalizers.due(), self.finalizers.ranks());
-        // R16: as a cycle of a tracing collector would come round.
-        self.finalizers.arm_all(&self.cx);
-        self.clean_all();
-        // A cycle under way has its snapshot behind it.
-        self.finish_cycle(source);
-        self.drain_all(source);
-        // A key that died by counting is no event, but the chain of weak keys and values that hung from it goes link by link with passes only.
-        if self.cx.events != 0 || self.weak.any_tombs() {
-            self.clean_all();
-            // What cleaning has logged must not be the snapshot of the cycle: all values of a weak-keyed table would count as in use.
-            self.drain_all(source);
-            self.begin_cycle();
-            self.finish_cycle(source);
-            self.drain_all(source);
-        }
-        // The corpses, and the finalizers that wait for a pass.
-        if !self.weak.under_way() {
-            self.weak.start_pass(&self.cx, &self.finalizers, Phase::Idle);
-        }
-        self.clean_all();
-        self.release_step(&mut Budget::endless());
-        self.finalizers.sort(&mut self.cx, due, &ranks);
-        self.cx.store.trim();
-        let keep = (self.cx.store.memory.used_bytes() / KEEP_PART).max(KEEP_MIN);
-        self.cx.store.memory.release_idle(keep);
-        self.pacer.cycle.rebase(&self.cx);
-        self.pacer.low_bytes = self.cx.store.memory.used_bytes();
-        self.pacer.largest_bytes = 0;
+        let result = self.collect_all(source);
         self.pacer.last_epoch = Instant::now();
         self.pacer.explicit_before = self.cx.store.memory.explicit_bytes;
         self.set_alarm();
         self.lap(&mut stopping, Cause::Whole, 0);
         self.end_stop(stopping);
+        result.is_ok()
+    }
+
+    fn collect_all(&mut self, source: &dyn RootSource) -> Result<(), Stopped> {
+        self.go_on()?;
+        let stop = self.stop.clone();
+        let due = self.finalizers.due();
+        let ranks = self.finalizers.ranks(&stop).ok_or(Stopped)?;
+        // R16: as a cycle of a tracing collector would come round.
+        self.finalizers.arm_all(&self.cx);
+        self.clean_all()?;
+        // A cycle under way has its snapshot behind it.
+        self.finish_cycle(source)?;
+        self.drain_all(source)?;
+        // A key that died by counting is no event, but the chain of weak keys and values that hung from it goes link by link with passes only.
+        if self.cx.events != 0 || self.weak.any_tombs() {
+            self.clean_all()?;
+            // What cleaning has logged must not be the snapshot of the cycle: all values of a weak-keyed table would count as in use.
+            self.drain_all(source)?;
+            self.begin_cycle();
+            self.finish_cycle(source)?;
+            self.drain_all(source)?;
+        }
+        // The corpses, and the finalizers that wait for a pass.
+        if !self.weak.under_way() {
+            self.weak.start_pass(&self.cx, &self.finalizers, Phase::Idle);
+        }
+        self.clean_all()?;
+        self.release_all()?;
+        self.finalizers.sort(&mut self.cx, due, &ranks, &stop);
+        self.go_on()?;
+        self.cx.store.trim();
+        let keep = (self.cx.store.memory.used_bytes() / KEEP_PART).max(KEEP_MIN);
+        self.cx.store.memory.release_idle(keep, &|| !stop.is_wanted());
+        self.pacer.cycle.rebase(&self.cx);
+        self.pacer.low_bytes = self.cx.store.memory.used_bytes();
+        self.pacer.largest_bytes = 0;
+        Ok(())
     }
 
     /// A pass and a turn that are under way are ended.
-    fn clean_all(&mut self) {
+    fn clean_all(&mut self) -> Result<(), Stopped> {
         if self.cx.phase() != Phase::Idle {
-            return;
+            return Ok(());
         }
         while self.cycle_has_slices() {
-            self.cycle_step(&mut Budget::endless());
+            let mut budget = Budget::until_stop(&self.stop);
+            self.cycle_step(&mut budget);
+            self.go_on()?;
         }
+        Ok(())
     }
 
     /// See [`crate::Heap::step`].
@@ -112,12 +142,12 @@ impl<R: Runtime> Collector<R> {
             if self.cx.phase() == Phase::Idle && self.cx.events != 0 {
                 self.begin_cycle();
             }
-            let mut budget = Budget::until(deadline);
+            let mut budget = Budget::until(deadline, &self.stop);
             let released = self.release_step(&mut budget);
             self.lap(&mut stopping, Cause::Release, budget.spent());
             self.cycle_slice(&mut budget, &mut stopping);
             let idle = released && self.cx.phase() == Phase::Idle && self.cx.events == 0;
-            if idle || self.cx.counters.cycles != before || Instant::now() >= deadline {
+            if idle || self.cx.counters.cycles != before || Instant::now() >= deadline || self.stop.is_wanted() {
                 break idle || self.cx.counters.cycles != before;
             }
             // The phase waits for it.

@@ -430,7 +430,7 @@ fn a_refused_request_changes_nothing() {
                     unsafe { explicit.free(&mut memory, block) };
                 }
                 assert_eq!(memory.used_bytes(), 0);
-                memory.release_idle(0);
+                memory.release_idle(0, &|| true);
                 assert!(memory.mapped_bytes() - memory.idle_bytes() < 150_000, "{request:?} {fault:?} {}", memory.mapped_bytes());
             }
         }

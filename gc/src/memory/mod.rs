@@ -525,9 +525,22 @@ impl Memory {
 
     /// Gives memory back to the system until no more than about `keep_bytes` are idle, for however short a time they have been so; what waits in limbo is
     /// freed first, unless the layout is pinned. Says how many bytes.
-    pub fn release_idle(&mut self, keep_bytes: usize) -> usize {
-        self.settle_limbo(usize::MAX);
-        self.pages.purge_down_to(keep_bytes)
+    /// `go_on` is asked now and then; after `false` some is left.
+    pub fn release_idle(&mut self, keep_bytes: usize, go_on: &dyn Fn() -> bool) -> usize {
+        /// Between two questions.
+        const PIECE_RUNS: usize = 1024;
+        const PIECE_BYTES: usize = 4 << 20;
+        while self.limbo != NONE && !self.pages.pinned && go_on() {
+            self.settle_limbo(PIECE_RUNS);
+        }
+        let mut freed = 0;
+        while go_on() {
+            match self.pages.purge_down_to(keep_bytes, PIECE_BYTES) {
+                0 => break,
+                bytes => freed += bytes,
+            }
+        }
+        freed
     }
 
     /// Gives idle memory back to the system, as if `bytes` were about to be committed.

@@ -69,9 +69,9 @@ impl Pages {
         self.purge_idle(max, IDLE_MS)
     }
 
-    /// Gives idle pages back, whatever their age, until `keep` bytes of them are left or fewer. Says how many bytes.
-    pub fn purge_down_to(&mut self, keep: usize) -> usize {
-        self.purge_idle(self.idle.saturating_sub(keep), 0)
+    /// Gives about `max` bytes of idle pages back, whatever their age, or fewer if `keep` bytes of them are left then. Says how many bytes.
+    pub fn purge_down_to(&mut self, keep: usize, max: usize) -> usize {
+        self.purge_idle(self.idle.saturating_sub(keep).min(max), 0)
     }
 
     /// Gives about `max` bytes of pages back that have been idle for `min_age_ms`, the longest idle of each kind first.

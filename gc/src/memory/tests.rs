@@ -656,16 +656,16 @@ fn idle_memory_can_be_given_back_at_once() {
         unsafe { memory.set_live(stay) };
         memory.pin_layout(true);
         memory.epoch_reset();
-        memory.release_idle(keep);
+        memory.release_idle(keep, &|| true);
         assert!(memory.idle_bytes() <= keep);
         memory.pin_layout(false);
         let before = memory.mapped_bytes();
-        let freed = memory.release_idle(keep);
+        let freed = memory.release_idle(keep, &|| true);
         assert!(memory.idle_bytes() <= keep && memory.mapped_bytes() <= before - freed);
         if keep < usize::MAX {
             assert!(freed > 10 << 20 && memory.idle_bytes() + (64 << 10) > keep, "{freed} {}", memory.idle_bytes());
         }
-        assert_eq!(memory.release_idle(keep), 0);
+        assert_eq!(memory.release_idle(keep, &|| true), 0);
     }
     assert!(memory.mapped_bytes() < 1 << 20, "{}", memory.mapped_bytes());
     assert!(memory.pages.bases.len() <= 2, "{}", memory.pages.bases.len());

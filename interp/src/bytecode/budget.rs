@@ -1,6 +1,8 @@
 //! What reading and verifying a chunk may take: memory on somebody's account, and time until somebody asks for the end.
 //!
-//! Imports nothing.
+//! Imports `discard`.
+
+use crate::discard::discard;
 
 /// Why it came to nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +29,10 @@ impl From<&str> for Refusal {
 
 /// Units of work between two looks at whether to go on.
 const SLICE: usize = 8192;
+
+/// Items that are copied at once, and what part of a unit the work with one is.
+const PIECE: usize = 1 << 16;
+const PIECE_PART: usize = 16;
 
 /// An account of memory and work.
 pub struct Budget<'a> {
@@ -83,14 +89,23 @@ impl Budget<'_> {
     /// A list of so many equal items.
     pub fn filled<T: Clone>(&mut self, item: T, count: usize) -> Result<Vec<T>, Refusal> {
         let mut list = self.list(count)?;
-        list.resize(count, item);
+        while list.len() < count {
+            self.work(SLICE)?;
+            list.resize(count.min(list.len() + PIECE), item.clone());
+        }
         Ok(list)
     }
 
     /// A copy of some items.
-    pub fn copy<T: Copy>(&mut self, items: &[T]) -> Result<Vec<T>, Refusal> {
+    pub fn copy<T: Copy + Send + 'static>(&mut self, items: &[T]) -> Result<Vec<T>, Refusal> {
         let mut list = self.list(items.len())?;
-        list.extend_from_slice(items);
+        for piece in items.chunks(PIECE) {
+            if let Err(refusal) = self.work(piece.len() / PIECE_PART) {
+                discard(size_of_val(items), list);
+                return Err(refusal);
+            }
+            list.extend_from_slice(piece);
+        }
         Ok(list)
     }
 

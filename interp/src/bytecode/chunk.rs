@@ -18,8 +18,9 @@ use super::layout::Aux;
 use super::op::Op;
 use super::proto::{Const, LocalVar, Proto, Source, UpvalDesc};
 use super::verify::verify_within;
+use crate::discard::discard;
 use std::convert::Infallible;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// How every binary chunk begins. The first part is the header of Lua 5.4, which programs look at: the mark of binary chunks, the version, bytes that
 /// suffer when the chunk is treated as text, the sizes of an instruction, an integer and a float, and one of each of these. The second part is the name
@@ -285,13 +286,18 @@ impl<'c> Reader<'c, '_, '_> {
     }
 
     /// A list. Every element takes so many bytes at least, which bounds the length (C1).
-    fn list<T>(&mut self, least: usize, mut element: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
+    fn list<T: Send + 'static>(&mut self, least: usize, mut element: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
         let count = usize::try_from(self.number()?).ok().filter(|&count| count <= self.rest.len() / least);
         let count = count.ok_or("truncated chunk")?;
         let mut list = self.budget.list(count)?;
         for _ in 0..count {
-            self.budget.work(1)?;
-            list.push(element(self)?);
+            match self.budget.work(1).and_then(|()| element(self)) {
+                Ok(element) => list.push(element),
+                Err(refusal) => {
+                    discard(count.saturating_mul(size_of::<T>()), list);
+                    return Err(refusal);
+                }
+            }
         }
         Ok(list)
     }
@@ -311,47 +317,36 @@ impl<'c> Reader<'c, '_, '_> {
             return Err("functions nested too deep".into());
         }
         let source = match (self.optional()?, outer) {
-            (Some(source), _) => Rc::new(source),
+            (Some(source), _) => Arc::new(source),
             (None, Some(outer)) => outer.clone(),
-            (None, None) => Rc::new(b"=?"[..].into()),
+            (None, None) => Arc::new(b"=?"[..].into()),
         };
-        let (line_defined, last_line_defined) = (self.small()?, self.small()?);
-        let (num_params, is_vararg, max_stack) = (self.byte()?, self.flag()?, self.byte()?);
+        // What is there already is given up as a whole.
+        let mut proto = Proto::of(&source);
+        (proto.line_defined, proto.last_line_defined) = (self.small()?, self.small()?);
+        (proto.num_params, proto.is_vararg, proto.max_stack) = (self.byte()?, self.flag()?, self.byte()?);
         let mut hinted = Aux::None;
-        let code = self.list(4, |reader| {
+        proto.code = self.list(4, |reader| {
             let word = reader.array().map(u32::from_le_bytes)?;
             Ok(without_hint(&mut hinted, word))
         })?;
-        let consts = self.list(1, Self::constant)?;
-        let protos = self.list(FUNCTION_BYTES, |reader| reader.function(Some(&source), depth + 1))?;
-        let upvals = self.list(3, |reader| {
+        proto.consts = self.list(1, Self::constant)?;
+        proto.protos = self.list(FUNCTION_BYTES, |reader| reader.function(Some(&source), depth + 1))?;
+        proto.upvals = self.list(3, |reader| {
             let (from_register, index) = (reader.flag()?, reader.byte()?);
             Ok(UpvalDesc { from_register, index, name: reader.optional()? })
         })?;
         let mut last = 0i64;
-        let lines = self.list(1, |reader| {
+        proto.lines = self.list(1, |reader| {
             let difference = reader.number()?;
             last = last.wrapping_add((difference >> 1) as i64 ^ -((difference & 1) as i64));
             u32::try_from(last).map_err(|_| Refusal::from("a line is out of range"))
         })?;
-        let locals = self.list(5, |reader| {
+        proto.locals = self.list(5, |reader| {
             let (name, register, boxed) = (reader.text()?, reader.byte()?, reader.flag()?);
             Ok(LocalVar { name, register, boxed, start_pc: reader.small()?, end_pc: reader.small()? })
         })?;
-        Ok(Proto {
-            code,
-            consts,
-            protos,
-            upvals,
-            num_params,
-            is_vararg,
-            max_stack,
-            line_defined,
-            last_line_defined,
-            lines,
-            locals,
-            source,
-        })
+        Ok(proto)
     }
 
     fn constant(&mut self) -> Read<Const> {

@@ -1,6 +1,8 @@
 //! A compiled function, before it is linked into a heap.
 
 use super::op::Instr;
+use crate::discard::discard;
+use std::mem::take;
 
 /// A constant. Floats compare by their bits, so that `0.0` and `-0.0`, and `1` and `1.0`, are constants apart.
 #[derive(Clone, Debug)]
@@ -35,10 +37,10 @@ pub struct LocalVar {
 }
 
 /// The name of a chunk, which all of its functions share. A text may stand for it, so it is in a box of its own, for which memory can be asked.
-pub type Source = std::rc::Rc<Box<[u8]>>;
+pub type Source = std::sync::Arc<Box<[u8]>>;
 
 /// A compiled function.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Proto {
     /// Instructions and aux words.
     pub code: Vec<u32>,
@@ -58,6 +60,42 @@ pub struct Proto {
     pub locals: Vec<LocalVar>,
     /// The chunk's name as given to `load` (`@file`, `=name` or source text).
     pub source: Source,
+}
+
+impl Proto {
+    /// An empty function of a chunk.
+    pub fn of(source: &Source) -> Proto {
+        Proto {
+            code: Vec::new(),
+            consts: Vec::new(),
+            protos: Vec::new(),
+            upvals: Vec::new(),
+            num_params: 0,
+            is_vararg: false,
+            max_stack: 2,
+            line_defined: 0,
+            last_line_defined: 0,
+            lines: Vec::new(),
+            locals: Vec::new(),
+            source: source.clone(),
+        }
+    }
+}
+
+impl Drop for Proto {
+    fn drop(&mut self) {
+        /// Of so few constants the texts are looked at: they may be long.
+        const FEW: usize = 1 << 10;
+        let text = |constant: &Const| if let Const::Str(text) = constant { text.len() } else { 0 };
+        let texts = self.consts.iter().take(FEW).map(text).sum::<usize>();
+        let items = self.protos.len() * size_of::<Proto>()
+            + self.consts.len() * size_of::<Const>()
+            + self.locals.len() * size_of::<LocalVar>();
+        let words = (self.code.capacity() + self.lines.capacity()) * size_of::<u32>();
+        let lists =
+            (take(&mut self.protos), take(&mut self.consts), take(&mut self.locals), take(&mut self.code), take(&mut self.lines));
+        discard(texts + items + words, lists);
+    }
 }
 
 impl std::fmt::Debug for Instr {

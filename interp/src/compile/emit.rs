@@ -132,10 +132,12 @@ impl<'a, 's> Emitter<'a, 's> {
             shared.workspaces.pop().unwrap_or_default();
         let levels = function.label_levels.iter();
         labels.extend(levels.map(|&level| LabelState { pc: None, pending: JumpList::default(), level }));
+        let mut proto = Proto::of(&shared.source);
+        (proto.code, proto.lines, proto.locals) = (code, lines, locals);
         Emitter {
             ast: shared.ast,
             function,
-            proto: Proto { max_stack: 2, source: shared.source.clone(), code, lines, locals, ..Proto::default() },
+            proto,
             consts,
             line: function.line,
             free: 0,
@@ -161,7 +163,7 @@ impl<'a, 's> Emitter<'a, 's> {
                 ConstKey::Str(id) => {
                     let text = self.ast.strings.get(id);
                     self.shared.take(text.len())?;
-                    Const::Str(boxed(text)?)
+                    Const::Str(boxed(text, self.shared.go_on)?)
                 }
             });
         }

@@ -6,7 +6,7 @@ use crate::syntax::StrId;
 use crate::syntax::ast::{Ast, ExprId, FuncId, LocalId};
 
 pub fn compile_main(ast: &Ast, chunk_name: &[u8], room: usize, go_on: &mut dyn FnMut() -> bool) -> Fallible<Proto> {
-    let source = std::rc::Rc::new(chunk_name.into());
+    let source = std::sync::Arc::new(chunk_name.into());
     let mut shared = Shared {
         ast,
         source,

@@ -178,7 +178,7 @@ fn print_from(vm: &mut Vm, args: Args, first: usize) -> Result<u32, Throw> {
         write_text(vm, i, text)?;
     }
     vm.lib.files.print(b"\n");
-    Ok(0)
+    end_writing(vm)
 }
 
 /// The text of an argument stands at the top.
@@ -198,6 +198,11 @@ fn write_text(vm: &mut Vm, i: usize, text: Value) -> Result<(), Throw> {
         vm.lib.files.write_out(piece);
     }
     Ok(())
+}
+
+/// What could not be written because the program is to stop is as good as the stop.
+fn end_writing(vm: &mut Vm) -> Result<u32, Throw> {
+    if vm.is_stopped() { Err(vm.stop_error()) } else { Ok(0) }
 }
 
 fn rawequal(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
@@ -343,6 +348,7 @@ fn warn(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
                 }
                 Ok(())
             })?;
+            end_writing(vm)?;
         }
     }
     Ok(0)

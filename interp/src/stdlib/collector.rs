@@ -48,6 +48,7 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
                 true => (true, vm.collect_all()),
                 false => (vm.collect_step(bytes), vm.heap.finalizers_waiting()),
             };
+            give_up(vm)?;
             vm.set_place(usize::from(done));
             return vm.finalizers_then(count, end_step);
         }
@@ -71,6 +72,7 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
                 "restart" => vm.heap.set_running(true),
                 _ => {
                     let count = vm.collect_all();
+                    give_up(vm)?;
                     return vm.finalizers_then(count, end_collection);
                 }
             }
@@ -78,6 +80,11 @@ pub fn collectgarbage(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         }
     };
     vm.ret1(result)
+}
+
+/// A collection that has been given up is as good as the stop.
+fn give_up(vm: &mut Vm) -> Result<(), Throw> {
+    if vm.is_stopped() { Err(vm.stop_error()) } else { Ok(()) }
 }
 
 /// The finalizers that fell due have been called.

@@ -1,9 +1,10 @@
-//! The debug library (§6.10). May import `support`, the machine.
+//! The debug library (§6.10). May import `io`, `support`, the machine.
 
+use super::io::input_line;
 use super::support::{self, Functions};
 use crate::value::{Gc, Hook, Outcome, Tag, Thread, Value};
 use crate::vm::{Activation, Args, Ready, Throw, Vm};
-use std::io::{BufRead, Write};
+use std::io::Write;
 
 const FUNCTIONS: Functions = &[
     ("debug", debug),
@@ -53,16 +54,16 @@ fn debug(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     loop {
         vm.pop_to(args.end());
         tell(b"lua_debug> ");
-        let mut line = Vec::new();
-        if !matches!(std::io::stdin().lock().read_until(b'\n', &mut line), Ok(1..)) || line == b"cont\n" {
-            return Ok(0);
-        }
+        let Some(line) = input_line(vm).filter(|line| line != b"cont") else {
+            // What has ended the reading may be a stop.
+            return if vm.is_stopped() { Err(vm.stop_error()) } else { Ok(0) };
+        };
         match vm.load(&line, b"=(debug command)") {
             Ok(command) => {
                 vm.catch_errors(args.end(), 0);
                 return vm.call_value_then(Value::closure(command), &[], 0, end_command);
             }
-            Err(throw) if vm.is_stopping() => return Err(throw),
+            Err(throw) if vm.is_stop_in_flight() => return Err(throw),
             Err(_) => {
                 let error = vm.take_error();
                 if let Some(step) = tell_error(vm, error)? {

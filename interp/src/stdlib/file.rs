@@ -3,9 +3,11 @@
 //! * **I1** At most one of the two buffers holds bytes: before a write what was read ahead is given back by a seek, before a read
 //!   what was written is flushed.
 //! * **I2** A read takes memory for what is there, not for what was asked for.
+//! * **I3** Whatever may have to wait for another process asks the stream's hook whether to go on. Bytes that can't be written because of that are lost.
 //!
-//! Imports nothing of the project.
+//! May import `wait`.
 
+use super::wait::{self, Hook, PIPE_BYTES};
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::process::{Child, ExitStatus};
@@ -29,6 +31,9 @@ pub type Put<'p> = &'p mut dyn FnMut(&[u8]) -> io::Result<()>;
 /// A file, a standard stream, or one end of a pipe.
 pub struct Stream {
     file: File,
+    /// Whether reading and writing may have to wait.
+    waits: bool,
+    hook: Hook,
     /// Whether it was opened for writing; the system would tell only when the buffer goes out.
     writable: bool,
     /// The process at the other end of a pipe.
@@ -44,20 +49,32 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn new(file: File, writable: bool) -> Stream {
-        let buffering = if file.is_terminal() { Buffering::Line } else { Buffering::Full(BUFFER) };
-        Stream { file, writable, child: None, input: Vec::new(), taken: 0, output: Vec::new(), buffering, within_line: false }
+    pub fn new(file: File, writable: bool, hook: Hook) -> Stream {
+        let waits = wait::may_wait(&file);
+        let buffering = if waits && file.is_terminal() { Buffering::Line } else { Buffering::Full(BUFFER) };
+        Stream {
+            file,
+            waits,
+            hook,
+            writable,
+            child: None,
+            input: Vec::new(),
+            taken: 0,
+            output: Vec::new(),
+            buffering,
+            within_line: false,
+        }
     }
 
     /// One end of a pipe, whose other end is a process's.
-    pub fn pipe(file: File, writable: bool, child: Child) -> Stream {
-        let mut stream = Stream::new(file, writable);
+    pub fn pipe(file: File, writable: bool, child: Child, hook: Hook) -> Stream {
+        let mut stream = Stream::new(file, writable, hook);
         stream.child = Some(child);
         stream
     }
 
     /// Opens a file in a mode of `fopen`, which must be a valid one.
-    pub fn open(path: &std::path::Path, mode: &[u8]) -> io::Result<Stream> {
+    pub fn open(path: &std::path::Path, mode: &[u8], mut hook: Hook) -> io::Result<Stream> {
         let mut options = File::options();
         let update = mode.contains(&b'+');
         match mode.first() {
@@ -65,8 +82,13 @@ impl Stream {
             Some(b'a') => options.append(true).create(true).read(update),
             _ => options.read(true).write(update),
         };
-        let file = options.open(path)?;
-        Ok(Stream::new(file, update || mode.first() != Some(&b'r')))
+        let file = wait::until_open(&options, path, &mut hook)?;
+        Ok(Stream::new(file, update || mode.first() != Some(&b'r'), hook))
+    }
+
+    /// From here on another hook is asked.
+    pub fn set_hook(&mut self, hook: Hook) {
+        self.hook = hook;
     }
 
     pub fn set_buffering(&mut self, buffering: Buffering) -> io::Result<()> {
@@ -90,7 +112,7 @@ impl Stream {
         if self.output.len() + bytes.len() > limit {
             self.flush()?;
             if bytes.len() >= limit {
-                return self.file.write_all(bytes);
+                return put_out(&mut self.file, self.waits, &mut self.hook, bytes);
             }
         }
         self.output.extend_from_slice(bytes);
@@ -118,7 +140,7 @@ impl Stream {
             return Ok(());
         }
         // What can't be written is lost, as in C; else the destructor would try it again.
-        let result = self.file.write_all(&self.output);
+        let result = put_out(&mut self.file, self.waits, &mut self.hook, &self.output);
         self.output.clear();
         result
     }
@@ -144,7 +166,8 @@ impl Stream {
         self.taken = 0;
         self.input.resize(BUFFER, 0);
         // A read that a signal has interrupted is not tried again: the user wants out.
-        let count = self.file.read(&mut self.input);
+        let ready = if self.waits { wait::until_ready(&self.file, false, &mut self.hook) } else { Ok(()) };
+        let count = ready.and_then(|()| self.file.read(&mut self.input));
         self.input.truncate(*count.as_ref().unwrap_or(&0));
         count.map(|count| count > 0)
     }
@@ -257,9 +280,10 @@ impl Stream {
     pub fn close(mut self) -> io::Result<Option<ExitStatus>> {
         let flushed = self.flush();
         let child = self.child.take();
+        let mut hook = std::mem::replace(&mut self.hook, Box::new(|| true));
         // The process may wait for the end of its input.
         drop(self);
-        let status = child.map(|mut child| child.wait()).transpose()?;
+        let status = child.map(|child| wait::until_ended(child, &mut hook)).transpose()?;
         flushed.map(|()| status)
     }
 }
@@ -273,6 +297,25 @@ impl Drop for Stream {
             std::thread::spawn(move || child.wait());
         }
     }
+}
+
+/// Writes all the bytes.
+fn put_out(file: &mut File, waits: bool, hook: &mut Hook, bytes: &[u8]) -> io::Result<()> {
+    if !waits {
+        return file.write_all(bytes);
+    }
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        wait::until_ready(file, true, hook)?;
+        match file.write(&rest[..rest.len().min(PIPE_BYTES)]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => rest = &rest[written..],
+            // Who interrupts has the hook say so.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The message of an error of the system, without the number that Rust adds, and the number.
@@ -320,7 +363,7 @@ mod tests {
         }
         fn open(&self, mode: &str) -> Stream {
             assert!(is_mode(mode.as_bytes()));
-            Stream::open(&self.0, mode.as_bytes()).expect("a stream")
+            Stream::open(&self.0, mode.as_bytes(), Box::new(|| true)).expect("a stream")
         }
         fn content(&self) -> Vec<u8> {
             std::fs::read(&self.0).expect("the file")
@@ -420,7 +463,7 @@ mod tests {
 
     #[test]
     fn errors_and_modes() {
-        let error = Stream::open("/nonexistent/file".as_ref(), b"r").err().expect("an error");
+        let error = Stream::open("/nonexistent/file".as_ref(), b"r", Box::new(|| true)).err().expect("an error");
         assert_eq!(error_text(&error), (b"No such file or directory".to_vec(), 2));
         for mode in ["r", "w+", "ab", "r+b"] {
             assert!(is_mode(mode.as_bytes()));

@@ -6,8 +6,8 @@
 
 use super::file::{Buffering, Stream, is_mode};
 use super::format::{push_general, push_integer};
-use super::os::{file_result, path, process_result, shell};
-use super::support::{self, Functions, text, until_zero};
+use super::os::{file_result, is_stop, path, process_result, shell};
+use super::support::{self, Functions, text, until_zero, word};
 use crate::value::{Gc, Native, Text, Userdata, Value};
 use crate::vm::{Args, PIECE, Throw, Vm, shown};
 use std::cell::RefCell;
@@ -72,7 +72,7 @@ impl Default for Files {
     fn default() -> Files {
         fn standard(descriptor: impl AsFd, writable: bool) -> Shared {
             let file = descriptor.as_fd().try_clone_to_owned().map(File::from);
-            Rc::new(RefCell::new(file.ok().map(|file| Stream::new(file, writable))))
+            Rc::new(RefCell::new(file.ok().map(|file| Stream::new(file, writable, Box::new(|| true)))))
         }
         let [input, output, error] = [standard(io::stdin(), false), standard(io::stdout(), true), standard(io::stderr(), true)];
         if let Some(stream) = error.borrow_mut().as_mut() {
@@ -158,6 +158,11 @@ impl Files {
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "io", FUNCTIONS)?;
     support::handle_metatable(vm, HANDLE, METAMETHODS, METHODS)?;
+    for stream in &vm.lib.files.standard {
+        if let Some(stream) = stream.borrow_mut().as_mut() {
+            stream.set_hook(Box::new(vm.may_go_on()));
+        }
+    }
     let registry = vm.registry();
     for (i, (name, default)) in [("stdin", Some(INPUT)), ("stdout", Some(OUTPUT)), ("stderr", None)].into_iter().enumerate() {
         let stream = vm.lib.files.standard[i].clone();
@@ -227,11 +232,11 @@ fn with<T>(stream: &Shared, work: impl FnOnce(&mut Stream) -> io::Result<T>) -> 
 
 fn open_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let name = text(vm, args, 0)?;
-    let mode = until_zero(support::opt_text(vm, args, 1, b"r")?);
+    let mode = word(support::opt_text(vm, args, 1, b"r")?);
     if !is_mode(mode) {
         return Err(vm.arg_error(1, "invalid mode"));
     }
-    match Stream::open(path(name), mode) {
+    match Stream::open(path(name), mode, Box::new(vm.may_go_on())) {
         Ok(stream) => {
             let handle = new_file(vm, stream, false)?;
             vm.ret1(handle)
@@ -242,11 +247,12 @@ fn open_(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 /// Opens a file that must be there.
 fn must_open(vm: &mut Vm, name: &[u8], mode: &[u8]) -> Result<Value, Throw> {
-    match Stream::open(path(name), mode) {
+    match Stream::open(path(name), mode, Box::new(vm.may_go_on())) {
         Ok(stream) => new_file(vm, stream, false),
+        Err(error) if is_stop(vm, &error) => Err(vm.stop_error()),
         Err(error) => {
             let (message, _) = super::file::error_text(&error);
-            Err(vm.error([b"cannot open file '", shown(until_zero(name)), b"' (", &message, b")"].concat()))
+            Err(vm.error([b"cannot open file '", until_zero(shown(name)), b"' (", &message, b")"].concat()))
         }
     }
 }
@@ -254,7 +260,7 @@ fn must_open(vm: &mut Vm, name: &[u8], mode: &[u8]) -> Result<Value, Throw> {
 fn popen(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let command = text(vm, args, 0)?;
     let mode = support::opt_text(vm, args, 1, b"r")?;
-    let reads = match until_zero(mode) {
+    let reads = match word(mode) {
         b"r" => true,
         b"w" => false,
         _ => return Err(vm.arg_error(1, "invalid mode")),
@@ -275,7 +281,8 @@ fn popen(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     };
     let end = if reads { child.stdout.take().map(OwnedFd::from) } else { child.stdin.take().map(OwnedFd::from) };
     let Some(end) = end else { return Err(vm.error("'popen' has no pipe")) };
-    let handle = new_file(vm, Stream::pipe(end.into(), !reads, child), true)?;
+    let hook = Box::new(vm.may_go_on());
+    let handle = new_file(vm, Stream::pipe(end.into(), !reads, child, hook), true)?;
     vm.ret1(handle)
 }
 
@@ -298,7 +305,8 @@ fn tmpfile(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let result = temporary().and_then(|(file, path)| std::fs::remove_file(path).map(|()| file));
     match result {
         Ok(file) => {
-            let handle = new_file(vm, Stream::new(file, true), false)?;
+            let hook = Box::new(vm.may_go_on());
+            let handle = new_file(vm, Stream::new(file, true, hook), false)?;
             vm.ret1(handle)
         }
         Err(error) => file_result(vm, Err(error), None),
@@ -439,6 +447,20 @@ pub fn read_input(vm: &mut Vm, text: &mut Text, count: usize) -> io::Result<bool
     vm.lib.files.show_before_reading(&input);
     let mut put = put_in(vm, text);
     with(&input, |stream| stream.read_bytes(count, &mut put))
+}
+
+/// Reads a line of the standard input, without its newline.
+pub fn input_line(vm: &mut Vm) -> Option<Vec<u8>> {
+    let input = vm.lib.files.standard[0].clone();
+    vm.lib.files.show_before_reading(&input);
+    let mut go_on = vm.may_go_on();
+    let mut line = Vec::new();
+    let mut put = |bytes: &[u8]| {
+        line.extend_from_slice(bytes);
+        if go_on() { Ok(()) } else { Err(ErrorKind::Interrupted.into()) }
+    };
+    let found = with(&input, |stream| stream.read_line(false, &mut put));
+    found.is_ok_and(|found| found).then_some(line)
 }
 
 /// Pushes what a format reads; `false` and nil if there is nothing.

@@ -2,8 +2,8 @@
 
 use super::file::{Stream, error_text};
 use super::io::{put_in, read_input};
-use super::os::path;
-use super::support::{opt_text, text, until_zero};
+use super::os::{is_stop, path};
+use super::support::{find_byte, long_until_zero, opt_text, text, until_zero};
 use crate::bytecode::chunk::HEADER;
 use crate::value::{Closure, Gc, Outcome, Text, Value};
 use crate::vm::{Args, Throw, Vm, shown};
@@ -15,11 +15,11 @@ use std::ptr::NonNull;
 fn load_chunk(vm: &mut Vm, source: &[u8], name: &[u8], allowed: &[u8], environment: Option<Value>) -> Result<Gc<Closure>, Throw> {
     let binary = is_binary(source);
     let (kind, letter) = if binary { ("binary", b'b') } else { ("text", b't') };
-    if !allowed.contains(&letter) {
-        let allowed = String::from_utf8_lossy(shown(until_zero(allowed)));
+    if find_byte(vm, allowed, letter)?.is_none() {
+        let allowed = String::from_utf8_lossy(until_zero(shown(allowed)));
         return Err(vm.plain_error(format!("attempt to load a {kind} chunk (mode is '{allowed}')").as_bytes()));
     }
-    let name = until_zero(name);
+    let name = long_until_zero(vm, name)?;
     let closure = if binary { vm.load_binary(source, name)? } else { vm.load(source, name)? };
     if let Some(environment) = environment
         && closure.num_upvals() > 0
@@ -38,8 +38,8 @@ const LOOK_FACTOR: usize = 16;
 fn is_hopeless(vm: &mut Vm, text: &mut Text, allowed: &[u8], chunk: fn(&[u8]) -> &[u8]) -> Result<bool, Throw> {
     let chunk = chunk(vm.whole(text)?);
     Ok(match is_binary(chunk) {
-        true => !allowed.contains(&b'b') || !has_header(chunk),
-        false => !allowed.contains(&b't') || vm.is_hopeless(chunk),
+        true => find_byte(vm, allowed, b'b')?.is_none() || !has_header(chunk),
+        false => find_byte(vm, allowed, b't')?.is_none() || vm.is_hopeless(chunk),
     })
 }
 
@@ -48,7 +48,7 @@ fn function_or_message(vm: &mut Vm, result: Result<Gc<Closure>, Throw>) -> Resul
     match result {
         Ok(closure) => vm.ret1(Value::closure(closure)),
         // A stop is for nobody here.
-        Err(throw) if vm.is_stopping() => Err(throw),
+        Err(throw) if vm.is_stop_in_flight() => Err(throw),
         Err(_) => {
             let error = vm.take_error();
             vm.push(Value::NIL)?;
@@ -164,7 +164,7 @@ fn read_content(
     text: &mut Text,
     allowed: &[u8],
 ) -> Result<Result<(), (&'static str, std::io::Error)>, Throw> {
-    let mut file = match name.map(|name| Stream::open(path(name), b"r")).transpose() {
+    let mut file = match name.map(|name| Stream::open(path(name), b"r", Box::new(vm.may_go_on()))).transpose() {
         Ok(file) => file,
         Err(error) => return Ok(Err(("open", error))),
     };
@@ -194,12 +194,15 @@ fn load_content(
     environment: Option<Value>,
 ) -> Result<Gc<Closure>, Throw> {
     let result = read_content(vm, name, text, allowed)?;
-    let shown = name.map_or(&b"stdin"[..], until_zero);
+    let shown = match name {
+        Some(name) => long_until_zero(vm, name)?,
+        None => b"stdin",
+    };
     if let Err((what, error)) = result {
         if error.kind() == ErrorKind::OutOfMemory {
             return Err(vm.memory_error());
         }
-        if error.kind() == ErrorKind::Interrupted && vm.is_stopped() {
+        if is_stop(vm, &error) {
             return Err(vm.stop_error());
         }
         return Err(vm.plain_error(&failure(what, shown, &error)));

@@ -35,6 +35,7 @@ mod string_pattern;
 mod support;
 mod table;
 mod utf8;
+mod wait;
 
 use crate::value::Value;
 use crate::vm::{Throw, Vm};

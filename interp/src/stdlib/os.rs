@@ -1,8 +1,9 @@
-//! The facilities of the operating system (§6.9). May import `date`, `file`, `support`, the machine.
+//! The facilities of the operating system (§6.9). May import `date`, `file`, `support`, `wait`, the machine.
 
 use super::date::{Date, Field, Fields, check_field};
 use super::file::error_text;
-use super::support::{self, Functions, integer_of, raise, text, until_zero};
+use super::support::{self, Functions, integer_of, long_until_zero, raise, text, until_zero, word};
+use super::wait::{Hook, until_ended};
 use crate::value::{Gc, Outcome, Table, Value};
 use crate::vm::{Args, Throw, Vm, ready};
 use std::ffi::OsStr;
@@ -38,18 +39,23 @@ pub fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(until_zero(&bytes[..bytes.len().min(LONGEST)])))
 }
 
+/// Whether the system, or a stream, has given something up because the program is to stop. That need not wait for the next safepoint, which may never come.
+pub fn is_stop(vm: &Vm, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted && vm.is_stopped()
+}
+
 /// `true`, or nil with the message and the number of an error; the file's name goes before the message.
 pub fn file_result(vm: &mut Vm, result: io::Result<()>, name: Option<&[u8]>) -> Result<u32, Throw> {
     match result {
         Ok(()) => vm.ret1(Value::TRUE),
-        // The user wants out: it need not wait for the next safepoint, which may never come.
-        Err(error) if error.kind() == io::ErrorKind::Interrupted && vm.is_stopped() => Err(vm.stop_error()),
+        Err(error) if is_stop(vm, &error) => Err(vm.stop_error()),
         Err(error) => {
             let (message, code) = error_text(&error);
             vm.push(Value::NIL)?;
             vm.ret_text(|vm, text| {
                 if let Some(name) = name {
-                    vm.append(text, until_zero(name))?;
+                    let name = long_until_zero(vm, name)?;
+                    vm.append(text, name)?;
                     vm.append(text, b": ")?;
                 }
                 vm.append(text, &message)
@@ -110,7 +116,7 @@ fn date(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let Some(date) = Date::new(time, utc) else {
         return Err(vm.error("date result cannot be represented in this installation"));
     };
-    if until_zero(format) == b"*t" {
+    if word(format) == b"*t" {
         let table = vm.new_table(0, 9)?;
         set_fields(vm, table, &date)?;
         return vm.ret1(Value::table(table));
@@ -201,7 +207,8 @@ fn execute(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         return vm.ret1(Value::bool(Path::new("/bin/sh").exists()));
     }
     let command = text(vm, args, 0)?;
-    let status = shell(command).and_then(|mut shell| shell.status());
+    let mut hook: Hook = Box::new(vm.may_go_on());
+    let status = shell(command).and_then(|mut shell| until_ended(shell.spawn()?, &mut hook));
     process_result(vm, status)
 }
 
@@ -248,7 +255,7 @@ fn setlocale(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let locale = support::opt_text(vm, args, 0, b"C")?;
     vm.check_option(args, 1, Some("all"), &["all", "collate", "ctype", "monetary", "numeric", "time"])?;
     // The C locale is the only one.
-    match until_zero(locale) {
+    match word(locale) {
         b"" | b"C" | b"POSIX" => vm.ret_str(b"C"),
         _ => vm.ret1(Value::NIL),
     }

@@ -1,10 +1,14 @@
-//! `require` and the package library (§6.3). Libraries in C can't be loaded. May import `load`, `os`, `support`, the machine.
+//! `require` and the package library (§6.3). Libraries in C can't be loaded. May import `load`, `os`, `pattern`,
+//! `support`, `wait`, the machine.
 
 use super::load::load_file;
 use super::os::path;
-use super::support::{self, Functions, opt_text, text};
+use super::pattern::find_plain;
+use super::support::{self, Functions, find_byte, opt_text, raise, text};
+use super::wait::{Hook, until_open};
 use crate::value::{Continuation, NativeFn, Outcome, Text, Value};
 use crate::vm::{Args, Ready, Throw, Vm, ready};
+use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 
 const FUNCTIONS: Functions = &[("loadlib", loadlib), ("searchpath", searchpath)];
@@ -65,7 +69,7 @@ type Replaced<'p> = &'p mut dyn FnMut(&mut Vm, &[u8], bool) -> Result<(), Throw>
 fn replace(vm: &mut Vm, text: &[u8], from: &[u8], put: Replaced) -> Result<(), Throw> {
     let mut copied = 0;
     if !from.is_empty() {
-        for place in memchr::memmem::find_iter(text, from) {
+        while let Some(place) = find_plain(text, from, copied, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))? {
             vm.work(8)?;
             put(vm, &text[copied..place], false)?;
             put(vm, from, true)?;
@@ -97,13 +101,18 @@ impl Wanted<'_> {
     fn search(&self, vm: &mut Vm, path_list: &[u8], tried: &mut Text) -> Result<Option<Vec<u8>>, Throw> {
         /// A name of more bytes is that of no file.
         const LONGEST: usize = 4096;
-        for template in path_list.split(|&byte| byte == b';') {
+        let mut hook: Hook = Box::new(vm.may_go_on());
+        let mut rest = Some(path_list);
+        while let Some(list) = rest {
+            let end = find_byte(vm, list, b';')?;
+            let template = &list[..end.unwrap_or(list.len())];
+            rest = end.map(|end| &list[end + 1..]);
             let mut file = Vec::new();
             self.file(vm, template, &mut |_, piece| {
                 file.extend_from_slice(&piece[..piece.len().min(LONGEST + 1 - file.len())]);
                 Ok(())
             })?;
-            if file.len() <= LONGEST && std::fs::File::open(path(&file)).is_ok() {
+            if file.len() <= LONGEST && until_open(File::options().read(true), path(&file), &mut hook).is_ok() {
                 return Ok(Some(file));
             }
             vm.append(tried, if tried.len() == 0 { b"no file '" } else { b"\n\tno file '" })?;
@@ -196,6 +205,8 @@ fn path_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
             vm.push(file)?;
             Ok(2)
         }
+        // A stop is for nobody here.
+        Err(throw) if vm.is_stop_in_flight() => Err(throw),
         Err(_) => {
             let error = vm.take_error();
             let message = vm.plain_text(error)?;
@@ -237,7 +248,8 @@ fn cpath_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
 
 /// The same for the root of a name with dots.
 fn in_croot(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    if !text(vm, args, 0)?.contains(&b'.') {
+    let name = text(vm, args, 0)?;
+    if find_byte(vm, name, b'.')?.is_none() {
         return Ok(0);
     }
     let paths = ready!(package_field(vm, "cpath", croot_read));
@@ -247,7 +259,7 @@ fn in_croot(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 
 fn croot_read(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
     let name = text(vm, args, 0)?;
-    let root = &name[..memchr::memchr(b'.', name).unwrap_or(name.len())];
+    let root = &name[..find_byte(vm, name, b'.')?.unwrap_or(name.len())];
     search_for_library(vm, name, root)
 }
 

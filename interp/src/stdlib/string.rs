@@ -1,6 +1,6 @@
 //! The string library (§6.4): the functions without patterns and formats. May import the algorithms, `support`, the machine.
 
-use super::support::{self, Functions, end, find_zero, raise, start, text};
+use super::support::{self, Functions, end, find_byte, raise, start, text};
 use super::{pack, string_arith, string_format, string_pattern};
 use crate::value::{NewStr, Tag, Text, Value};
 use crate::vm::{Args, PIECE, Throw, Vm};
@@ -185,7 +185,7 @@ pub(super) fn pack_item(vm: &mut Vm, args: Args, item: &pack::Item, next: &mut u
         pack::Kind::Float | pack::Kind::Double => item.put_float(&mut out.near, vm.check_num(args, *next)?),
         pack::Kind::Chars | pack::Kind::Counted | pack::Kind::ZeroEnded => {
             let text = text(vm, args, *next)?;
-            let zero = if item.kind == pack::Kind::ZeroEnded { find_zero(vm, text)? } else { None };
+            let zero = if item.kind == pack::Kind::ZeroEnded { find_byte(vm, text, 0)? } else { None };
             let zeros = item.begin_string(&mut out.near, text, zero, *next + 1).map_err(|fault| raise(vm, fault))?;
             vm.append(out, text)?;
             vm.append_zeros(out, zeros)?;
@@ -229,7 +229,7 @@ fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             }
             pack::Kind::Float | pack::Kind::Double => vm.push(Value::float(item.get_float(rest)))?,
             pack::Kind::Chars | pack::Kind::Counted | pack::Kind::ZeroEnded => {
-                let zero = if item.kind == pack::Kind::ZeroEnded { find_zero(vm, rest)? } else { None };
+                let zero = if item.kind == pack::Kind::ZeroEnded { find_byte(vm, rest, 0)? } else { None };
                 let (text, length) = item.get_string(rest, zero).map_err(|fault| raise(vm, fault))?;
                 let string = vm.new_str(text)?;
                 vm.push(string)?;

@@ -1,7 +1,7 @@
 //! `string.format`: the arguments for the engine in `format`.
 
 use super::format::{Spec, quote_float, quote_integer, quote_piece};
-use super::support::{find_zero, raise, text};
+use super::support::{find_byte, raise, text};
 use crate::value::{Outcome, Text, Value};
 use crate::vm::{Args, Event, PIECE, Throw, Vm, ready};
 
@@ -113,7 +113,7 @@ fn item(vm: &mut Vm, args: Args, i: usize, spec: Spec, out: &mut Text) -> Result
             if spec.is_plain() {
                 return vm.append(out, string.bytes());
             }
-            if find_zero(vm, string.bytes())?.is_some() {
+            if find_byte(vm, string.bytes(), 0)?.is_some() {
                 return Err(vm.arg_error(i, "string contains zeros"));
             }
             let layout = spec.layout().map_err(|fault| raise(vm, fault))?;

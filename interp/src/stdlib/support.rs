@@ -35,16 +35,27 @@ pub fn opt_text<'a>(vm: &mut Vm, args: Args, i: usize, default: &'a [u8]) -> Res
     if vm.arg(args, i).is_nil() { Ok(default) } else { text(vm, args, i) }
 }
 
-/// A text that is handed to the system: it ends at its first zero byte, as in C.
+/// A text that is handed to the system: it ends at its first zero byte, as in C. It is no longer than what is looked through in a moment.
 pub fn until_zero(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 
-/// Where the first zero byte of a text stands, however long the text is.
-pub fn find_zero(vm: &mut Vm, text: &[u8]) -> Result<Option<usize>, Throw> {
+/// The same of a text that is no longer than a word, if it is to mean anything.
+pub fn word(text: &[u8]) -> &[u8] {
+    const LONGEST: usize = 64;
+    until_zero(&text[..text.len().min(LONGEST)])
+}
+
+/// The same, however long the text is.
+pub fn long_until_zero<'t>(vm: &mut Vm, text: &'t [u8]) -> Result<&'t [u8], Throw> {
+    Ok(&text[..find_byte(vm, text, 0)?.unwrap_or(text.len())])
+}
+
+/// Where a byte first stands in a text, however long the text is.
+pub fn find_byte(vm: &mut Vm, text: &[u8], byte: u8) -> Result<Option<usize>, Throw> {
     for (i, piece) in text.chunks(PIECE).enumerate() {
         vm.bulk(piece.len())?;
-        if let Some(place) = memchr::memchr(0, piece) {
+        if let Some(place) = memchr::memchr(byte, piece) {
             return Ok(Some(i * PIECE + place));
         }
     }

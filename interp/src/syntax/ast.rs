@@ -11,6 +11,8 @@ use super::Arith;
 use super::arena::Arena;
 use super::error::Fallible;
 use super::strings::{StrId, Strings};
+use crate::discard::discard;
+use std::mem::take;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ExprId(pub u32);
@@ -343,6 +345,14 @@ impl Ast {
     /// The statement behind one, in a ring.
     pub fn after(&self, stmt: &Stmt) -> &Stmt {
         &self[stmt.next]
+    }
+}
+
+impl Drop for Ast {
+    fn drop(&mut self) {
+        let bytes = self.bytes();
+        let Ast { exprs, stmts, loops, lists, functions, .. } = &mut *self;
+        discard(bytes, (take(exprs), take(stmts), take(loops), take(lists), take(functions)));
     }
 }
 

@@ -78,7 +78,8 @@ pub fn chunk_id(name: &[u8]) -> Vec<u8> {
         Some((b'@', rest)) => [b"...", &rest[rest.len() - (ID_SIZE - 4)..]].concat(),
         _ => {
             let room = ID_SIZE - b"[string \"...\"]".len() - 1;
-            let line = name.split(|&b| b == b'\n').next().unwrap_or(b"");
+            // A text in the place of a name may be long.
+            let line = name[..name.len().min(ID_SIZE)].split(|&b| b == b'\n').next().unwrap_or(b"");
             if line.len() == name.len() && name.len() < room {
                 [b"[string \"", line, b"\"]"].concat()
             } else {

@@ -5,6 +5,7 @@
 
 use super::ast::Packed;
 use super::error::{Fallible, SHOWN, SyntaxError};
+use super::long_number::parse_long;
 use super::number::{Number, parse_number};
 use super::strings::{StrId, Strings};
 use super::token::Token;
@@ -42,11 +43,13 @@ pub struct Lexer<'s> {
     room: usize,
     /// Up to this place of the source nobody need be asked.
     unasked: usize,
+    /// Whether a name that begins before that place may be longer than what may be read at once.
+    name_may_be_long: bool,
     go_on: &'s mut dyn FnMut() -> bool,
 }
 
 /// Bytes of source that are read between two calls of the hook.
-const ASK_BYTES: usize = 1 << 15;
+pub(super) const ASK_BYTES: usize = 1 << 15;
 
 impl<'s> Lexer<'s> {
     pub fn new(source: &'s [u8], chunk_name: &'s [u8], room: usize, go_on: &'s mut dyn FnMut() -> bool) -> Lexer<'s> {
@@ -57,7 +60,8 @@ impl<'s> Lexer<'s> {
             strings: Strings::default(),
             buffer: Vec::new(),
             room,
-            unasked: ASK_BYTES,
+            unasked: 0,
+            name_may_be_long: false,
             go_on,
         }
     }
@@ -71,7 +75,39 @@ impl<'s> Lexer<'s> {
     #[cold]
     fn ask_at(&mut self, at: usize) -> Fallible<()> {
         self.unasked = at + ASK_BYTES;
+        let ahead = self.inner.source().get(self.unasked..self.unasked + ASK_BYTES);
+        self.name_may_be_long = ahead.is_some_and(|ahead| ahead.iter().all(|&byte| is_of_name(byte)));
         if (self.go_on)() { Ok(()) } else { Err(SyntaxError::stopped()) }
+    }
+
+    /// Reads a name that is so long that it must not be read at once, if one comes next.
+    #[cold]
+    fn long_name(&mut self) -> Fallible<Option<Lexeme>> {
+        let (start, text) = (self.place(), self.rest());
+        let (mut at, mut found) = (0, text.first().is_none_or(u8::is_ascii_digit));
+        while !found && at < text.len() {
+            (at, found) = self.run(text, at, |byte| !is_of_name(byte))?;
+        }
+        if at <= ASK_BYTES {
+            return Ok(None);
+        }
+        self.advance(at);
+        let name = self.strings.intern(&text[..at], self.go_on)?;
+        Ok(Some(Lexeme { token: Token::Name, value: Value::Str(name), start: start as u32, end: (start + at) as u32 }))
+    }
+
+    /// The string in the buffer, from a place on.
+    pub(super) fn intern_buffer(&mut self, from: usize) -> Fallible<StrId> {
+        self.strings.intern(&self.buffer[from..], self.go_on)
+    }
+
+    /// How many equals signs stand in the rest of the source from `at` on.
+    pub(super) fn count_equals(&mut self, text: &[u8], at: usize) -> Fallible<usize> {
+        let (mut end, mut found) = (at, false);
+        while !found && end < text.len() {
+            (end, found) = self.run(text, end, |byte| byte != b'=')?;
+        }
+        Ok(end - at)
     }
 
     /// Whether all of the source has been read, so that more of it might be another last token.
@@ -116,13 +152,18 @@ impl<'s> Lexer<'s> {
     pub fn next(&mut self) -> Fallible<Lexeme> {
         loop {
             self.skip_blanks();
+            self.ask(self.place())?;
+            if self.name_may_be_long
+                && let Some(name) = self.long_name()?
+            {
+                return Ok(name);
+            }
             let class = match self.inner.next() {
                 None => Token::Eof,
                 Some(Ok(class)) => class,
                 Some(Err(())) => Token::Other,
             };
             let start = self.inner.span().start;
-            self.ask(start)?;
             let (token, value) = match class {
                 Token::Blank => continue,
                 Token::Newline => {
@@ -133,17 +174,19 @@ impl<'s> Lexer<'s> {
                     self.skip_comment()?;
                     continue;
                 }
-                Token::Name => (class, Value::Str(self.strings.intern(self.inner.slice())?)),
+                Token::Name => (class, Value::Str(self.strings.intern(self.inner.slice(), self.go_on)?)),
                 Token::NumeralStart => self.read_numeral(start)?,
                 Token::Quote => (Token::Str, Value::Str(self.read_string(self.inner.slice()[0])?)),
                 Token::LongBracket => {
-                    let level = self.inner.slice().len() - 2;
-                    self.read_long(level, true)?;
-                    (Token::Str, Value::Str(self.strings.intern(&self.buffer)?))
-                }
-                Token::BrokenLongBracket => {
-                    let near = quote(self.inner.slice());
-                    return Err(self.error("invalid long string delimiter", Some(&near)));
+                    let source = self.inner.source();
+                    let bracket = start + 1 + self.count_equals(&source[start + 1..], 0)?;
+                    if source.get(bracket) != Some(&b'[') {
+                        let near = quote(&source[start..bracket]);
+                        return Err(self.error("invalid long string delimiter", Some(&near)));
+                    }
+                    self.advance(bracket + 1 - self.place());
+                    self.read_long(bracket - start - 1, true)?;
+                    (Token::Str, Value::Str(self.intern_buffer(0)?))
                 }
                 _ => (class, Value::None),
             };
@@ -175,7 +218,7 @@ impl<'s> Lexer<'s> {
     fn skip_comment(&mut self) -> Fallible<()> {
         let rest = self.rest();
         if let [b'[', tail @ ..] = rest {
-            let level = tail.iter().take_while(|&&b| b == b'=').count();
+            let level = self.count_equals(tail, 0)?;
             if tail.get(level) == Some(&b'[') {
                 self.advance(level + 2);
                 return self.read_long(level, false);
@@ -192,10 +235,14 @@ impl<'s> Lexer<'s> {
     /// Takes everything that could belong to a numeral, so that `3x` is one malformed number, not a number and a name.
     fn read_numeral(&mut self, start: usize) -> Fallible<(Token, Value)> {
         let text = &self.inner.source()[start..];
-        let len = numeral_len(text, self.inner.slice().len());
+        let len = numeral_len(text, self.inner.slice().len(), &mut |at| self.ask(start + at))?;
         let numeral = &text[..len];
         self.advance(start + len - self.inner.span().end);
-        match parse_number(numeral) {
+        let number = match len {
+            ..=ASK_BYTES => parse_number(numeral),
+            _ => parse_long(numeral, &mut |_| if (self.go_on)() { Ok(()) } else { Err(SyntaxError::stopped()) })?,
+        };
+        match number {
             Some(Number::Int(value)) => Ok((Token::Int, Value::Int(Packed(value)))),
             Some(Number::Float(value)) => Ok((Token::Float, Value::Float(Packed(value)))),
             None => Err(self.error("malformed number", Some(&quote(numeral)))),
@@ -233,14 +280,22 @@ impl<'s> Lexer<'s> {
     }
 }
 
-/// The length of the numeral that a text begins with, whose first digit is the last of `len` bytes.
-pub(super) fn numeral_len(text: &[u8], mut len: usize) -> usize {
+/// Whether a name may go on with the byte.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// The length of the numeral that a text begins with, whose first digit is the last of `len` bytes. `ask` hears how far it has been read, and can end it.
+pub(super) fn numeral_len<E>(text: &[u8], mut len: usize, ask: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
     let mut exponent = b'e';
     if text[len - 1] == b'0' && matches!(text.get(len), Some(b'x' | b'X')) {
         exponent = b'p';
         len += 1;
     }
     while let Some(&b) = text.get(len) {
+        if len.is_multiple_of(ASK_BYTES) {
+            ask(len)?;
+        }
         if b.to_ascii_lowercase() == exponent {
             len += 1;
             len += matches!(text.get(len), Some(b'+' | b'-')) as usize;
@@ -251,7 +306,7 @@ pub(super) fn numeral_len(text: &[u8], mut len: usize) -> usize {
             break;
         }
     }
-    len
+    Ok(len)
 }
 
 /// In quotes, up to the first zero byte: messages are made by C's rules.

@@ -98,9 +98,9 @@ impl<'s> Parser<'s> {
         }
         // The first name has a meaning from the start, as the upvalue of the main function.
         let names = WellKnown {
-            env: lexer.strings.intern(b"_ENV")?,
-            self_name: lexer.strings.intern(b"self")?,
-            for_state: lexer.strings.intern(b"(for state)")?,
+            env: lexer.strings.intern(b"_ENV", &mut || true)?,
+            self_name: lexer.strings.intern(b"self", &mut || true)?,
+            for_state: lexer.strings.intern(b"(for state)", &mut || true)?,
         };
         let parser = Parser {
             lexer,

@@ -10,6 +10,7 @@
 use super::lexer::numeral_len;
 use super::token::{KEYWORDS, Token};
 use logos::Logos;
+use std::convert::Infallible;
 
 /// What a span is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,10 +60,18 @@ impl Spans<'_> {
             Token::Blank | Token::Newline => (Class::Space, Some(0)),
             Token::CommentStart => (Class::Comment, comment_len(rest)),
             Token::Quote => return Some(self.string(start)),
-            Token::LongBracket => (Class::Str, long_len(rest, self.lexer.slice().len() - 2)),
+            Token::LongBracket => {
+                let bracket = &self.lexer.source()[start + 1..];
+                let level = bracket.iter().take_while(|&&b| b == b'=').count();
+                match bracket.get(level) {
+                    Some(b'[') => (Class::Str, long_len(&bracket[level + 1..], level).map(|len| len + level)),
+                    _ => (Class::Stray, Some(level - 1)),
+                }
+            }
             Token::NumeralStart => {
                 let first = self.lexer.slice().len();
-                (Class::Number, Some(numeral_len(&self.lexer.source()[start..], first) - first))
+                let Ok(len) = numeral_len(&self.lexer.source()[start..], first, &mut |_| Ok::<(), Infallible>(()));
+                (Class::Number, Some(len - first))
             }
             Token::Name => (Class::Name, Some(0)),
             Token::Nil | Token::True | Token::False => (Class::Constant, Some(0)),
@@ -72,7 +81,7 @@ impl Spans<'_> {
             | Token::RightBrace
             | Token::LeftBracket
             | Token::RightBracket => (Class::Bracket, Some(0)),
-            Token::Other | Token::BrokenLongBracket => (Class::Stray, Some(0)),
+            Token::Other => (Class::Stray, Some(0)),
             word if KEYWORDS.contains(&word) => (Class::Keyword, Some(0)),
             _ => (Class::Operator, Some(0)),
         };

@@ -1,7 +1,7 @@
 //! String literals: escapes, long brackets, newlines.
 
 use super::error::{Fallible, SHOWN};
-use super::lexer::{Lexer, quote};
+use super::lexer::{ASK_BYTES, Lexer, quote};
 use super::strings::StrId;
 
 impl Lexer<'_> {
@@ -29,7 +29,7 @@ impl Lexer<'_> {
             }
         }
         self.advance(at + 1);
-        self.strings.intern(&self.buffer[1..])
+        self.intern_buffer(1)
     }
 
     /// Decodes the escape whose backslash is at `start` into the buffer; gives the place after it.
@@ -147,14 +147,16 @@ impl Lexer<'_> {
                 return Err(self.error(what, Some(b"<eof>")));
             }
             if text[end] == b']' {
-                let equals = text[end + 1..].iter().take_while(|&&b| b == b'=').count();
+                let equals = self.count_equals(text, end + 1)?;
                 let next = end + 1 + equals;
                 if equals == level && text.get(next) == Some(&b']') {
                     self.advance(next + 1);
                     return Ok(());
                 }
                 if is_string {
-                    self.keep(&text[end..next])?;
+                    for piece in text[end..next].chunks(ASK_BYTES) {
+                        self.keep(piece)?;
+                    }
                 }
                 at = next;
             } else {

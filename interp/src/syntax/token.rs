@@ -132,10 +132,10 @@ pub enum Token {
     NumeralStart,
     #[regex(r#"["']"#)]
     Quote,
-    #[regex(r"\[=*\[")]
+    /// Two bytes of a long bracket, whose level has to be counted.
+    #[token("[[")]
+    #[token("[=")]
     LongBracket,
-    #[regex(r"\[=+")]
-    BrokenLongBracket,
     #[token("--")]
     CommentStart,
     #[regex(r"\r\n?|\n\r?")]
@@ -211,7 +211,7 @@ impl Token {
             Token::RightParen => ")",
             Token::LeftBrace => "{",
             Token::RightBrace => "}",
-            Token::LeftBracket | Token::LongBracket | Token::BrokenLongBracket => "[",
+            Token::LeftBracket | Token::LongBracket => "[",
             Token::RightBracket => "]",
             Token::DoubleColon => "::",
             Token::Semicolon => ";",

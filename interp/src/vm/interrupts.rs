@@ -269,12 +269,35 @@ fn chunks() {
         "local lines = ('x = y + 1\\n'):rep(100000) local chain = 'return a' .. (' + a'):rep(100000)
         local literal = 'return [[' .. ('x'):rep(1 << 22) .. ']]' local escapes = 'return \"' .. ('\\\\65'):rep(1 << 18) .. '\"'
         local blank = (' '):rep(1 << 20) local comment = '-- ' .. ('x'):rep(1 << 20) local list = 'return {' .. ('1.5,'):rep(100000) .. '}'
+        local name, numeral, level = ('x'):rep(1 << 22), ('1'):rep(1 << 22), ('='):rep(1 << 22)
+        local s = {name = name .. '=', sum = 'return 1 +' .. name, integer = 'return ' .. numeral, hexadecimal = 'return 0x' .. numeral,
+            fraction = 'return .' .. numeral, level = 'return [' .. level, comment = '--[' .. level, brackets = 'return [[]' .. level .. ']]',
+            literal = 'return \"' .. name .. '\"', of_source = '=' .. name, of_file = '@' .. name, marks = ('?'):rep(1 << 18)}
         local tests = 'if a' .. (' and a'):rep(100000) .. ' then end' local parts, n = {}, 0
         local long = assert(load('local a = ... ' .. ('a = a + 1 '):rep(100000))) local dumped = string.dump(long)",
         &[
             "return assert(load(lines))",
             "return assert(load(chain))",
             "return assert(load(literal))",
+            "return assert(load(s.name))",
+            "return assert(load(s.sum))",
+            "return assert(load(s.integer))",
+            "return assert(load(s.hexadecimal))",
+            "return assert(load(s.fraction))",
+            "return assert(load(s.level))",
+            "return assert(load(s.comment))",
+            "return assert(load(s.brackets))",
+            "return assert(load(s.literal))",
+            "return load('x = 1', name)",
+            "return load('x = 1', s.of_source)",
+            "return load('x = 1', s.of_file)",
+            "return load('x = 1', 'x', name)",
+            "return loadfile(name)",
+            "return package.searchpath('x', name)",
+            "return package.searchpath(name, '?', 'y')",
+            "return package.searchpath('x', s.marks)",
+            "return pcall(require, name)",
+            "return os.remove(name)",
             "return assert(load(escapes))",
             "return assert(load(blank))",
             "return assert(load(comment))",
@@ -303,6 +326,48 @@ fn streams() {
             "return null:write(big)",
         ],
     );
+    // A named pipe that is its own other end: nothing ever comes from it, and when it is full nothing ever leaves it.
+    are_interrupted(
+        "local name = os.tmpname() os.remove(name) assert(os.execute('mkfifo ' .. name))
+        local pipe = io.open(name, 'r+') pipe:setvbuf('no')
+        local big = ('x'):rep(1 << 20) local process = io.popen('exec sleep 3') os.remove(name)
+        local other = os.tmpname() os.remove(other) assert(os.execute('mkfifo ' .. other))
+        setmetatable({}, {__gc = function() os.remove(other) end})",
+        &[
+            "return pipe:read('a')",
+            "return pipe:read('l')",
+            "return pipe:read('n')",
+            "return pipe:read(0)",
+            "return pipe:read(10)",
+            "return pipe:lines()()",
+            "io.input(pipe) return io.read()",
+            "return pipe:write(big)",
+            "io.output(pipe) return io.write(big)",
+            "for i = 1, 1000 do pipe:write(('x'):rep(1000)) end",
+            "return process:close()",
+            "return io.open(other)",
+            "return io.open(other, 'w')",
+            "return io.lines(other)",
+            "return io.input(other)",
+            "return loadfile(other)",
+            "return dofile(other)",
+            "return os.execute('exec sleep 3')",
+        ],
+    );
+    // What a full pipe does not take any more: the interrupt comes when it is full.
+    let filled = "local name = os.tmpname() os.remove(name) assert(os.execute('mkfifo ' .. name))
+        local pipe, other = io.open(name, 'r+'), io.open(name, 'r+') os.remove(name) pipe:setvbuf('no') other:setvbuf('full', 65536) other:write('x')
+        for i = 1, 3 do limits.run({time = 0.1}, function() pipe:write(('x'):rep(1 << 20)) end) end";
+    are_interrupted(
+        filled,
+        &[
+            "return other:flush()",
+            "return other:setvbuf('no')",
+            "return other:seek('set')",
+            "return other:close()",
+            "return other:read()",
+        ],
+    );
     let endless = "local zero = io.open('/dev/zero')";
     for code in [
         "zero:read('a')",
@@ -319,12 +384,61 @@ fn streams() {
     }
 }
 
-/// A garbage collection that is asked for.
+/// What `load` is refused by a limit is no message for who calls it.
 #[test]
-fn an_interrupt_waits_for_a_collection() {
-    let mut vm = machine(Config::default());
-    let script = "interrupt() collectgarbage() for i = 1, 2 do end";
-    assert!(run(&mut vm, script).is_err());
+fn refused_memory_of_a_chunk_is_a_stop() {
+    let script = "
+        for _, source in ipairs {('x = y + 1 '):rep(1 << 16), 'return [[' .. ('x'):rep(4 << 20) .. ']]'} do
+            local result, why = limits.run({memory = 1 << 20}, load, source)
+            assert(result == nil and why == 'memory', why)
+            local function read() local piece = source source = nil return piece end
+            result, why = limits.run({memory = 1 << 20}, load, read)
+            assert(result == nil and why == 'memory', why)
+        end";
+    run(&mut machine(Config::default()), script).unwrap_or_else(|message| panic!("{message}"));
+}
+
+/// Whole collections and steps are given up, wherever they are, and what comes later goes on from there.
+#[test]
+fn collections() {
+    are_interrupted(
+        "local t = {} for i = 1, 30000 do t[i] = {{}} t[i].t = t[i] end t = nil
+        local m = {__gc = function() end} for i = 1, 30000 do setmetatable({}, m) end",
+        &[
+            "return collectgarbage()",
+            "return collectgarbage('collect')",
+            "return collectgarbage('step', 1 << 40)",
+            "return collectgarbage('step', 1)",
+        ],
+    );
+}
+
+/// Wherever in a collection the stop comes, all that lives is there afterwards, and all that does not goes.
+#[test]
+fn a_collection_is_given_up_anywhere() {
+    let script = "
+        local weak = setmetatable({}, {__mode = 'v'})
+        local ephemerons = setmetatable({}, {__mode = 'k'})
+        local live, finalized = {}, 0
+        for round = 1, 12 do
+            for i = 1, 20000 do
+                local a, b = {}, {}
+                a.b, b.a = b, a
+                weak[#weak + 1] = a
+                ephemerons[b] = a
+                if i % 50 == 0 then live[#live + 1] = a end
+                if i % 100 == 1 then setmetatable(a, {__gc = function() finalized = finalized + 1 end}) end
+            end
+            limits.run({time = round * 0.0003}, collectgarbage)
+        end
+        collectgarbage() collectgarbage()
+        assert(#live == 12 * 400 and finalized == 12 * 200, finalized)
+        for _, a in ipairs(live) do assert(a.b.a == a and ephemerons[a.b] == a) end
+        local left = 0
+        for _ in pairs(weak) do left = left + 1 end
+        assert(left == #live, left)";
+    let mut vm = machine(Config { audit: 16, ..Config::default() });
+    run(&mut vm, script).unwrap_or_else(|message| panic!("{message}"));
 }
 
 /// What has no end is ended within a moment, when another thread raises the interrupt as the handler of a signal does.

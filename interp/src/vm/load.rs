@@ -8,13 +8,13 @@ use crate::value::{Closure, Gc, ProtoCell, Str, Tag, Text, UpBox, Value};
 use neap_gc::OutOfMemory;
 use std::cell::Cell;
 use std::collections::TryReserveError;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What the compiler may need for a byte of source.
 const COMPILER_BYTES: usize = 64;
 /// What a function may need for a byte of its binary chunk, in the host and in the heap.
 const CHUNK_BYTES: usize = 64;
-/// So much of a name that is a text is looked at by the compiler: more than messages show.
+/// So much of a name is looked at by the compiler: more than messages show.
 const NAME_BYTES: usize = 1 << 10;
 
 /// Why a prototype can't be linked.
@@ -45,10 +45,10 @@ impl Vm {
     /// Compiles a chunk to a function with the globals as its `_ENV`. `Err`: the message is in flight.
     pub fn load(&mut self, source: &[u8], chunk_name: &[u8]) -> Result<Gc<Closure>, Throw> {
         let room = self.compiler_room(source);
-        // A text in the place of a name may be as long as the source; the linked function gets it from here.
+        // A name may be long, above all a text in its place; the linked function gets it from here. Of a file's name messages show the end.
         let name = match chunk_name {
-            [b'=' | b'@', ..] => chunk_name,
-            text => &text[..text.len().min(NAME_BYTES)],
+            [b'@', file @ ..] if file.len() > NAME_BYTES => &[b"@", &file[file.len() - NAME_BYTES..]].concat(),
+            name => &name[..name.len().min(NAME_BYTES)],
         };
         let proto = match crate::compile::compile_within(source, name, room, &mut self.may_go_on()) {
             Ok(p) => p,
@@ -124,7 +124,7 @@ impl Vm {
     /// functions is bounded by the parser.) There is no safepoint in between.
     fn link(&mut self, proto: Proto, outer: Option<(Gc<Str>, &Source)>) -> Result<Gc<ProtoCell>, Unlinked> {
         // A chunk without a name has its whole text for a name: the same one is told by its address.
-        let source = match outer.filter(|(_, source)| Rc::ptr_eq(source, &proto.source) || **source == proto.source) {
+        let source = match outer.filter(|(_, source)| Arc::ptr_eq(source, &proto.source) || **source == proto.source) {
             Some((source, _)) => source,
             None => self.join_str(proto.source.len(), [&proto.source[..]])??,
         };

@@ -172,6 +172,7 @@ impl Vm {
         for &event in Event::ALL {
             names.push(Gc::<Str>::intern(&mut heap, event.name().as_bytes())?);
         }
+        heap.set_stop_bits(stop::STOPS);
         let poll = heap.poll_word().clone();
         let mut roots = Roots::new(main, globals, registry, names);
         roots.memory_message = Value::str(Gc::<Str>::intern(&mut heap, b"not enough memory")?);

@@ -6,6 +6,7 @@
 //! * **A1** `restartable` is set only where the innermost frame's instruction, the one before its `pc`, has just been refused memory
 //!   (`refused`), and that error is in flight; every other error clears it, and so does whoever takes one.
 //! * **A2** The same instruction is done again twice only if epochs have ended in between.
+//! * **A3** A stop that is due is raised in the place of the error, because it ends collections.
 
 use super::{Args, Throw, Vm};
 use crate::value::{FrameKind, Gc, Native};
@@ -15,6 +16,10 @@ impl Vm {
     #[cold]
     pub(super) fn restart_instruction(&mut self) -> bool {
         if !std::mem::take(&mut self.restartable) || self.frame_count == 0 || !self.frame().is_lua() {
+            return false;
+        }
+        if self.is_stopped() {
+            self.stop_instead();
             return false;
         }
         let frame = self.frame();
@@ -46,7 +51,18 @@ impl Vm {
         }
         self.top = args.end();
         self.collect_refused(self.top);
-        (native.function)(self, args)
+        match (native.function)(self, args) {
+            // The collection has been given up.
+            Err(_) if self.is_memory_error() && self.is_stopped() => Err(self.stop_instead()),
+            result => result,
+        }
+    }
+
+    /// What was refused is not asked for again: the program is to stop, and has collected nothing because of that.
+    fn stop_instead(&mut self) -> Throw {
+        self.take_error();
+        self.out_of_memory = false;
+        self.stop_error()
     }
 
     /// Whether the error in flight says that memory was refused.

@@ -167,11 +167,12 @@ impl Vm {
         self.cut_running(live_top, 0);
     }
 
-    /// A whole collection, with the table of strings, while a native function or nothing runs. Returned: how many finalizers have fallen due by now.
+    /// A whole collection, with the table of strings, while a native function or nothing runs; a stop ends it. Returned: how many finalizers have fallen due
+    /// by now.
     pub(crate) fn collect_all(&mut self) -> usize {
         let top = self.top;
         self.collect_heap(top);
-        while self.settle_strings(usize::MAX) {}
+        while !self.is_stopped() && self.settle_strings(StringTable::PER_SAFEPOINT) {}
         self.heap.finalizers_waiting()
     }
 

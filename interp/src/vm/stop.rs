@@ -242,8 +242,9 @@ impl Vm {
         of_run.map(|(_, frame)| frame).max(host)
     }
 
-    /// Whether the error in flight is a stop, which is not to be caught.
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Whether the error in flight, which may say that memory was refused, is a stop, which is not to be caught.
+    pub(crate) fn is_stop_in_flight(&mut self) -> bool {
+        self.note_memory_stop();
         self.stopping.is_some()
     }
 
