@@ -333,15 +333,19 @@ impl Finalizers {
 
     // ---- whole collections, and the end
 
-    /// The addresses of all objects with a finalizer, each with its rank in the order in which they got it, sorted by address.
+    /// The addresses of all objects with a finalizer, each with its rank in the order in which they got it, sorted by address. None are ranked if the host
+    /// has no memory for that.
     pub fn ranks(&self, stop: &Stop) -> Option<Vec<(usize, usize)>> {
-        let all = self.finalizable.iter().chain(self.new.iter());
-        let mut ranks: Vec<(usize, usize)> = all.enumerate().map(|(rank, word)| (word, rank)).collect();
+        let mut ranks = Vec::new();
+        if ranks.try_reserve_exact(self.finalizable.len() + self.new.len()).is_ok() {
+            let all = self.finalizable.iter().chain(self.new.iter());
+            ranks.extend(all.enumerate().map(|(rank, word)| (word, rank)));
+        }
         sort_in_pieces(&mut ranks, stop).then_some(ranks)
     }
 
     /// Puts what fell due since `before` entries were there in the order of one cycle: last set first. Counting has queued the dead in the order of their
-    /// deaths, and that it is if the sorting is given up.
+    /// deaths, and that it is if the sorting is given up, or the host has no memory for it.
     pub fn sort(&mut self, cx: &mut Context, before: usize, ranks: &[(usize, usize)], stop: &Stop) {
         if self.due.len() <= before + 1 {
             return;
@@ -352,8 +356,11 @@ impl Finalizers {
             _ => usize::MAX,
         };
         // Equal ranks stay in the order in which they are.
-        let words: Vec<usize> = self.due.iter().collect();
-        let mut new: Vec<(usize, usize)> = Vec::new();
+        let (mut words, mut new) = (Vec::new(), Vec::new());
+        if words.try_reserve_exact(self.due.len()).is_err() || new.try_reserve_exact(self.due.len() - before).is_err() {
+            return;
+        }
+        words.extend(self.due.iter());
         for (place, &word) in words.iter().enumerate().skip(before) {
             if new.len().is_multiple_of(SORT_PIECE) && stop.is_wanted() {
                 return;
@@ -448,7 +455,12 @@ fn sort_in_pieces(entries: &mut Vec<(usize, usize)>, stop: &Stop) -> bool {
     }
     let mut sorted = SORT_PIECE;
     while sorted < entries.len() {
-        let mut merged = Vec::with_capacity(entries.len());
+        let mut merged = Vec::new();
+        if merged.try_reserve_exact(entries.len()).is_err() {
+            // In place, at one go.
+            entries.sort_unstable();
+            return true;
+        }
         for pair in entries.chunks(2 * sorted) {
             let (mut a, mut b) = pair.split_at(sorted.min(pair.len()));
             while let (Some(first), Some(second)) = (a.first(), b.first()) {

@@ -12,6 +12,8 @@ mod directory;
 mod nodes;
 mod parts;
 mod resize;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod weak;
 

@@ -1,0 +1,226 @@
+//! Tables against a naive model, while they grow and shrink and the collector works.
+
+use super::*;
+use crate::value::intern::StringTable;
+use neap_gc::heap::Drive;
+use neap_gc::{Config, RootSource};
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256StarStar;
+use std::collections::HashMap;
+
+struct NoRoots;
+
+// SAFETY: nothing is visited.
+unsafe impl RootSource for NoRoots {
+    fn slots(&self, _: &mut dyn FnMut(Option<Ref>)) {}
+}
+
+/// What keys a program uses.
+#[derive(Clone, Copy, Debug)]
+enum Family {
+    Dense,
+    Sparse,
+    Floats,
+    Strings,
+    Objects,
+}
+
+const FAMILIES: [Family; 5] = [Family::Dense, Family::Sparse, Family::Floats, Family::Strings, Family::Objects];
+
+struct World {
+    heap: LuaHeap,
+    table: Gc<Table>,
+    /// An array of the objects that are keys.
+    objects: Gc<Table>,
+    model: HashMap<(u8, u64), i64>,
+    random: Xoshiro256StarStar,
+    _held: [neap_gc::Handle; 2],
+}
+
+impl World {
+    fn new(seed: u64, objects: usize) -> World {
+        crate::value::hash::seed();
+        let mut heap = Heap::new(LuaRuntime { strings: StringTable::new() }, Config::default()).expect("a heap");
+        let mut table = || Gc::<Table>::new(&mut heap, 0, 0).expect("memory");
+        let (table, list) = (table(), table());
+        // SAFETY: young cells of this heap.
+        let held = unsafe { [heap.handle(table.as_ref()), heap.handle(list.as_ref())] };
+        for i in 1..=objects {
+            let object = Gc::<Table>::new(&mut heap, 0, 0).expect("memory");
+            list.set(&mut heap, Value::int(i as i64), Value::table(object)).expect("memory");
+        }
+        let random = Xoshiro256StarStar::seed_from_u64(seed);
+        World { heap, table, objects: list, model: HashMap::new(), random, _held: held }
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.random.next_u64() % n as u64) as usize
+    }
+
+    fn key(&mut self, family: Family, n: usize) -> Value {
+        match family {
+            Family::Dense => Value::int(n as i64),
+            Family::Sparse => Value::int((n as i64) << 44),
+            Family::Floats => Value::float(n as f64 + 0.5),
+            Family::Strings => {
+                let s = Gc::<Str>::new(&mut self.heap, format!("key {n}").as_bytes()).expect("memory");
+                Value::str(s.interned(&mut self.heap).expect("memory"))
+            }
+            Family::Objects => self.objects.get_int(&mut self.heap, n as i64),
+        }
+    }
+
+    fn set(&mut self, key: Value, value: Option<i64>) {
+        let name = (key.tag().0, key.bits());
+        let before = self.table.get(&mut self.heap, key);
+        assert_eq!(before.as_int(), self.model.get(&name).copied());
+        self.table.set(&mut self.heap, key, value.map_or(Value::NIL, Value::int)).expect("memory");
+        match value {
+            Some(value) => self.model.insert(name, value),
+            None => self.model.remove(&name),
+        };
+    }
+
+    /// Whether a traversal comes by each entry once. Some are removed where it stands.
+    fn traverse(&mut self, remove: bool) {
+        let (mut at, mut seen) = (0, HashMap::new());
+        while let Some((next, key, value)) = self.table.next_entry(&mut self.heap, at) {
+            let name = (key.tag().0, key.bits());
+            assert_eq!(seen.insert(name, value.raw_int()), None, "seen twice");
+            assert_eq!(self.table.position_after(&mut self.heap, key), Some(next));
+            at = next;
+            if remove && self.random.next_u32().is_multiple_of(2) {
+                self.table.set(&mut self.heap, key, Value::NIL).expect("memory");
+                self.model.remove(&name);
+                assert_eq!(self.table.position_after(&mut self.heap, key), Some(at), "a removed key keeps its place");
+                seen.remove(&name);
+            }
+        }
+        assert_eq!(seen, self.model);
+    }
+
+    fn check(&mut self) {
+        let border = self.table.length(&mut self.heap);
+        assert!(border == 0 || !self.table.get_int(&mut self.heap, border).is_nil());
+        assert!(self.table.get_int(&mut self.heap, border + 1).is_nil());
+        // SAFETY: what is needed later is in the two tables.
+        if let Err(error) = unsafe { self.heap.audit() } {
+            panic!("{error}");
+        }
+    }
+
+    fn collect(&mut self) {
+        let what = match self.below(8) {
+            0 => Drive::EpochEnd(1),
+            1 => Drive::EpochEndAndStart,
+            2..4 => Drive::Release(64),
+            4 => Drive::Phase(1),
+            _ => Drive::Clean(4),
+        };
+        // SAFETY: as above.
+        unsafe { self.heap.drive(&NoRoots, what) };
+    }
+
+    /// One way of filling or emptying.
+    fn phase(&mut self, count: usize, collect_every: usize) {
+        let family = FAMILIES[self.below(FAMILIES.len())];
+        let (what, steps) = (self.below(7), self.below(count) + 1);
+        let window = self.below(300) + 1;
+        for step in 1..=steps {
+            let n = match what {
+                0 | 1 => step,
+                2 => steps + 1 - step,
+                _ => self.below(count) + 1,
+            };
+            match what {
+                1 => {
+                    let key = self.key(Family::Dense, n);
+                    self.set(key, Some(step as i64));
+                    if n > window {
+                        let key = self.key(Family::Dense, n - window);
+                        self.set(key, None);
+                    }
+                }
+                3 | 4 => {
+                    let key = self.key(family, n);
+                    self.set(key, Some(step as i64));
+                }
+                5 => {
+                    let key = self.key(family, n);
+                    self.set(key, None);
+                }
+                6 => {
+                    let (key, value) = (self.key(family, n), self.below(2));
+                    self.set(key, (value == 0).then_some(step as i64));
+                }
+                _ => {
+                    let key = self.key(Family::Dense, n);
+                    self.set(key, Some(step as i64));
+                }
+            }
+            if step % collect_every == 0 {
+                self.collect();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_table_is_a_map() {
+    for (seed, count, phases, collect_every) in [
+        (1, 100, 60, 1),
+        (2, 100, 60, 3),
+        (3, 3_000, 30, 50),
+        (4, 20_000, 12, 700),
+        (5, 20_000, 12, 10_000),
+        (6, 40_000, 8, 5_000),
+    ] {
+        let mut world = World::new(seed, count);
+        for _ in 0..phases {
+            world.phase(count, collect_every);
+            world.check();
+            if world.below(3) == 0 {
+                let remove = world.below(2) == 0;
+                world.traverse(remove);
+            }
+        }
+        world.traverse(false);
+    }
+}
+
+/// The bytes of a table follow what is in it, through growth, a window that slides, and removal.
+#[test]
+fn memory_follows_the_entries() {
+    let mut world = World::new(7, 0);
+    // SAFETY: what is needed later is in the two tables.
+    let collect = |world: &mut World| unsafe { world.heap.collect_full(&NoRoots) };
+    collect(&mut world);
+    let empty = world.heap.used_bytes();
+    for n in 1..=400_000 {
+        let key = world.key(Family::Dense, n);
+        world.table.set(&mut world.heap, key, Value::TRUE).expect("memory");
+        if n > 1000 {
+            let key = world.key(Family::Dense, n - 1000);
+            world.table.set(&mut world.heap, key, Value::NIL).expect("memory");
+        }
+        if n % 50_000 == 0 {
+            collect(&mut world);
+            let held = world.heap.used_bytes() - empty;
+            assert!(held < 4 * 1000 * 40, "{held} bytes for a window of 1000 entries at {n}");
+        }
+    }
+    let (mut world, count) = (World::new(8, 0), 100_000);
+    collect(&mut world);
+    let empty = world.heap.used_bytes();
+    for n in 0..count {
+        let key = world.key(Family::Floats, n);
+        world.table.set(&mut world.heap, key, Value::TRUE).expect("memory");
+    }
+    for n in 0..count {
+        let key = world.key(Family::Floats, n);
+        world.table.set(&mut world.heap, key, Value::NIL).expect("memory");
+    }
+    collect(&mut world);
+    let held = world.heap.used_bytes() - empty;
+    assert!(held < 4096, "{held} bytes for nothing");
+}
