@@ -271,3 +271,24 @@ do
   collectgarbage()
   assert(next(cells) == nil, count(cells))
 end
+
+-- The mode is what the metatable says, also if it says so after setmetatable.
+do
+  local mt = {}
+  local t = setmetatable({}, mt)
+  t[{}] = 1
+  mt.__mode = "k"
+  t[{}] = 2
+  collectgarbage() collectgarbage()
+  assert(next(t) == nil, "keys became weak")
+  mt.__mode = "v"
+  t[1], t[{}] = {}, "kept"
+  collectgarbage() collectgarbage()
+  assert(t[1] == nil, "values became weak")
+  local key = next(t)
+  assert(t[key] == "kept", "keys became strong")
+  mt.__mode = nil
+  t[1] = {}
+  collectgarbage() collectgarbage()
+  assert(t[1] and t[key] == "kept", "all is strong")
+end

@@ -170,6 +170,7 @@ impl Vm {
                         },
                     };
                     if handler.is_nil() {
+                        self.heed_mode(t, t.meta())?;
                         t.set(&mut self.heap, key, value).map_err(|e| self.set_error(e))?;
                         return Ok(None);
                     }
@@ -452,18 +453,35 @@ impl Vm {
         }
     }
 
+    /// Makes a table weak as its metatable says, which may have changed its mind since.
+    #[inline(always)]
+    fn heed_mode(&mut self, t: Gc<Table>, meta: Option<Gc<Table>>) -> Result<(), Throw> {
+        if meta.is_none_or(|meta| meta.has_no_mode()) && !t.is_weak() {
+            return Ok(());
+        }
+        self.set_mode(t, meta)
+    }
+
+    #[inline(never)]
+    fn set_mode(&mut self, t: Gc<Table>, meta: Option<Gc<Table>>) -> Result<(), Throw> {
+        let mode = match meta {
+            Some(m) => self.event_in(m, Event::Mode),
+            None => Value::NIL,
+        };
+        if let Some(m) = meta.filter(|_| mode.is_nil()) {
+            m.note_no_mode();
+        }
+        let mode = mode.as_str().map_or(&b""[..], |s| s.bytes());
+        let (keys, values) = (mode.contains(&b'k'), mode.contains(&b'v'));
+        t.set_weakness(&mut self.heap, keys, values).map_err(|e| self.set_error(e))
+    }
+
     /// `setmetatable` without its checks: notes weakness and finalizer.
     pub fn set_metatable(&mut self, v: Value, meta: Option<Gc<Table>>) -> Result<(), Throw> {
         match v.tag() {
             Tag::TABLE => {
                 let t = v.as_table().expect("a table");
-                let mode = match meta {
-                    Some(m) => self.event_in(m, Event::Mode),
-                    None => Value::NIL,
-                };
-                let mode = mode.as_str().map_or(&b""[..], |s| s.bytes());
-                let (keys, values) = (mode.contains(&b'k'), mode.contains(&b'v'));
-                t.set_weakness(&mut self.heap, keys, values).map_err(|e| self.set_error(e))?;
+                self.heed_mode(t, meta)?;
                 t.set_meta(&mut self.heap, meta);
                 self.note_finalizer(v, meta);
             }

@@ -54,6 +54,8 @@ mod mark {
     pub const TRAVERSED: u8 = 1;
     /// There may be integers in the hash part.
     pub const INTEGERS: u8 = 2;
+    /// As a metatable it says nothing of weakness, for all that is known (T5).
+    pub const NO_MODE: u8 = 4;
 }
 
 /// Bits of `Header::aux` of a table.
@@ -107,6 +109,14 @@ impl Table {
     }
     pub fn note_absent(&self, bit: u8) {
         self.header.aux.set(self.header.aux.get() | (bit & AUX_ABSENT));
+    }
+    /// Whether there is surely no `__mode`.
+    #[inline(always)]
+    pub fn has_no_mode(&self) -> bool {
+        self.has_mark(mark::NO_MODE)
+    }
+    pub fn note_no_mode(&self) {
+        self.set_mark(mark::NO_MODE, true);
     }
     #[inline(always)]
     pub fn array_len(&self) -> usize {
@@ -376,7 +386,7 @@ impl Gc<Table> {
     fn insert(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         // T5.
         self.header().aux.set(self.header().aux.get() & AUX_WEAK);
-        self.set_mark(mark::TRAVERSED, false);
+        self.marks.set(self.marks.get() & !(mark::TRAVERSED | mark::NO_MODE));
         if key.is_int() && self.takes_next(key.raw_int()) {
             return self.append(heap, key, value);
         }
