@@ -292,7 +292,7 @@ fn change_head(dice: &mut Dice, proto: &mut Proto) {
         }
         2 => proto.is_vararg ^= true,
         3 => proto.line_defined = dice.bits() as u32,
-        _ => proto.source = std::rc::Rc::new(dice.pick(&[&b""[..], b"@", b"=", b"@x", b"return 1\n2"]).into()),
+        _ => proto.source = std::sync::Arc::new(dice.pick(&[&b""[..], b"@", b"=", b"@x", b"return 1\n2"]).into()),
     }
 }
 

@@ -409,8 +409,21 @@ fn copy(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let size = with(vm, |blocks| blocks.size(source))? as i64;
     let from = vm.opt_int(args, 3, 0)?;
     let count = check_count(vm, args, 4, size.saturating_sub(from))?;
-    with(vm, |blocks| blocks.copy(id, offset, source, from, count))?;
-    Ok(0)
+    with(vm, |blocks| blocks.check(source, Access::Read, from, count))?;
+    with(vm, |blocks| blocks.check(id, Access::Write, offset, count))?;
+    // Of a range and its copy that overlap, what is overwritten has been copied.
+    let backwards = offset > from;
+    let mut done = 0;
+    loop {
+        let piece = (count - done).min(PIECE);
+        vm.bulk(2 * piece)?;
+        let at = if backwards { count - done - piece } else { done } as i64;
+        with(vm, |blocks| blocks.copy(id, offset + at, source, from + at, piece))?;
+        done += piece;
+        if done == count {
+            return Ok(0);
+        }
+    }
 }
 
 // ---- figures

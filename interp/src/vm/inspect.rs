@@ -143,8 +143,9 @@ impl Vm {
     }
 
     /// The name of a function among the loaded libraries: `string.rep`, and `print` without its `_G.`. Of several, that which a native function was
-    /// made with.
+    /// made with. A program that has put very much there gets no name for what is behind it: nobody could stop the search.
     pub fn global_name(&mut self, f: Value) -> Option<Vec<u8>> {
+        const MOST_FIELDS: usize = 100_000;
         let registry = self.registry();
         let Ok(loaded) = self.get_field(registry, "_LOADED") else {
             self.take_error();
@@ -152,7 +153,7 @@ impl Vm {
         };
         let loaded = loaded.as_table()?;
         let own = f.as_native().map(|native| native.name.as_bytes());
-        let mut other = None;
+        let (mut other, mut fields) = (None, 0);
         let mut at = 0;
         while let Some((next, library, content)) = loaded.next_entry(&mut self.heap, at) {
             at = next;
@@ -164,6 +165,10 @@ impl Vm {
             let mut at = 0;
             while let Some((next, name, value)) = content.next_entry(&mut self.heap, at) {
                 at = next;
+                fields += 1;
+                if fields > MOST_FIELDS {
+                    return other;
+                }
                 if let Some(name) = name.as_str()
                     && value.raw_equals(f)
                 {

@@ -384,6 +384,24 @@ fn streams() {
     }
 }
 
+#[test]
+fn explicit_memory() {
+    are_interrupted(
+        "local a, b = mem.calloc(1 << 22), mem.calloc(1 << 22)",
+        &["b:fill(1)", "b:copy(0, a)", "a:copy(1, a, 0, 4000000)", "return b:read(0, 'c4000000')"],
+    );
+    let script = "
+        local n = 3 << 20
+        local text = ('0123456789abcdefg'):rep(n // 17 + 1):sub(1, n)
+        local a = mem.calloc(n + 100) a:write(0, 'c' .. n, text)
+        a:copy(77, a, 0, n) assert(a:read(77, 'c' .. n) == text)
+        a:copy(5, a, 77, n) assert(a:read(5, 'c' .. n) == text)
+        local b = mem.calloc(n) b:copy(0, a, 5, n) assert(b:read(0, 'c' .. n) == text)
+        assert(not pcall(b.copy, b, 1, a, 5, n) and b:read(0, 'c' .. n) == text)
+        a:free() b:free()";
+    run(&mut machine(Config::default()), script).unwrap_or_else(|message| panic!("{message}"));
+}
+
 /// What `load` is refused by a limit is no message for who calls it.
 #[test]
 fn refused_memory_of_a_chunk_is_a_stop() {
