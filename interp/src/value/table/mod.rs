@@ -390,8 +390,9 @@ impl Gc<Table> {
         if key.is_int() && self.takes_next(key.raw_int()) {
             return self.append(heap, key, value);
         }
-        if self.goal.get() != self.array_len.get() {
-            self.move_on(heap)?;
+        if self.goal.get() != self.array_len.get() && self.move_on(heap).is_err() {
+            // No memory for another length: this one will do.
+            self.goal.set(self.array_len.get());
         }
         self.insert_hashed(heap, hash, key, value)
     }
