@@ -197,11 +197,10 @@ impl<'s> Lexer<'s> {
     /// Passes over the blanks before a token, so many at once that it is done soon (L1).
     #[inline]
     fn skip_blanks(&mut self) {
-        const MOST: usize = 1 << 15;
         let rest = self.rest();
         let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | 0x0B | 0x0C);
         if rest.first().as_ref().is_some_and(is_blank) {
-            let count = rest.iter().take(MOST).take_while(is_blank).count();
+            let count = rest.iter().take(ASK_BYTES).take_while(is_blank).count();
             self.advance(count);
         }
     }

@@ -67,7 +67,7 @@ impl Gc<Table> {
             }
             self.reserve(heap, usize::MAX)?;
         }
-        self.lengthen(heap, usize::MAX);
+        self.lengthen(heap);
         self.set_slot(heap, len, value);
         Ok(())
     }
@@ -83,10 +83,10 @@ impl Gc<Table> {
         self.replace_array(heap, double.min(most))
     }
 
-    /// Lengthens the array part over slots that its cell has, at most to `most`.
-    fn lengthen(self, heap: &mut LuaHeap, most: usize) {
+    /// Lengthens the array part over slots that its cell has.
+    fn lengthen(self, heap: &mut LuaHeap) {
         let len = self.array_len();
-        let mut new = self.capacity().min(most);
+        let mut new = self.capacity();
         if self.has_integers() {
             new = new.min(len + LOOKED_FOR);
         }
@@ -199,15 +199,13 @@ impl Gc<Table> {
         if !self.has_integers() {
             return;
         }
-        // powers[b]: keys k with 2^(b-1) < k <= 2^b.
-        let mut powers = [0usize; 65];
+        let mut powers = [0usize; POWERS];
         for i in 0..nodes.len() {
             let n = nodes.node(i);
-            if let Some(key) = n.key().as_int()
-                && key > 0
+            if let Some(b) = power_of(n.key())
                 && !n.value().is_nil()
             {
-                powers[64 - (key as u64 - 1).leading_zeros() as usize] += 1;
+                powers[b] += 1;
             }
         }
         let (mut present, mut best) = (len, len);
@@ -296,6 +294,14 @@ impl Gc<Table> {
         self.array_len.set(kept as u32);
         Ok(())
     }
+}
+
+/// What [`power_of`] may give.
+pub(super) const POWERS: usize = 64;
+
+/// The least power of two that a key which may stand in an array part does not exceed.
+pub(super) fn power_of(key: Value) -> Option<usize> {
+    key.as_int().filter(|&k| k > 0).map(|k| 64 - (k as u64 - 1).leading_zeros() as usize)
 }
 
 /// # Safety

@@ -261,7 +261,7 @@ impl Directory {
     }
 }
 
-/// The cell behind slots or nodes that are not the dummy.
+/// The cell behind slots, or behind nodes other than that of [`NO_NODES`].
 #[inline(always)]
 pub(super) fn part_of<T>(first: *mut T) -> Ref {
     debug_assert!(first.cast::<Node>() != NO_NODES.first());

@@ -1,5 +1,6 @@
 //! When a hash part of a small table is replaced, and by what. The array part of such a table is weighed anew with it.
 
+use super::array::{POWERS, power_of};
 use super::nodes::Nodes;
 use super::parts::{SEGMENT, SNUG};
 use super::weak::Leavings;
@@ -31,15 +32,12 @@ impl Gc<Table> {
         let (own, len) = (self.own_nodes(), self.array_len());
         // A long array part is not counted.
         let counted = len <= SEGMENT;
-        // nums[b]: integer keys k with 2^(b-1) < k <= 2^b.
-        let mut nums = [0usize; 64];
+        let mut nums = [0usize; POWERS];
         let mut ints = 0;
         let mut total = 0;
         let mut count_int = |key: Value| {
-            if let Some(k) = key.as_int()
-                && k > 0
-            {
-                nums[(64 - (k as u64 - 1).leading_zeros() as usize).min(63)] += 1;
+            if let Some(b) = power_of(key) {
+                nums[b] += 1;
                 ints += 1;
             }
         };
