@@ -4,10 +4,13 @@ local keep_lines = ...
 local type, tostring, math_type, format = type, tostring, math.type, string.format
 local concat, sort, rawget, next = table.concat, table.sort, rawget, next
 local gsub, sub, select, error, load, xpcall = string.gsub, string.sub, select, error, load, xpcall
-local unpack, create, wrap = table.unpack, coroutine.create, coroutine.wrap
+local unpack, create, resume, yield = table.unpack, coroutine.create, coroutine.resume, coroutine.yield
+local status, running, isyieldable = coroutine.status, coroutine.running, coroutine.isyieldable
 local sethook, collectgarbage = debug.sethook, collectgarbage
+local run_limited = limits and limits.run
 
-local said, fuel
+-- `stage` is the coroutine that a program runs in.
+local said, fuel, stage
 
 local function plain(text)
   text = gsub(text, "(%a+): b?u?i?l?t?i?n?:? ?0x%x+", "%1: ADDRESS")
@@ -58,10 +61,20 @@ local function out(...)
   return ...
 end
 
--- Every loop and every function of a program calls this, so that all of them end.
+-- Every loop and every function of a program calls this, so that all of them end. Now and then the program is left here and taken up again, which it must
+-- not notice. The reference can do so where no native function has called; what must come of it where one has, is what comes of it unpaused.
 local function tick()
   fuel = fuel - 1
   if fuel < 0 then error("out of fuel", 0) end
+  if fuel % 3 == 0 and running() == stage and isyieldable() then yield() end
+end
+
+-- What the reference can't yield across, Neap can. The text makes it a difference that does not count.
+local function isyieldable_told(...)
+  local result = isyieldable(...)
+  local _, is_main = running()
+  if select("#", ...) == 0 and result == is_main then out("attempt to yield across a C-call boundary") end
+  return result
 end
 
 -- Strings that go round in loops must not grow for ever.
@@ -142,9 +155,11 @@ local function format_plain(...) return (plain(format(...))) end
 local function fresh()
   local strings = copy(string)
   strings.format = format_plain
+  local coroutines = copy(coroutine)
+  coroutines.isyieldable = isyieldable_told
   local env = {
     out = out, tick = tick, cut = cut, filled = filled, settled = settled, ordered = ordered,
-    string = strings, table = copy(table), math = copy(compatible), coroutine = copy(coroutine), utf8 = copy(utf8),
+    string = strings, table = copy(table), math = copy(compatible), coroutine = coroutines, utf8 = copy(utf8),
     assert = assert, error = error, getmetatable = metatable_of, setmetatable = setmetatable, ipairs = ipairs, next = next,
     pcall = pcall, xpcall = xpcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
     tonumber = tonumber, tostring = tostring_plain, type = type, load = load, traceback = debug.traceback, getinfo = debug.getinfo,
@@ -154,15 +169,22 @@ local function fresh()
   return env
 end
 
-local write = io.write
-return function(index, source)
+local function perform(source)
   said, fuel, finalized = {}, 2000, {}
   local program, message = load(source, "=p", "t", fresh())
-  if not program then
-    out("does not load", message)
-  else
-    out(xpcall(program, function(e) return e end))
+  if not program then return out("does not load", message) end
+  stage = create(function() out(xpcall(program, function(e) return e end)) end)
+  while status(stage) ~= "dead" do resume(stage) end
+end
+
+local write = io.write
+return function(index, source)
+  -- Where there are limits a program is first ended by one, wherever it may be then; nobody must notice that afterwards.
+  if run_limited then
+    run_limited({ fuel = 20 + index * 50 }, perform, source)
+    collectgarbage("restart")
   end
+  perform(source)
   sethook()
   collectgarbage("restart")
   write("\0", index, "\n")

@@ -1,5 +1,6 @@
 //! Statements and whole programs at random. They end: every loop and every function calls `tick`, which raises an error once it
-//! was called too often. Imports `scope`, `tree`, and through the generator `expressions`, `functions`, `objects`.
+//! was called too often. Imports `scope`, `tree`, and through the generator `callbacks`, `expressions`, `functions`,
+//! `objects`.
 
 use super::dice::Dice;
 use super::scope::{Gen, Kind, Label};
@@ -24,6 +25,7 @@ const STATEMENTS: &[(usize, Statement)] = &[
     (3, |g| g.backward_goto()),
     (3, |g| g.closing()),
     (3, |g| g.captured_variables()),
+    (8, |g| g.callback()),
     (3, |g| g.leave()),
     (6, |g| g.table_library()),
     (5, |g| g.library_call()),
