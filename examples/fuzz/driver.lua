@@ -61,12 +61,17 @@ local function out(...)
   return ...
 end
 
--- Every loop and every function of a program calls this, so that all of them end. Now and then the program is left here and taken up again, which it must
--- not notice. The reference can do so where no native function has called; what must come of it where one has, is what comes of it unpaused.
+-- Leaves the program and takes it up again, which it must not notice. The reference can do so where no native function has called; what must come of it where
+-- one has, is what comes of it unpaused.
+local function pause()
+  if running() == stage and isyieldable() then yield() end
+end
+
+-- Every loop and every function of a program calls this, so that all of them end.
 local function tick()
   fuel = fuel - 1
   if fuel < 0 then error("out of fuel", 0) end
-  if fuel % 3 == 0 and running() == stage and isyieldable() then yield() end
+  if fuel % 3 == 0 then pause() end
 end
 
 -- What the reference can't yield across, Neap can. The text makes it a difference that does not count.
@@ -158,7 +163,7 @@ local function fresh()
   local coroutines = copy(coroutine)
   coroutines.isyieldable = isyieldable_told
   local env = {
-    out = out, tick = tick, cut = cut, filled = filled, settled = settled, ordered = ordered,
+    out = out, tick = tick, pause = pause, cut = cut, filled = filled, settled = settled, ordered = ordered,
     string = strings, table = copy(table), math = copy(compatible), coroutine = coroutines, utf8 = copy(utf8),
     assert = assert, error = error, getmetatable = metatable_of, setmetatable = setmetatable, ipairs = ipairs, next = next,
     pcall = pcall, xpcall = xpcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
@@ -174,7 +179,10 @@ local function perform(source)
   local program, message = load(source, "=p", "t", fresh())
   if not program then return out("does not load", message) end
   stage = create(function() out(xpcall(program, function(e) return e end)) end)
-  while status(stage) ~= "dead" do resume(stage) end
+  repeat
+    local ok, message = resume(stage)
+    if not ok then return out("not resumed", message) end
+  until status(stage) == "dead"
 end
 
 local write = io.write

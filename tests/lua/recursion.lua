@@ -64,3 +64,34 @@ if not os.getenv("NEAP_GC") then
   f = function(n) reached = n local a, b, c = "", "", "" return 1 + f(n + 1) + #a + #b + #c end
   assert(depth_of(f) > 199900, reached)
 end
+
+-- A coroutine that yields where its stack ends can be resumed, and one can be resumed from there.
+if not os.getenv("NEAP_GC") then
+  local yield, create, resume, status = coroutine.yield, coroutine.create, coroutine.resume, coroutine.status
+  local reached, from
+  local function deep(n, last)
+    local a, b, c, d, e, f, g, h, i, j, k, l, m, o, p
+    reached = n
+    if n > from then last(n) end
+    return 1 + deep(n + 1, last)
+  end
+  from = math.maxinteger
+  fails("stack overflow", deep, 1)
+  from = reached - 10
+  local co, previous = create(deep), 0
+  local ok, n = resume(co, 1, yield)
+  while status(co) == "suspended" do
+    assert(ok and n > previous)
+    previous = n
+    ok, n = resume(co)
+  end
+  assert(not ok and n:find("stack overflow", 1, true) and previous > from + 5)
+  previous = 0
+  local function resuming(n)
+    local ok, result = resume(create(function() return n end))
+    assert(ok and result == n, result)
+    previous = n
+  end
+  fails("stack overflow", deep, 1, resuming)
+  assert(previous > from + 4)
+end

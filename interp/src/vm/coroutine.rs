@@ -112,7 +112,8 @@ impl Vm {
     fn hand_over_to(&mut self, co: Gc<Thread>, first: usize, n: usize) -> Result<u32, Throw> {
         let problem: Option<&[u8]> = match co.status.get() {
             Status::Suspended if self.roots.chain.len() >= limits::HOST_DEPTH as usize => Some(b"C stack overflow"),
-            Status::Suspended if co.state().stack.top + n + 2 * limits::NATIVE_SLOTS > limits::STACK_SLOTS => {
+            // Where it yielded there was room for no values: it can be resumed with none.
+            Status::Suspended if co.state().stack.top + n + limits::NATIVE_SLOTS > limits::STACK_SLOTS => {
                 Some(b"too many arguments to resume")
             }
             Status::Suspended => None,
@@ -179,7 +180,7 @@ impl Vm {
         self.load_thread(resumer);
         resumer.status.set(Status::Running);
         let base = self.frame().base as usize;
-        if base + n + 2 * limits::NATIVE_SLOTS > limits::STACK_SLOTS {
+        if base + n + limits::NATIVE_SLOTS > limits::STACK_SLOTS {
             self.top = base;
             self.plain_error(b"too many results to resume");
             return Ok(FAIL);
