@@ -21,6 +21,9 @@ const HASH: &str = "local t = {} for i = 1, 20000000 do t[i + 0.5] = i end for k
 const TREE: &str = "local t = {} for i = 1, 25000000 do t[i] = {i} end";
 const SLEEP: &str = "local from = io.popen('exec sleep 100') local to = io.popen('exec sleep 100', 'w') local big = ('x'):rep(M)";
 const FIFO: &str = "local fifo = os.tmpname() os.remove(fifo) os.execute('mkfifo ' .. fifo)";
+const LABELS: &str = "local t = {} for i = 1, 32000 do t[i] = '::l' .. i .. ':: f() ' end local s = ('f = function() ' .. table.concat(t) .. ' end '):rep(100)";
+/// The file is gone after a while, however the process ends.
+const FIRST_LINE: &str = "local name = os.tmpname() os.execute('setsid sh -c \\'sleep 20; rm -f ' .. name .. '\\' >/dev/null 2>&1 &') local f = io.open(name, 'w') f:write('#', ('x'):rep(G), ('x'):rep(G - 2), '\\nreturn 1') f:close()";
 const FULL: &str = "local to = io.popen('exec sleep 100', 'w') local big = ('x'):rep(M) limits.run({time = 0.2}, function() to:setvbuf('no') to:write(big) end)";
 const DEEP: &str = "local function deep(n, f, ...) if n == 0 then return f(...) end local r = deep(n - 1, f, ...) return r end";
 
@@ -67,14 +70,14 @@ pub const CASES: &[Case] = &[
     case("format %s padded", BIG, "return ('%s%s'):format('x', big)"),
     case("format %q", "local big = ('x\\n\"'):rep(200 * M)", "return ('%q'):format(big)"),
     case("format %q of zeros", ZEROS, "return ('%q'):format(zeros)"),
-    case("format of format", "local f = ('%%'):rep(G)", "return f:format()"),
+    case("format of format", "local f = ('%%'):rep(G - 1)", "return f:format()"),
     case("format plain", BIG, "return big:format()"),
     case("pack z", BIG, "return string.pack('z', big)"),
     case("pack s", BIG, "return string.pack('s', big)"),
     case("pack c", "", "return string.pack('c2000000000', 'x')"),
     case("pack of blanks", "local f = (' '):rep(2 * G - 1)", "return string.pack(f)"),
     case("pack of bytes", "local f = ('x'):rep(2 * G - 1)", "return string.pack(f)"),
-    case("pack of long number", "local f = 'c' .. ('1'):rep(G)", "return string.pack(f, '')"),
+    case("pack of long number", "local f = 'c' .. ('0'):rep(G) .. '1'", "return string.pack(f, 'x')"),
     case("packsize", "local f = ('b'):rep(2 * G - 1)", "return string.packsize(f)"),
     case("packsize of zeros", "local f = 'c' .. ('0'):rep(G)", "return string.packsize(f)"),
     case("unpack z", "local big = ('x'):rep(G) .. '\\0'", "return string.unpack('z', big)"),
@@ -92,7 +95,7 @@ pub const CASES: &[Case] = &[
     case("key of constructor", HUGE, "return {[huge] = 1}"),
     case("rawget", HUGE, "return rawget({}, huge)"),
     case("rawset", HUGE, "return rawset({}, huge, 1)"),
-    case("next by key", HUGE, "return next({}, huge)"),
+    case("next by key", HUGE, "return pcall(next, {}, huge)"),
     case(
         "key along __index",
         "local big = ('x'):rep(G) local t = {} for i = 1, 1900 do t = setmetatable({}, {__index = t}) end",
@@ -106,11 +109,11 @@ pub const CASES: &[Case] = &[
     case("tonumber exponent", "local b = '1e' .. ('0'):rep(G)", "return tonumber(b)"),
     case("arithmetic", DIGITS, "return digits + 1"),
     case("negation", DIGITS, "return -digits"),
-    case("bitwise", "local b = (' '):rep(G) .. '1'", "return b | 1"),
+    case("bitwise", "local b = ('1'):rep(G)", "return pcall(function() return b | 1 end)"),
     case("for of digits", DIGITS, "for i = 1, digits do end"),
     case("math.abs", DIGITS, "return math.abs(digits)"),
     case("math.tointeger", DIGITS, "return math.tointeger(digits)"),
-    case("math.max", DIGITS, "return math.max(digits, 1)"),
+    case("math.max", DIGITS, "return pcall(math.max, digits, 1)"),
     case("math.type", DIGITS, "return math.type(digits)"),
     case("math.max of many", "local t = {} for i = 1, 900000 do t[i] = i end", "return math.max(table.unpack(t))"),
     case("tostring", HUGE, "return tostring(huge)"),
@@ -149,6 +152,7 @@ pub const CASES: &[Case] = &[
         "local n = 60000000 local t = {} for i = 1, n do t[i] = i % 2 == 0 and i * 7919 % n or i + 0.5 end",
         "table.sort(t)",
     ),
+    case("sort equal strings", "local n = 60000000 local t = {} for i = 1, n do t[i] = 'x' end", "table.sort(t)"),
     case("sort short strings", "local n = 10000000 local t = {} for i = 1, n do t[i] = 's' .. i * 7919 % n end", "table.sort(t)"),
     case("sort long strings", "local t = {} for i = 1, 70 do t[i] = ('x'):rep(50 * M) end", "table.sort(t)"),
     case("sort longer strings", "local t = {} for i = 1, 7 do t[i] = ('x'):rep(500 * M) end", "table.sort(t)"),
@@ -312,11 +316,21 @@ pub const CASES: &[Case] = &[
     case("load values", "local s = 'a = ' .. ('1,'):rep(8 * M) .. '1'", "return load(s)"),
     case("load parentheses", "local s = 'return ' .. ('('):rep(500 * M)", "return load(s)"),
     case("load minus", "local s = 'return ' .. ('- '):rep(250 * M)", "return load(s)"),
-    case("load labels", "local t = {} for i = 1, M do t[i] = '::l' .. i .. '::' end local s = table.concat(t)", "return load(s)"),
-    case("load gotos", "local s = 'do ' .. ('goto x '):rep(M) .. ' end ::x::'", "return load(s)"),
+    // A function has 32,767 of them at most.
+    case("load labels", LABELS, "return load(s)"),
     case(
-        "load gotos without label",
-        "local t = {} for i = 1, M do t[i] = 'goto l' .. i .. ' ' end local s = table.concat(t)",
+        "load gotos",
+        "local s = ('f = function() do ' .. ('goto x '):rep(32000) .. ' end ::x:: end '):rep(100)",
+        "return load(s)",
+    ),
+    case(
+        "load gotos back",
+        "local s = ('f = function() ::x:: do ' .. ('goto x '):rep(32000) .. ' end end '):rep(100)",
+        "return load(s)",
+    ),
+    case(
+        "load gotos and blocks",
+        "local s = 'do ' .. ('goto x '):rep(32000) .. ('do local a end '):rep(2 * M) .. ' end ::x::'",
         "return load(s)",
     ),
     case("load breaks", "local s = 'while a do ' .. ('if a then break end '):rep(M) .. ' end'", "return load(s)"),
@@ -336,10 +350,10 @@ pub const CASES: &[Case] = &[
         "local t = {} for i = 1, M do t[i] = '\"k' .. i .. '\"' end local s = string.dump(load('return {' .. table.concat(t, ',') .. '}'))",
         "return load(s)",
     ),
-    case("load binary functions", "local s = string.dump(load(('f = function() end '):rep(M // 64)))", "return load(s)"),
+    case("load binary functions", "local s = string.dump(load(('f = function() end '):rep(130000)))", "return load(s)"),
     case(
         "load binary branches",
-        "local s = string.dump(load('while a do ' .. ('if a then break end '):rep(M // 64) .. ' end'))",
+        "local s = string.dump(load('while a do ' .. ('if a then b() else c() end '):rep(M // 2) .. ' end'))",
         "return load(s)",
     ),
     case("load binary string", "local s = string.dump(load('return [[' .. ('x'):rep(400 * M) .. ']]'))", "return load(s)"),
@@ -352,6 +366,12 @@ pub const CASES: &[Case] = &[
     case("string.dump", "local f = load('local a = ... ' .. ('a = a + 1 '):rep(4 * M))", "return string.dump(f)"),
     case("string.dump of a string", "local f = load('return [[' .. ('x'):rep(400 * M) .. ']]')", "return string.dump(f)"),
     case("loadfile /dev/zero", "", "return loadfile('/dev/zero')"),
+    case("loadfile of a first line", FIRST_LINE, "return loadfile(name)"),
+    case(
+        "loadfile of an endless line",
+        FIFO,
+        "os.execute([[{ printf '#'; exec tr '\\0' x </dev/zero; } >]] .. fifo .. ' &') return loadfile(fifo)",
+    ),
     case("loadfile of huge name", HUGE, "return loadfile(huge)"),
     case("dofile of huge name", HUGE, "return pcall(dofile, huge)"),
     case("loadfile of a fifo", FIFO, "return loadfile(fifo)"),
@@ -421,7 +441,7 @@ pub const CASES: &[Case] = &[
     case("date of huge year", "", "return os.date('%c', 1 << 55)"),
     case("time of huge numbers", "", "return pcall(os.time, {year = 1 << 30, month = 1 << 30, day = 1 << 30})"),
     case("time of digits", DIGITS, "return pcall(os.time, {year = digits, month = 1, day = 1})"),
-    case("warn", BIG, "warn('@on') return limits.run({}, function() return warn('@off', big) end)"),
+    case("warn", "local big = ('x'):rep(64 * M)", "warn('@on') for i = 1, 1 << 40 do warn(big) end"),
     // UTF-8
     case("utf8.len", "local u = ('ä'):rep(G - 1)", "return utf8.len(u)"),
     case("utf8.offset", "local u = ('ä'):rep(G - 1)", "return utf8.offset(u, G - 1)"),
@@ -497,6 +517,9 @@ pub const CASES: &[Case] = &[
     case("mem.calloc", "", "return mem.calloc(7 * G // 2)"),
     case("mem.malloc", "", "return mem.malloc(7 * G // 2)"),
     case("mem.realloc", "local b = mem.malloc(3 * G // 2) b:fill(1)", "return b:realloc(2 * G)"),
+    case("mem.realloc to less", "local b = mem.malloc(3 * G // 2) b:fill(1)", "return b:realloc(G)"),
+    case("mem.calloc again", "local b = mem.malloc(3 * G // 2) b:fill(1) b:free()", "return mem.calloc(3 * G // 2)"),
+    case("mem.malloc again", "local b = mem.malloc(3 * G // 2) b:fill(1) b:free()", "return mem.malloc(3 * G // 2)"),
     case("mem.fill", "local b = mem.malloc(7 * G // 2)", "b:fill(1)"),
     case(
         "mem.copy",

@@ -90,7 +90,16 @@ impl Running {
         let (sender, said) = channel();
         std::thread::spawn(move || {
             for line in error.split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).into_owned();
+                // What a case says itself, before its end is told.
+                let line = line.strip_prefix(b"lua_debug> ").unwrap_or(&line);
+                let line = match line.strip_prefix(b"Lua warning: ") {
+                    Some(warning) => &warning[warning.iter().take_while(|&&byte| byte == b'x').count()..],
+                    None => line,
+                };
+                if line.is_empty() {
+                    continue;
+                }
+                let line = String::from_utf8_lossy(line).into_owned();
                 if sender.send((Instant::now(), line)).is_err() {
                     break;
                 }
@@ -141,7 +150,7 @@ fn interrupted(case: &Case, after: Duration) -> Result<Option<Duration>, String>
     running.is_ready()?;
     if let Ok((_, text)) = running.hears(after) {
         running.signal(libc::SIGKILL, true);
-        return if text.starts_with("done") { Ok(None) } else { Err(text) };
+        return if text.starts_with("done") || text.contains("not enough memory") { Ok(None) } else { Err(text) };
     }
     let raised = Instant::now();
     running.signal(libc::SIGINT, false);
@@ -150,7 +159,7 @@ fn interrupted(case: &Case, after: Duration) -> Result<Option<Duration>, String>
     match heard {
         Ok((at, text)) if text.contains("interrupted!") => Ok(Some(at - raised)),
         // Its end and the signal have crossed.
-        Ok((_, text)) if text.starts_with("done") => Ok(None),
+        Ok((_, text)) if text.starts_with("done") || text.contains("not enough memory") => Ok(None),
         Ok((_, text)) => Err(text),
         Err(_) => Err("never".into()),
     }

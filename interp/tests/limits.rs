@@ -170,6 +170,27 @@ fn refusals_of_the_system_are_errors() {
 }
 
 /// A text without end that is no program is refused as soon as that can be seen.
+/// The standard error is a pipe that nobody reads.
+#[test]
+fn warnings_that_nobody_reads_end_with_the_time() {
+    if !is_neap() {
+        return;
+    }
+    let program =
+        "warn('@on') io.write(select(2, limits.run({time = 0.1}, function() while true do warn(('x'):rep(100000)) end end)))";
+    let mut command = common::command();
+    let piped = std::process::Stdio::piped;
+    let mut child = command.args(["-e", program]).stdout(piped()).stderr(piped()).spawn().expect("a process");
+    let start = std::time::Instant::now();
+    while child.try_wait().expect("a state").is_none() && start.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // If it has not ended, it will not.
+    let _ = child.kill();
+    let output = child.wait_with_output().expect("an output");
+    assert_eq!((output.status.success(), &output.stdout[..]), (true, &b"time"[..]));
+}
+
 #[test]
 fn endless_texts_are_refused() {
     if !is_neap() {

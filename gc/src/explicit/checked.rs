@@ -34,6 +34,8 @@ const FENCE_BYTE: u8 = 0xfb;
 const NAME: u32 = u32::from_ne_bytes([FENCE_BYTE; 4]);
 const POISON: u8 = 0xdb;
 const WORD: usize = usize::BITS as usize;
+/// Bytes that are cleared or copied between two questions whether to go on; whole words of the map.
+const PIECE: usize = 1 << 20;
 
 type Map = BitSlice<usize, Lsb0>;
 
@@ -222,6 +224,7 @@ impl Checked {
 pub struct CheckedBlocks<'h> {
     lender: &'h mut dyn Lender,
     checked: &'h mut Checked,
+    go_on: Option<&'h mut dyn FnMut() -> bool>,
 }
 
 /// What asks the allocator for a block.
@@ -237,7 +240,13 @@ pub(crate) trait Lender {
 
 impl<'h> CheckedBlocks<'h> {
     pub(crate) fn new(lender: &'h mut dyn Lender, checked: &'h mut Checked) -> CheckedBlocks<'h> {
-        CheckedBlocks { lender, checked }
+        CheckedBlocks { lender, checked, go_on: None }
+    }
+
+    /// The same, with a hook that is asked now and then, while a large block is made, whether to go on. If not, the block is refused as if there was no
+    /// memory for it.
+    pub fn asking(self, go_on: &'h mut dyn FnMut() -> bool) -> CheckedBlocks<'h> {
+        CheckedBlocks { go_on: Some(go_on), ..self }
     }
 }
 
@@ -283,8 +292,14 @@ impl CheckedBlocks<'_> {
     /// A cell of zeros, whose fences are not yet written. Returns the start of the block.
     fn new_cell(&mut self, size: usize, mapped: bool) -> Result<NonNull<u8>, OutOfMemory> {
         let (_, total) = layout(size, mapped).filter(|(_, total)| isize::try_from(*total).is_ok()).ok_or(OutOfMemory)?;
+        let mut dirty = 0;
         let cell = loop {
-            match self.lender.request(total, &mut |memory, explicit| explicit.calloc(memory, 1, total)) {
+            let mut ask = |memory: &mut Memory, explicit: &mut Explicit| {
+                let cell;
+                (cell, dirty) = explicit.uncleared(memory, total)?;
+                Ok(cell)
+            };
+            match self.lender.request(total, &mut ask) {
                 Ok(cell) => break cell,
                 Err(error) if self.checked.quarantine.0 == END => return Err(error),
                 // What is kept back is given up first.
@@ -292,7 +307,20 @@ impl CheckedBlocks<'_> {
             }
         };
         // SAFETY: the cell has `total` bytes, laid out as above.
-        Ok(unsafe { cell.add(FENCE) })
+        let start = unsafe { cell.add(FENCE) };
+        for at in (0..dirty).step_by(PIECE) {
+            if !self.goes_on() {
+                self.free_cell(start);
+                return Err(OutOfMemory);
+            }
+            // SAFETY: inside the cell.
+            unsafe { cell.add(at).write_bytes(0, PIECE.min(dirty - at)) };
+        }
+        Ok(start)
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.go_on.as_mut().is_none_or(|go_on| go_on())
     }
 
     fn free_cell(&mut self, start: NonNull<u8>) {
@@ -335,6 +363,19 @@ impl CheckedBlocks<'_> {
         // A block of zeros that grows has bytes that were not written.
         let new_mapped = mapped || size > old_size;
         let start = self.new_cell(size, new_mapped)?;
+        let old = &self.checked.records[id.index as usize];
+        let mut moved = Record { start: Some(start), size, mapped: new_mapped, ..*old };
+        let kept = size.min(old_size);
+        for at in (0..kept).step_by(PIECE) {
+            if !self.goes_on() {
+                self.free_cell(start);
+                return Err(OutOfMemory.into());
+            }
+            let (old, end) = (&self.checked.records[id.index as usize], kept.min(at + PIECE));
+            moved.bytes_mut()[at..end].copy_from_slice(&old.bytes()[at..end]);
+            copy_map((old, at), (&mut moved, at), end - at);
+        }
+        moved.mend_fences(id.index);
         let ghost = Record {
             life: Life::Freed,
             held: false,
@@ -353,14 +394,7 @@ impl CheckedBlocks<'_> {
                 return Err(error.into());
             }
         };
-        let (old, new) = self.checked.records.two(ghost, id.index);
-        new.start = Some(start);
-        new.size = size;
-        new.mapped = new_mapped;
-        let kept = size.min(old_size);
-        new.bytes_mut()[..kept].copy_from_slice(&old.bytes()[..kept]);
-        copy_map((old, 0), (new, 0), kept);
-        new.mend_fences(id.index);
+        self.checked.records[id.index as usize] = moved;
         self.checked.live_bytes = self.checked.live_bytes - old_size + size;
         let report = damage.map(|offence| self.checked.report(ghost, offence));
         self.imprison(ghost);

@@ -155,17 +155,20 @@ impl Explicit {
 
     /// `count * size` bytes of zeros.
     pub fn calloc(&mut self, memory: &mut Memory, count: usize, size: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        let size = count.checked_mul(size).ok_or(OutOfMemory)?;
-        let (cell, dirty) = if size > MAX_SMALL {
-            // What the system has just mapped is zero.
-            let (cell, touched) = self.new_run(memory, size, 1)?;
-            (cell, touched.min(size))
-        } else {
-            (self.malloc_class(memory, class_of(size))?, size)
-        };
+        let (cell, dirty) = self.uncleared(memory, count.checked_mul(size).ok_or(OutOfMemory)?)?;
         // SAFETY: inside the block just allocated.
         unsafe { cell.write_bytes(0, dirty) };
         Ok(cell)
+    }
+
+    /// A block of `size` bytes, and how many of its first ones may not be zero.
+    pub fn uncleared(&mut self, memory: &mut Memory, size: usize) -> Result<(NonNull<u8>, usize), OutOfMemory> {
+        if size > MAX_SMALL {
+            // What the system has just mapped is zero.
+            let (cell, touched) = self.new_run(memory, size, 1)?;
+            return Ok((cell, touched.min(size)));
+        }
+        Ok((self.malloc_class(memory, class_of(size))?, size))
     }
 
     /// A block at a multiple of `align`, a power of two up to [`MAX_ALIGN`] (anything else is an error).

@@ -51,6 +51,46 @@ fn text(result: Result<impl std::fmt::Debug, Report>) -> String {
     result.expect_err("an offence").to_string()
 }
 
+/// The hook says no at one question after the other: a block that is refused so is none, and one that should have moved is as it was.
+#[test]
+fn work_on_large_blocks_is_given_up() {
+    const SIZE: usize = 5 << 20;
+    for mapped in [false, true] {
+        let mut world = World::new(usize::MAX);
+        let id = if mapped { world.blocks().malloc(SIZE, Site(1)) } else { world.blocks().calloc(1, SIZE, Site(1)) }.unwrap();
+        world.blocks().fill(id, 7, SIZE - 9, 3).unwrap();
+        // Memory that was in use before has to be cleared.
+        let other = world.blocks().malloc(2 * SIZE, Site(2)).unwrap();
+        world.blocks().fill(other, 0, 2 * SIZE, 4).unwrap();
+        world.blocks().free(other, Site(2)).unwrap();
+        let bytes = world.bytes();
+        let asks = |world: &mut World, most: usize, size| {
+            let mut left = most;
+            let mut go_on = || {
+                left = left.saturating_sub(1);
+                left > 0
+            };
+            world.blocks().asking(&mut go_on).realloc(id, size, Site(3))
+        };
+        for size in [2 * SIZE, SIZE / 2] {
+            let mut refused = 0;
+            while asks(&mut world, refused + 1, size).is_err() {
+                refused += 1;
+                assert_eq!((world.bytes(), world.blocks().size(id).unwrap()), (bytes, SIZE));
+                assert_eq!(world.blocks().read(id, 7, SIZE - 9).unwrap().iter().filter(|&&byte| byte == 3).count(), SIZE - 9);
+                assert_eq!(world.blocks().read(id, 0, 7).is_err(), mapped);
+            }
+            assert!(refused > size.min(SIZE) >> 20, "{refused}");
+            assert_eq!(world.blocks().size(id), Ok(size));
+            let kept = size.min(SIZE) - 9;
+            assert!(world.blocks().read(id, 7, kept).unwrap().iter().all(|&byte| byte == 3));
+            world.blocks().realloc(id, SIZE, Site(4)).unwrap();
+            world.blocks().fill(id, 7, SIZE - 9, 3).unwrap();
+        }
+        assert_eq!(world.problems(), [Offence::Leak]);
+    }
+}
+
 #[test]
 fn offences_name_both_places() {
     let mut world = World::new(usize::MAX);

@@ -4,7 +4,6 @@ use super::io::input_line;
 use super::support::{self, Functions};
 use crate::value::{Gc, Hook, Outcome, Tag, Thread, Value};
 use crate::vm::{Activation, Args, Ready, Throw, Vm};
-use std::io::Write;
 
 const FUNCTIONS: Functions = &[
     ("debug", debug),
@@ -53,7 +52,7 @@ fn text_or_nil(vm: &mut Vm, text: Option<&[u8]>) -> Result<Value, Throw> {
 fn debug(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     loop {
         vm.pop_to(args.end());
-        tell(b"lua_debug> ");
+        tell(vm, &[b"lua_debug> "]);
         let Some(line) = input_line(vm).filter(|line| line != b"cont") else {
             // What has ended the reading may be a stop.
             return if vm.is_stopped() { Err(vm.stop_error()) } else { Ok(0) };
@@ -87,26 +86,25 @@ fn end_command(vm: &mut Vm, args: Args, outcome: Outcome) -> Result<u32, Throw> 
 fn tell_error(vm: &mut Vm, error: Value) -> Result<Option<u32>, Throw> {
     vm.push(error)?;
     match vm.tostring(error, end_telling)? {
-        Ready::Value(text) => tell_line(text),
+        Ready::Value(text) => tell_line(vm, text),
         Ready::Later(step) => return Ok(Some(step)),
     }
     Ok(None)
 }
 
 fn end_telling(vm: &mut Vm, args: Args, _: Outcome) -> Result<u32, Throw> {
-    tell_line(vm.at(vm.mark() - 1));
+    tell_line(vm, vm.at(vm.mark() - 1));
     debug(vm, args)
 }
 
-fn tell_line(text: Value) {
-    tell(text.as_str().map_or(&b""[..], |text| text.bytes()));
-    tell(b"\n");
+fn tell_line(vm: &Vm, text: Value) {
+    tell(vm, &[text.as_str().map_or(&b""[..], |text| text.bytes()), b"\n"]);
 }
 
-fn tell(text: &[u8]) {
-    let mut errors = std::io::stderr();
-    // Nothing can be done if there is nobody to tell.
-    let _ = errors.write_all(text).and_then(|()| errors.flush());
+fn tell(vm: &Vm, pieces: &[&[u8]]) {
+    let mut telling = vm.telling();
+    pieces.iter().for_each(|piece| telling.put(piece));
+    telling.end();
 }
 
 fn traceback(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

@@ -5,9 +5,9 @@
 //! * **I2** A read takes memory for what is there, not for what was asked for.
 //! * **I3** Whatever may have to wait for another process asks the stream's hook whether to go on. Bytes that can't be written because of that are lost.
 //!
-//! May import `wait`.
+//! May import `vm/wait`.
 
-use super::wait::{self, Hook, PIPE_BYTES};
+use crate::vm::wait::{self, Hook, PIPE_BYTES};
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::process::{Child, ExitStatus};

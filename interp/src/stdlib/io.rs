@@ -433,7 +433,7 @@ fn format(vm: &mut Vm, args: Args, i: usize) -> Result<Format, Throw> {
 
 /// Takes pieces of bounded length that are read. An interrupt is an error as it is of the system.
 pub fn put_in<'t>(vm: &'t mut Vm, text: &'t mut Text) -> impl FnMut(&[u8]) -> io::Result<()> + use<'t> {
-    let mut go_on = vm.may_go_on();
+    let go_on = vm.may_go_on();
     let heap = &mut vm.heap;
     move |bytes| match go_on() {
         true => text.append(heap, bytes).map_err(|_| ErrorKind::OutOfMemory.into()),
@@ -453,7 +453,7 @@ pub fn read_input(vm: &mut Vm, text: &mut Text, count: usize) -> io::Result<bool
 pub fn input_line(vm: &mut Vm) -> Option<Vec<u8>> {
     let input = vm.lib.files.standard[0].clone();
     vm.lib.files.show_before_reading(&input);
-    let mut go_on = vm.may_go_on();
+    let go_on = vm.may_go_on();
     let mut line = Vec::new();
     let mut put = |bytes: &[u8]| {
         line.extend_from_slice(bytes);

@@ -34,9 +34,10 @@ fn load_chunk(vm: &mut Vm, source: &[u8], name: &[u8], allowed: &[u8], environme
 const FIRST_LOOK: usize = 1 << 16;
 const LOOK_FACTOR: usize = 16;
 
-/// Whether nothing that can be loaded begins with a text. It is compiled all the same, for the message.
-fn is_hopeless(vm: &mut Vm, text: &mut Text, allowed: &[u8], chunk: fn(&[u8]) -> &[u8]) -> Result<bool, Throw> {
-    let chunk = chunk(vm.whole(text)?);
+/// Whether nothing that can be loaded begins with a text, which is that of a file or a chunk. It is compiled all the same, for the message.
+fn is_hopeless(vm: &mut Vm, text: &mut Text, allowed: &[u8], in_file: bool) -> Result<bool, Throw> {
+    let text = vm.whole(text)?;
+    let chunk = if in_file { long_chunk_in(vm, text)? } else { text };
     Ok(match is_binary(chunk) {
         true => find_byte(vm, allowed, b'b')?.is_none() || !has_header(chunk),
         false => find_byte(vm, allowed, b't')?.is_none() || vm.is_hopeless(chunk),
@@ -103,7 +104,7 @@ impl Reading {
             return Err(vm.error("reader function must return a string"));
         }
         if self.text.len() >= self.look {
-            if is_hopeless(vm, &mut self.text, allowed, |text| text)? {
+            if is_hopeless(vm, &mut self.text, allowed, false)? {
                 return Ok(false);
             }
             self.look = self.text.len().saturating_mul(LOOK_FACTOR);
@@ -178,7 +179,7 @@ fn read_content(
         if let Err(error) = read {
             return Ok(Err(("read", error)));
         }
-        if text.len() < look || is_hopeless(vm, text, allowed, chunk_in)? {
+        if text.len() < look || is_hopeless(vm, text, allowed, true)? {
             return Ok(Ok(()));
         }
         look = text.len().saturating_mul(LOOK_FACTOR);
@@ -209,7 +210,8 @@ fn load_content(
     }
     let chunk_name = [if name.is_some() { &b"@"[..] } else { b"=" }, shown].concat();
     let content = vm.whole(text)?;
-    load_chunk(vm, chunk_in(content), &chunk_name, allowed, environment)
+    let chunk = long_chunk_in(vm, content)?;
+    load_chunk(vm, chunk, &chunk_name, allowed, environment)
 }
 
 fn failure(what: &str, shown: &[u8], error: &std::io::Error) -> Vec<u8> {
@@ -217,14 +219,19 @@ fn failure(what: &str, shown: &[u8], error: &std::io::Error) -> Vec<u8> {
     [b"cannot ", what.as_bytes(), b" ", crate::vm::shown(shown), b": ", &message].concat()
 }
 
-/// The chunk in the content of a file.
-fn chunk_in(content: &[u8]) -> &[u8] {
-    let chunk = crate::syntax::skip_shebang(content);
+/// The chunk in the content of a file. `None`: the hook did not want to go on.
+fn chunk_in<'c>(content: &'c [u8], go_on: &mut dyn FnMut() -> bool) -> Option<&'c [u8]> {
     // The end of a first line that was skipped keeps the lines of a text in order; a binary chunk begins behind it.
-    match chunk {
-        [b'\n', rest @ ..] if is_binary(rest) => rest,
-        chunk => chunk,
+    match crate::syntax::skip_shebang(content, go_on)? {
+        [b'\n', rest @ ..] if is_binary(rest) => Some(rest),
+        chunk => Some(chunk),
     }
+}
+
+/// The same, with the machine as who is asked.
+fn long_chunk_in<'c>(vm: &mut Vm, content: &'c [u8]) -> Result<&'c [u8], Throw> {
+    let mut go_on = vm.may_go_on();
+    chunk_in(content, &mut go_on).ok_or_else(|| vm.stop_error())
 }
 
 /// Whether a binary chunk begins as ours do, as far as it goes.
@@ -247,7 +254,7 @@ pub fn chunk_of(name: Option<&[u8]>) -> Result<(Vec<u8>, Vec<u8>), Vec<u8>> {
         let mut look = FIRST_LOOK;
         loop {
             input.by_ref().take((look - content.len()) as u64).read_to_end(&mut content)?;
-            let chunk = chunk_in(&content);
+            let chunk = chunk_in(&content, &mut || true).unwrap_or_default();
             let hopeless = || !is_binary(chunk) && crate::syntax::is_hopeless(chunk, usize::MAX, &mut || true);
             if content.len() < look || hopeless() {
                 return Ok(());
@@ -266,7 +273,7 @@ pub fn chunk_of(name: Option<&[u8]>) -> Result<(Vec<u8>, Vec<u8>), Vec<u8>> {
         return Err(failure(what, shown, &error));
     }
     let chunk_name = [if name.is_some() { &b"@"[..] } else { b"=" }, shown].concat();
-    Ok((chunk_name, chunk_in(&content).to_vec()))
+    Ok((chunk_name, chunk_in(&content, &mut || true).unwrap_or_default().to_vec()))
 }
 
 fn file_argument<'a>(vm: &mut Vm, args: Args) -> Result<Option<&'a [u8]>, Throw> {

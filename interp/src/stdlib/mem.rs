@@ -198,7 +198,8 @@ fn check_size(vm: &mut Vm, args: Args, i: usize) -> Result<usize, Throw> {
     usize::try_from(size).map_err(|_| vm.arg_error(i, "size is negative"))
 }
 
-/// Allocates; if memory is short the garbage goes first, and the handles in it with their blocks.
+/// Allocates; if memory is short the garbage goes first, and the handles in it with their blocks. What is given up for a stop counts as a refusal: see
+/// [`refused`].
 fn allocate<T, E>(
     vm: &mut Vm,
     bytes: usize,
@@ -212,14 +213,21 @@ fn allocate<T, E>(
         state.fresh_bytes = 0;
         vm.heap.request_epoch();
     }
-    match work(&mut vm.heap.checked()) {
-        Err(error) if is_memory(&error) => {
+    let mut go_on = vm.may_go_on();
+    match work(&mut vm.heap.checked().asking(&mut go_on)) {
+        Err(error) if is_memory(&error) && !vm.is_stopped() => {
             vm.collect_all();
             settle(vm);
-            work(&mut vm.heap.checked())
+            work(&mut vm.heap.checked().asking(&mut go_on))
         }
         result => result,
     }
+}
+
+/// The error of an allocation that was refused, or given up for a stop.
+#[cold]
+fn refused(vm: &mut Vm) -> Throw {
+    if vm.is_stopped() { vm.stop_error() } else { vm.memory_error() }
 }
 
 fn new_block(
@@ -227,7 +235,7 @@ fn new_block(
     bytes: usize,
     work: impl FnMut(&mut CheckedBlocks<'_>) -> Result<BlockId, OutOfMemory>,
 ) -> Result<u32, Throw> {
-    let id = allocate(vm, bytes, work, |_| true).map_err(|_| vm.memory_error())?;
+    let id = allocate(vm, bytes, work, |_| true).map_err(|_| refused(vm))?;
     // From here on the handle answers for the block: if it can't be made, the block goes with it, and is no leak of the program's.
     let block = Block { id, dropped: vm.lib.mem.dropped.clone() };
     let meta = support::registry_table(vm, HANDLE)?;
@@ -264,7 +272,7 @@ fn realloc(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             let block = vm.arg(args, 0);
             vm.ret1(block)
         }
-        Err(CheckedError::OutOfMemory) => Err(vm.memory_error()),
+        Err(CheckedError::OutOfMemory) => Err(refused(vm)),
         Err(CheckedError::Report(report)) => Err(offence(vm, report)),
     }
 }
@@ -294,7 +302,8 @@ fn size(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn write(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let id = check_block(vm, args, 0)?;
     let offset = vm.check_int(args, 1)?;
-    let mut layout = Layout::new(text(vm, args, 2)?);
+    let go_on = vm.may_go_on();
+    let mut layout = Layout::new(text(vm, args, 2)?, &go_on);
     let end = vm.with_text(|vm, out| {
         // Each item is checked before it is made, so that nothing longer than the block is.
         let mut next = 2;
@@ -318,7 +327,8 @@ fn write(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn read(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let id = check_block(vm, args, 0)?;
     let mut at = vm.check_int(args, 1)?;
-    let mut layout = Layout::new(text(vm, args, 2)?);
+    let go_on = vm.may_go_on();
+    let mut layout = Layout::new(text(vm, args, 2)?, &go_on);
     let mut count = 0;
     while let Some(item) = layout.next(at as usize).map_err(|fault| format_fault(vm, fault))? {
         let skipped = item.alignment + if item.kind == Kind::Padding { item.size } else { 0 };

@@ -35,7 +35,6 @@ mod string_pattern;
 mod support;
 mod table;
 mod utf8;
-mod wait;
 
 use crate::value::Value;
 use crate::vm::{Throw, Vm};

@@ -3,8 +3,8 @@
 use super::date::{Date, Field, Fields, check_field};
 use super::file::error_text;
 use super::support::{self, Functions, integer_of, long_until_zero, raise, text, until_zero, word};
-use super::wait::{Hook, until_ended};
 use crate::value::{Gc, Outcome, Table, Value};
+use crate::vm::wait::{Hook, until_ended};
 use crate::vm::{Args, Throw, Vm, ready};
 use std::ffi::OsStr;
 use std::io;

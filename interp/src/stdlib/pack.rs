@@ -14,6 +14,8 @@ use super::fault::Fault;
 pub const MAX_INT_SIZE: usize = 16;
 /// The largest result that `packsize` reports.
 pub const MAX_SIZE: usize = i32::MAX as usize;
+/// Bytes of a format between two questions whether to go on.
+const ASK_BYTES: usize = 1 << 15;
 /// The size of a Lua integer.
 const SIZE: usize = size_of::<i64>();
 
@@ -52,11 +54,13 @@ pub struct Layout<'f> {
     rest: &'f [u8],
     little: bool,
     max_alignment: usize,
+    go_on: &'f dyn Fn() -> bool,
 }
 
 impl<'f> Layout<'f> {
-    pub fn new(format: &'f [u8]) -> Layout<'f> {
-        Layout { rest: format, little: cfg!(target_endian = "little"), max_alignment: 1 }
+    /// The hook is asked now and then in a long numeral whether to go on.
+    pub fn new(format: &'f [u8], go_on: &'f dyn Fn() -> bool) -> Layout<'f> {
+        Layout { rest: format, little: cfg!(target_endian = "little"), max_alignment: 1, go_on }
     }
 
     /// The next item, which would begin at `position` of the data.
@@ -110,7 +114,7 @@ impl<'f> Layout<'f> {
             b'f' => (Kind::Float, 4),
             b'd' | b'n' => (Kind::Double, 8),
             b's' => (Kind::Counted, self.int_size(8)?),
-            b'c' => (Kind::Chars, self.number().ok_or(Fault::error("missing size for format option 'c'"))?),
+            b'c' => (Kind::Chars, self.number()?.ok_or(Fault::error("missing size for format option 'c'"))?),
             b'z' => (Kind::ZeroEnded, 0),
             b'x' => (Kind::Padding, 1),
             _ => {
@@ -128,19 +132,23 @@ impl<'f> Layout<'f> {
     }
 
     /// Takes a numeral. It stops before a digit that would lead beyond I1.
-    fn number(&mut self) -> Option<usize> {
+    fn number(&mut self) -> Result<Option<usize>, Fault> {
         let mut number = None;
         while let [digit @ b'0'..=b'9', rest @ ..] = self.rest
             && number.unwrap_or(0) <= (MAX_SIZE - 9) / 10
         {
+            // There may be any number of zeros.
+            if rest.len().is_multiple_of(ASK_BYTES) && !(self.go_on)() {
+                return Err(Fault::Stopped);
+            }
             number = Some(number.unwrap_or(0) * 10 + usize::from(digit - b'0'));
             self.rest = rest;
         }
-        number
+        Ok(number)
     }
 
     fn int_size(&mut self, default: usize) -> Result<usize, Fault> {
-        match self.number() {
+        match self.number()? {
             None => Ok(default),
             Some(size @ 1..=MAX_INT_SIZE) => Ok(size),
             Some(size) => Err(Fault::composed(format!("integral size ({size}) out of limits [1,{MAX_INT_SIZE}]"))),
@@ -149,9 +157,8 @@ impl<'f> Layout<'f> {
 }
 
 /// The size of what a format of fixed length describes. The hook is asked now and then whether to go on.
-pub fn size(format: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<usize, Fault> {
-    const ASK_BYTES: usize = 1 << 15;
-    let mut layout = Layout::new(format);
+pub fn size(format: &[u8], go_on: &dyn Fn() -> bool) -> Result<usize, Fault> {
+    let mut layout = Layout::new(format, go_on);
     let mut total = 0;
     let mut unasked = ASK_BYTES;
     while let Some(item) = layout.next(total)? {
@@ -293,7 +300,7 @@ mod tests {
     use super::*;
 
     fn items(format: &str) -> Result<Vec<Item>, String> {
-        let mut layout = Layout::new(format.as_bytes());
+        let mut layout = Layout::new(format.as_bytes(), &|| true);
         let (mut items, mut position) = (Vec::new(), 0);
         while let Some(item) = layout.next(position).map_err(|fault| fault.message())? {
             position += item.size + item.alignment;
@@ -303,7 +310,7 @@ mod tests {
     }
 
     fn total(format: &[u8]) -> Result<usize, Fault> {
-        size(format, &mut || true)
+        size(format, &|| true)
     }
 
     fn string<'d>(format: &str, data: &'d [u8]) -> Result<(&'d [u8], usize), Fault> {

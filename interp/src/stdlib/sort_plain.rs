@@ -1,9 +1,10 @@
 //! `table.sort` of what needs no metamethods: an array of numbers of one kind, or of strings, in the order of `<`.
 //!
-//! The elements are sorted in a copy, in steps of bounded length: a range is divided until it is short enough for the sort of the standard library,
+//! Numbers are sorted where they stand, strings in another array that then takes the place of theirs, in steps of bounded length: a range is divided until it is short enough for the sort of the standard library,
 //! which nothing can interrupt. (The division is the quicksort of Hoare in the form of Lomuto, without branches that depend on the elements.)
 //!
-//! * **I1** An interrupt leaves the table as it was.
+//! * **I1** An interrupt leaves the table with the elements that it had, in whatever order.
+//! * **I2** A slot in use is written without its barrier only if it holds a number before and after (V2).
 //!
 //! May import `sort`, the machine.
 
@@ -20,38 +21,13 @@ const LONG: usize = 1 << 10;
 /// Elements between two looks at an interrupt.
 const STEP: usize = 1 << 12;
 
-/// Sorts the first elements of a table without a metatable. `false`: they are something else, or there is no room for a copy.
+/// Sorts the first elements of a table without a metatable. `false`: they are something else, or there is no room.
 pub fn sort_plain(vm: &mut Vm, plain: Gc<Table>, length: usize) -> Result<bool, Throw> {
     if plain.array_len() < length {
         return Ok(false);
     }
-    let Ok(block) = vm.heap.malloc(length * size_of::<Value>()) else { return Ok(false) };
-    // SAFETY: a new block with room for the values, which are written before the slice is made.
-    let values = unsafe {
-        let values = block.cast::<Value>();
-        for i in 0..length {
-            values.add(i).write(plain.get_int(&mut vm.heap, i as i64 + 1));
-        }
-        std::slice::from_raw_parts_mut(values.as_ptr(), length)
-    };
-    let sorted = sort_values(vm, values);
-    if matches!(sorted, Ok(true)) {
-        put_back(vm, plain, values);
-    }
-    // SAFETY: the block is not used any more.
-    unsafe { vm.heap.free(block) };
-    sorted
-}
-
-/// I1: not to be interrupted; a large array is some ten megabytes.
-fn put_back(vm: &mut Vm, table: Gc<Table>, values: &[Value]) {
-    for (at, value) in values.iter().enumerate() {
-        table.set_slot(&mut vm.heap, at, *value);
-    }
-}
-
-/// Sorts numbers of one kind, or strings. `false` if the values are something else.
-fn sort_values(vm: &mut Vm, values: &mut [Value]) -> Result<bool, Throw> {
+    // SAFETY: T1; nothing else reads or writes the table while its elements are sorted.
+    let values = unsafe { std::slice::from_raw_parts_mut(plain.array(), length) };
     let Some(first) = values.first().map(|value| value.tag()) else { return Ok(true) };
     for piece in values.chunks(STEP) {
         vm.work(piece.len())?;
@@ -71,9 +47,23 @@ fn sort_values(vm: &mut Vm, values: &mut [Value]) -> Result<bool, Throw> {
         Tag::FLOAT => {
             sort_in_steps(vm, values, NUMBERS, |a, b| a.raw_float().partial_cmp(&b.raw_float()).unwrap_or(Ordering::Equal))?
         }
-        Tag::STR => sort_in_steps(vm, values, STRINGS, |a, b| {
-            a.as_str().map(|string| string.bytes()).cmp(&b.as_str().map(|string| string.bytes()))
-        })?,
+        Tag::STR => {
+            let Ok(other) = plain.other_array(&vm.heap) else { return Ok(false) };
+            // SAFETY: a new array part of the same length (T1), whose slots are written before the slice is made.
+            let copy = unsafe {
+                for at in (0..plain.array_len()).step_by(STEP) {
+                    vm.work(STEP)?;
+                    let piece = STEP.min(plain.array_len() - at);
+                    other.add(at).copy_from_nonoverlapping(plain.array().add(at), piece);
+                }
+                std::slice::from_raw_parts_mut(other, length)
+            };
+            sort_in_steps(vm, copy, STRINGS, |a, b| {
+                a.as_str().map(|string| string.bytes()).cmp(&b.as_str().map(|string| string.bytes()))
+            })?;
+            // SAFETY: its slots are those of the other in another order.
+            unsafe { plain.take_array(&mut vm.heap, other) };
+        }
         _ => return Ok(false),
     }
     Ok(true)

@@ -154,7 +154,8 @@ fn rep(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 }
 
 fn pack_values(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let mut layout = pack::Layout::new(text(vm, args, 0)?);
+    let go_on = vm.may_go_on();
+    let mut layout = pack::Layout::new(text(vm, args, 0)?, &go_on);
     // As in the reference, a nil stands behind the arguments: that is what a message says of one that is missing.
     vm.push(Value::NIL)?;
     let args = Args { count: args.count + 1, ..args };
@@ -196,12 +197,13 @@ pub(super) fn pack_item(vm: &mut Vm, args: Args, item: &pack::Item, next: &mut u
 
 fn packsize(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let format = text(vm, args, 0)?;
-    let size = pack::size(format, &mut || !vm.is_stopped()).map_err(|fault| raise(vm, fault))?;
+    let size = pack::size(format, &vm.may_go_on()).map_err(|fault| raise(vm, fault))?;
     vm.ret1(Value::int(size as i64))
 }
 
 fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
-    let mut layout = pack::Layout::new(text(vm, args, 0)?);
+    let go_on = vm.may_go_on();
+    let mut layout = pack::Layout::new(text(vm, args, 0)?, &go_on);
     let data = text(vm, args, 1)?;
     let first = vm.opt_int(args, 2, 1)?;
     let mut at = start(first, data.len());

@@ -53,12 +53,44 @@ pub fn is_name(text: &[u8]) -> bool {
 }
 
 /// Passes over what may precede the source in a file: a byte order mark, and a first line that starts with `#`.
-/// The newline of that line stays, so that line numbers stay right.
-pub fn skip_shebang(source: &[u8]) -> &[u8] {
+/// The newline of that line stays, so that line numbers stay right. The hook is asked now and then whether to go on; `None` if not.
+pub fn skip_shebang<'s>(source: &'s [u8], go_on: &mut dyn FnMut() -> bool) -> Option<&'s [u8]> {
+    const ASK_BYTES: usize = 1 << 20;
     let text = source.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(source);
     if text.first() != Some(&b'#') {
-        return text;
+        return Some(text);
     }
-    let end = text.iter().position(|&b| b == b'\n').unwrap_or(text.len());
-    &text[end..]
+    for (i, piece) in text.chunks(ASK_BYTES).enumerate() {
+        if !go_on() {
+            return None;
+        }
+        if let Some(place) = memchr::memchr(b'\n', piece) {
+            return Some(&text[i * ASK_BYTES + place..]);
+        }
+    }
+    Some(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::skip_shebang;
+
+    #[test]
+    fn a_first_line_of_any_length_is_skipped() {
+        for length in [0, 1, 100, (1 << 20) - 2, (1 << 20) - 1, 1 << 20, 3 << 20] {
+            let line = [b"#", "x".repeat(length).as_bytes()].concat();
+            let mut asked = 0;
+            let mut go_on = || {
+                asked += 1;
+                true
+            };
+            assert_eq!(skip_shebang(&line, &mut go_on), Some(&b""[..]));
+            let source = [&line[..], b"\nreturn 1\n"].concat();
+            assert_eq!(skip_shebang(&source, &mut go_on), Some(&b"\nreturn 1\n"[..]));
+            assert!(asked > 2 * (length >> 20));
+            assert_eq!(skip_shebang(&source, &mut || false), None);
+        }
+        assert_eq!(skip_shebang(b"\xEF\xBB\xBF# x\ny", &mut || true), Some(&b"\ny"[..]));
+        assert_eq!(skip_shebang(b"x", &mut || false), Some(&b"x"[..]));
+    }
 }

@@ -2,7 +2,6 @@
 
 use super::Vm;
 use crate::value::Value;
-use std::io::{BufWriter, Write};
 
 /// An error is on its way; its value stands in the root set.
 #[derive(Debug)]
@@ -135,12 +134,11 @@ impl Vm {
         if !self.warnings.on {
             return Ok(());
         }
-        let mut out = BufWriter::new(std::io::stderr());
-        // If nobody can be told, nobody is.
-        let mut put = |piece: &[u8]| drop(out.write_all(piece));
-        put(b"Lua warning: ");
-        let result = message(self, &mut put);
-        put(b"\n");
+        let mut telling = self.telling();
+        telling.put(b"Lua warning: ");
+        let result = message(self, &mut |piece| telling.put(piece));
+        telling.put(b"\n");
+        telling.end();
         result
     }
 }

@@ -114,7 +114,8 @@ fn strings() {
             "for i = 1, digits do end",
         ],
     );
-    let many = "local format = (' '):rep(1 << 20) local percent = ('%%'):rep(1 << 19) local b = ('b'):rep(1 << 18) .. ' '";
+    let many = "local format = (' '):rep(1 << 20) local percent = ('%%'):rep(1 << 19) local b = ('b'):rep(1 << 18) .. ' '
+        local size = 'c' .. ('0'):rep(1 << 18) .. '1' local block = mem.calloc(1)";
     are_interrupted(
         many,
         &[
@@ -123,6 +124,11 @@ fn strings() {
             "return string.unpack(format, '')",
             "return string.format(percent)",
             "return string.unpack(b, b)",
+            "return string.packsize(size)",
+            "return string.pack(size, 'x')",
+            "return string.unpack(size, 'x')",
+            "return block:read(0, size)",
+            "return block:write(0, size, 'x')",
         ],
     );
     are_interrupted(
@@ -244,6 +250,27 @@ fn long_arrays_are_sorted() {
                 for _, left in pairs(count) do assert(left == 0) end
             end
         end";
+    run(&mut machine(Config::default()), script).unwrap_or_else(|message| panic!("{message}"));
+}
+
+/// However far a sort has come: an array has the elements that it had.
+#[test]
+fn a_sort_that_is_stopped_loses_nothing() {
+    let script = "
+        local n, stopped = 150000, 0
+        for _, make in ipairs {function(x) return x end, function(x) return x + 0.5 end, function(x) return 'k' .. x end} do
+            for time = 1, 12 do
+                local t, there = {}, {}
+                for i = 1, n do t[i] = make(i * 7919 % n) end
+                local done, why = limits.run({time = time / 1500}, table.sort, t)
+                if not done then assert(why == 'time') stopped = stopped + 1 end
+                assert(#t == n)
+                for i = 1, n do there[t[i]] = true end
+                for i = 0, n - 1 do assert(there[make(i)]) end
+            end
+        end
+        collectgarbage()
+        assert(stopped > 6, stopped)";
     run(&mut machine(Config::default()), script).unwrap_or_else(|message| panic!("{message}"));
 }
 
@@ -388,7 +415,16 @@ fn streams() {
 fn explicit_memory() {
     are_interrupted(
         "local a, b = mem.calloc(1 << 22), mem.calloc(1 << 22)",
-        &["b:fill(1)", "b:copy(0, a)", "a:copy(1, a, 0, 4000000)", "return b:read(0, 'c4000000')"],
+        &[
+            "b:fill(1)",
+            "b:realloc(1 << 23)",
+            "b:realloc(1 << 21)",
+            "return mem.calloc(1 << 20)",
+            "return mem.malloc(1 << 20)",
+            "b:copy(0, a)",
+            "a:copy(1, a, 0, 4000000)",
+            "return b:read(0, 'c4000000')",
+        ],
     );
     let script = "
         local n = 3 << 20

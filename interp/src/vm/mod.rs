@@ -36,8 +36,10 @@ mod shrink;
 mod stack;
 mod step;
 pub(crate) mod stop;
+mod tell;
 mod traceback;
 mod type_error;
+pub(crate) mod wait;
 mod work;
 
 pub(crate) use arith::string_arith;

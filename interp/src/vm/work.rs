@@ -55,7 +55,7 @@ impl Vm {
     }
 
     /// The look as a function of its own; after `false`, [`Vm::stop_error`] is to be raised.
-    pub fn may_go_on(&self) -> impl FnMut() -> bool + use<> {
+    pub fn may_go_on(&self) -> impl Fn() -> bool + use<> {
         let word = self.poll.clone();
         move || !stops(&word)
     }

@@ -294,6 +294,25 @@ impl Gc<Table> {
         self.array_len.set(kept as u32);
         Ok(())
     }
+
+    /// Another array part of the same length, for [`take_array`](Self::take_array). Its slots are not initialised: until then nothing may be collected.
+    pub fn other_array(self, heap: &LuaHeap) -> Result<*mut Value, OutOfMemory> {
+        alloc_slots(heap, self.array_len())
+    }
+
+    /// Takes another array part in the place of this one.
+    ///
+    /// # Safety
+    /// It was made by [`other_array`](Self::other_array), and holds the same values in some order.
+    pub unsafe fn take_array(self, heap: &mut LuaHeap, other: *mut Value) {
+        // SAFETY: V1, V2; by the caller.
+        unsafe {
+            heap.filled_by_copy(part_of(other));
+            heap.barrier(self.as_ref(), 0);
+            heap.replace_storage(&[part_of(self.array.get())], &[part_of(other)]);
+        }
+        self.array.set(other);
+    }
 }
 
 /// What [`power_of`] may give.
