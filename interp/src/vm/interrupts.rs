@@ -257,20 +257,22 @@ fn long_arrays_are_sorted() {
 #[test]
 fn a_sort_that_is_stopped_loses_nothing() {
     let script = "
-        local n, stopped = 150000, 0
+        local n, stopped = 100000, 0
         for _, make in ipairs {function(x) return x end, function(x) return x + 0.5 end, function(x) return 'k' .. x end} do
-            for time = 1, 12 do
+            for _, time in ipairs {1, 3, 9} do
                 local t, there = {}, {}
                 for i = 1, n do t[i] = make(i * 7919 % n) end
                 local done, why = limits.run({time = time / 1500}, table.sort, t)
                 if not done then assert(why == 'time') stopped = stopped + 1 end
                 assert(#t == n)
-                for i = 1, n do there[t[i]] = true end
-                for i = 0, n - 1 do assert(there[make(i)]) end
+                for i = 0, n - 1 do there[i + 1] = make(i) end
+                table.sort(there)
+                table.sort(t)
+                for i = 1, n do assert(there[i] == t[i]) end
             end
         end
         collectgarbage()
-        assert(stopped > 6, stopped)";
+        assert(stopped > 0)";
     run(&mut machine(Config::default()), script).unwrap_or_else(|message| panic!("{message}"));
 }
 
@@ -414,13 +416,14 @@ fn streams() {
 #[test]
 fn explicit_memory() {
     are_interrupted(
-        "local a, b = mem.calloc(1 << 22), mem.calloc(1 << 22)",
+        "local a, b = mem.calloc(1 << 22), mem.calloc(1 << 22)
+        local c = mem.malloc(3 << 20) c:fill(1) c:free() -- What comes in its place has to be cleared.",
         &[
             "b:fill(1)",
             "b:realloc(1 << 23)",
             "b:realloc(1 << 21)",
-            "return mem.calloc(1 << 20)",
-            "return mem.malloc(1 << 20)",
+            "return mem.calloc(3 << 20)",
+            "return mem.malloc(3 << 20)",
             "b:copy(0, a)",
             "a:copy(1, a, 0, 4000000)",
             "return b:read(0, 'c4000000')",
