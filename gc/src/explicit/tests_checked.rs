@@ -63,7 +63,6 @@ fn work_on_large_blocks_is_given_up() {
         let other = world.blocks().malloc(2 * SIZE, Site(2)).unwrap();
         world.blocks().fill(other, 0, 2 * SIZE, 4).unwrap();
         world.blocks().free(other, Site(2)).unwrap();
-        let bytes = world.bytes();
         let asks = |world: &mut World, most: usize, size| {
             let mut left = most;
             let mut go_on = || {
@@ -73,7 +72,7 @@ fn work_on_large_blocks_is_given_up() {
             world.blocks().asking(&mut go_on).realloc(id, size, Site(3))
         };
         for size in [2 * SIZE, SIZE / 2] {
-            let mut refused = 0;
+            let (mut refused, bytes) = (0, world.bytes());
             while asks(&mut world, refused + 1, size).is_err() {
                 refused += 1;
                 assert_eq!((world.bytes(), world.blocks().size(id).unwrap()), (bytes, SIZE));
