@@ -4,13 +4,14 @@
 //! `array`, what weak tables do otherwise in `weak`, traversal and the border in `walk`. Nothing here moves more than some thousand entries at once.
 //!
 //! * **T1** All slots of the array part are initialised; key `i` with `1 <= i <= array_len` stands there and nowhere else. What its cell has beyond is nil.
-//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`.
+//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`.
 //! * **T5** The bits of [`Table::absent`] say that a metamethod is surely absent; any new key clears them.
 
 mod array;
 mod directory;
 mod nodes;
 mod parts;
+mod progression;
 mod resize;
 #[cfg(test)]
 mod tests;
@@ -176,6 +177,11 @@ impl Table {
     pub fn find_str(&self, key: Gc<Str>) -> Option<usize> {
         Nodes::new(self.nodes.get(), self.mask()).find(key.key_hash(), Value::str(key), Tag::STR.0)
     }
+    /// The hash of a normalised key in this table.
+    #[inline(always)]
+    fn hash_of(&self, key: Value) -> u32 {
+        if self.is_large() { self.directory().progressions().hash(key) } else { hash::of_key(key) }
+    }
     /// The node of a normalised key, in a table that is not weak.
     #[inline(always)]
     fn find(&self, hash: u32, key: Value) -> Option<(Nodes, usize)> {
@@ -259,7 +265,7 @@ impl Gc<Table> {
 
     #[inline(never)]
     fn get_slow(self, heap: &mut LuaHeap, key: Value) -> Value {
-        self.get_hashed(heap, hash::of_key(key), key)
+        self.get_hashed(heap, self.hash_of(key), key)
     }
 
     fn get_hashed(self, heap: &mut LuaHeap, hash: u32, key: Value) -> Value {
@@ -368,7 +374,7 @@ impl Gc<Table> {
     /// Sets a normalised key that does not belong to the array part.
     #[inline(never)]
     fn set_hashed(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
-        let hash = hash::of_key(key);
+        let hash = self.hash_of(key);
         if self.is_weak() {
             return self.set_weak(heap, hash, key, value);
         }
@@ -398,7 +404,7 @@ impl Gc<Table> {
     }
 
     /// Adds a key, where it belongs by now.
-    fn insert_hashed(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+    fn insert_hashed(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         loop {
             if let Some(i) = key.as_int()
                 && (i as u64).wrapping_sub(1) < self.array_len.get() as u64
@@ -414,6 +420,8 @@ impl Gc<Table> {
                 return Ok(());
             }
             self.grow(heap, hash, key)?;
+            // The table may have become large, or be large no more.
+            hash = self.hash_of(key);
         }
     }
 }
