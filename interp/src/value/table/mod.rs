@@ -247,20 +247,26 @@ impl Gc<Table> {
         }
     }
 
-    pub fn get(self, heap: &mut LuaHeap, key: Value) -> Value {
+    pub fn get(self, heap: &mut LuaHeap, mut key: Value) -> Value {
         match key.tag() {
-            Tag::INT => self.get_int(heap, key.raw_int()),
-            Tag::STR => match key.as_str().and_then(|s| s.lookup_interned(heap)) {
-                Some(s) => self.get_str(heap, s),
-                None => Value::NIL,
-            },
-            Tag::FLOAT => match float_to_int(key.raw_float()) {
-                Some(i) => self.get_int(heap, i),
-                None => self.get_slow(heap, key),
-            },
-            Tag::NIL => Value::NIL,
-            _ => self.get_slow(heap, key),
+            Tag::STR => {
+                return match key.as_str().and_then(|s| s.lookup_interned(heap)) {
+                    Some(s) => self.get_str(heap, s),
+                    None => Value::NIL,
+                };
+            }
+            Tag::FLOAT => key = float_to_int(key.raw_float()).map_or(key, Value::int),
+            Tag::NIL => return Value::NIL,
+            _ => {}
         }
+        if key.is_int() {
+            let at = (key.raw_int() as u64).wrapping_sub(1);
+            if at < self.array_len.get() as u64 {
+                // SAFETY: T1.
+                return unsafe { *self.array.get().add(at as usize) };
+            }
+        }
+        self.get_hashed(heap, self.hash_of(key), key)
     }
 
     #[inline(never)]
@@ -268,6 +274,7 @@ impl Gc<Table> {
         self.get_hashed(heap, self.hash_of(key), key)
     }
 
+    #[inline(always)]
     fn get_hashed(self, heap: &mut LuaHeap, hash: u32, key: Value) -> Value {
         match self.find(hash, key) {
             Some((nodes, i)) => nodes.node(i).value(),
