@@ -7,13 +7,13 @@
 use super::nodes::Nodes;
 use super::parts::{ArrayPart, SEGMENT, SNUG, alloc_slots, part_of};
 use super::{LuaHeap, SetError, Table, mark};
-use crate::value::gc::Gc;
 use crate::value::Value;
+use crate::value::gc::Gc;
 use neap_gc::OutOfMemory;
 use std::ptr::NonNull;
 
 /// Slots that a large array grows by, and the length from which on it does.
-const STEP: usize = 16 << 10;
+const STEP: usize = 4 * SEGMENT;
 /// Slots that are looked for in the hash part at once, when the array grows over them.
 const LOOKED_FOR: usize = 256;
 /// Slots that an insertion moves where the array is on its way.

@@ -11,6 +11,8 @@ mod array;
 mod directory;
 mod nodes;
 mod parts;
+#[cfg(test)]
+mod programs;
 mod progression;
 mod resize;
 #[cfg(test)]
@@ -396,16 +398,20 @@ impl Gc<Table> {
     }
 
     /// Adds a key that is not in the table. The value is not nil.
-    fn insert(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+    fn insert(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         // T5.
         self.header().aux.set(self.header().aux.get() & AUX_WEAK);
         self.marks.set(self.marks.get() & !(mark::TRAVERSED | mark::NO_MODE));
         if key.is_int() && self.takes_next(key.raw_int()) {
             return self.append(heap, key, value);
         }
-        if self.goal.get() != self.array_len.get() && self.move_on(heap).is_err() {
-            // No memory for another length: this one will do.
-            self.goal.set(self.array_len.get());
+        if self.goal.get() != self.array_len.get() {
+            if self.move_on(heap).is_err() {
+                // No memory for another length: this one will do.
+                self.goal.set(self.array_len.get());
+            }
+            // The table may have become large by that, or be large no more.
+            hash = self.hash_of(key);
         }
         self.insert_hashed(heap, hash, key, value)
     }
@@ -427,7 +433,7 @@ impl Gc<Table> {
                 return Ok(());
             }
             self.grow(heap, hash, key)?;
-            // The table may have become large, or be large no more.
+            // As above.
             hash = self.hash_of(key);
         }
     }

@@ -62,7 +62,10 @@ impl Progressions {
     pub(super) fn of(nodes: Nodes) -> Progressions {
         let keys = || (0..nodes.len()).map(|i| nodes.node(i)).filter(|n| !n.value().is_nil()).map(|n| n.key());
         let mut ints: SmallVec<[i64; SEGMENT]> = keys().filter_map(|key| key.as_int()).collect();
-        let mut learned = Progressions { float: Floats::of(&mut keys().filter(|key| key.is_float()).map(|key| key.raw_float()).collect()), ..Progressions::NONE };
+        let mut learned = Progressions {
+            float: Floats::of(&mut keys().filter(|key| key.is_float()).map(|key| key.raw_float()).collect()),
+            ..Progressions::NONE
+        };
         if let Some(step) = step_of(&mut ints) {
             learned.shift = step.trailing_zeros();
             learned.factor = inverse(step >> learned.shift);

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 /// A part that has no more than so many nodes stays when it is empty.
 const KEPT_NODES: usize = 64;
 /// Whenever so many entries fewer are left, a removal looks at the size.
-const LOOK_EVERY: u16 = 256;
+const LOOK_EVERY: u16 = SEGMENT as u16 / 16;
 
 impl Gc<Table> {
     /// Makes room for a key, whose hash part is full.
