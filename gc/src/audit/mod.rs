@@ -448,9 +448,9 @@ impl<R: Runtime> Audit<'_, R> {
             0 => (Vec::new(), self.counted(cell)?),
             slots => self.split(cell, slots),
         };
-        // What is detached has given back what it counted of the living (R25).
+        // What is detached has given back what it counted of the living (R25). A young cell stands where one was that is released by now.
         for r in given_back {
-            if self.cells.get(&r.addr()).is_some_and(|c| !c.marked) {
+            if self.cells.get(&r.addr()).is_some_and(|c| !c.marked && !c.young) {
                 self.expect(r, self.name(cell), cell)?;
             }
         }

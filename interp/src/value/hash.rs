@@ -3,6 +3,7 @@
 //! All that enters is seeded, at random for each process, so that nobody can prepare collisions. What stands side by side is given places side by side:
 //! integers in groups of 64, objects in groups of 1 KiB of memory. A group begins anywhere, so that groups meet in a table as single keys with random
 //! hashes would; within one there is no collision, and a table that is filled in order is written in order.
+//! Large tables do so for other steps than 1, too (`table::progression`).
 
 use super::{Tag, Value};
 use std::sync::Once;
@@ -40,6 +41,12 @@ fn mixed(x: u64) -> u32 {
 #[inline(always)]
 fn grouped(n: u64) -> u32 {
     mixed(n >> GROUP_BITS).wrapping_add((n & GROUP) as u32)
+}
+
+/// The hash of what has no neighbours.
+#[inline(always)]
+pub fn of_bits(bits: u64) -> u32 {
+    mixed(bits)
 }
 
 /// The hash of an integer.

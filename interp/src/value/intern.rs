@@ -71,8 +71,8 @@ impl StringTable {
     const STRING_UNITS: usize = 32;
     /// At least 32 slots of the old array, or these to clear: three quarters full when it begins, at the end it is not four fifths (I3).
     const PER_INSERTION: usize = 1024;
-    /// About a tenth of a millisecond: memory is touched for the first time, or strings are not in the cache.
-    pub const PER_SAFEPOINT: usize = 32 << 10;
+    /// About 20 us: memory is touched for the first time, or strings are not in the cache. There may be a safepoint after each insertion for a while.
+    pub const PER_SAFEPOINT: usize = 4 << 10;
 
     pub const fn new() -> StringTable {
         StringTable { slots: Slots::NONE, next: Slots::NONE, cleared: 0, moved: 0, count: 0 }

@@ -108,13 +108,13 @@ impl Vm {
     }
 
     /// Reads `object[key]`, following `__index` as far as it leads through tables.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn access(&mut self, object: Value, key: Value) -> Result<Access, Throw> {
         let key = self.known_key(key)?;
         self.access_known(object, key)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn access_known(&mut self, object: Value, key: Value) -> Result<Access, Throw> {
         let mut object = object;
         for _ in 0..limits::META_CHAIN {
@@ -148,13 +148,13 @@ impl Vm {
     }
 
     /// Writes `object[key] = value`; `Some`: the handler to call with the receiver.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn assign(&mut self, object: Value, key: Value, value: Value) -> Result<Option<(Value, Value)>, Throw> {
         let key = self.known_key(key)?;
         self.assign_known(object, key, value)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn assign_known(&mut self, object: Value, key: Value, value: Value) -> Result<Option<(Value, Value)>, Throw> {
         let mut object = object;
         for _ in 0..limits::META_CHAIN {

@@ -7,13 +7,13 @@
 use super::nodes::Nodes;
 use super::parts::{ArrayPart, SEGMENT, SNUG, alloc_slots, part_of};
 use super::{LuaHeap, SetError, Table, mark};
+use crate::value::Value;
 use crate::value::gc::Gc;
-use crate::value::{Value, hash};
 use neap_gc::OutOfMemory;
 use std::ptr::NonNull;
 
 /// Slots that a large array grows by, and the length from which on it does.
-const STEP: usize = 16 << 10;
+const STEP: usize = 4 * SEGMENT;
 /// Slots that are looked for in the hash part at once, when the array grows over them.
 const LOOKED_FOR: usize = 256;
 /// Slots that an insertion moves where the array is on its way.
@@ -57,13 +57,12 @@ impl Gc<Table> {
         if len == self.capacity() {
             if len >= SNUG && !self.array_is_dense() {
                 // A queue: what was at the front is gone.
-                let hash = hash::of_key(key);
                 if len > SEGMENT || self.is_large() {
                     self.goal.set(0)
                 } else {
-                    self.rehash(heap, hash, key)?
+                    self.rehash(heap, self.hash_of(key), key)?
                 }
-                return self.insert_hashed(heap, hash, key, value);
+                return self.insert_hashed(heap, self.hash_of(key), key, value);
             }
             self.reserve(heap, usize::MAX)?;
         }
@@ -121,7 +120,7 @@ impl Gc<Table> {
         }
         for at in from..to {
             let key = Value::int(at as i64 + 1);
-            let hash = hash::of_key(key);
+            let hash = self.hash_of(key);
             if let Some((nodes, i)) = self.find(hash, key) {
                 self.move_up(heap, nodes, i);
                 self.has_lost_one(heap, nodes, hash);
@@ -172,7 +171,7 @@ impl Gc<Table> {
                 continue;
             }
             let key = Value::int(at as i64 + 1);
-            if let Err(error) = self.insert_hashed(heap, hash::of_key(key), key, value) {
+            if let Err(error) = self.insert_hashed(heap, self.hash_of(key), key, value) {
                 // No entry is lost.
                 self.array_len.set(at as u32 + 1);
                 self.set_slot(heap, at, value);

@@ -13,7 +13,8 @@
 //!   is large.
 
 use super::nodes::Nodes;
-use super::parts::{Directory, LARGE, NodePart, SEGMENT, part_of};
+use super::parts::{Directory, LARGE, Node, NodePart, SEGMENT, part_of};
+use super::progression::Progressions;
 use super::weak::Leavings;
 use super::{LuaHeap, SetError, Table};
 use crate::value::gc::Gc;
@@ -87,19 +88,21 @@ impl Gc<Table> {
         let directory = self.directory();
         let entries = span(directory, directory.index_of(hash), full.part());
         let depth = full.part().depth.get();
-        self.replace(heap, &[full], &[(entries, depth)])
+        self.replace(heap, &[full], &[(entries, depth)], None)
     }
 
     /// Two parts in the place of one.
     fn split(self, heap: &mut LuaHeap, full: Nodes, hash: u32) -> Result<(), SetError> {
         let depth = full.part().depth.get();
+        // All that the table has is in this part: from now on it is hashed as suits it.
+        let learned = (depth == 0).then(|| Progressions::of(full));
         if !self.is_large() || depth == self.directory().depth() {
             self.double_directory(heap)?;
         }
         let directory = self.directory();
         let both = span(directory, directory.index_of(hash), full.part());
         let middle = both.start + both.len() / 2;
-        self.replace(heap, &[full], &[(both.start..middle, depth + 1), (middle..both.end, depth + 1)])
+        self.replace(heap, &[full], &[(both.start..middle, depth + 1), (middle..both.end, depth + 1)], learned)
     }
 
     /// A part and its neighbour, from which it differs in its last bit only, become one, if both have few entries.
@@ -115,15 +118,24 @@ impl Gc<Table> {
         if part(other).depth.get() != depth || (part(one).live.get() + part(other).live.get()) as usize > MERGED {
             return Ok(false);
         }
+        // All that the table has is in one part then, which is hashed as that of any table that is not large.
+        let learned = (depth == 1).then_some(Progressions::NONE);
         let both = entries.start.min(other_start);
         let both = both..both + 2 * entries.len();
-        self.replace(heap, &[Nodes::of_segment(one), Nodes::of_segment(other)], &[(both, depth - 1)])?;
+        self.replace(heap, &[Nodes::of_segment(one), Nodes::of_segment(other)], &[(both, depth - 1)], learned)?;
         self.halve_directory(heap)?;
         Ok(true)
     }
 
-    /// New parts for given entries of the directory, with what is in the old ones. On an error nothing has changed.
-    fn replace(self, heap: &mut LuaHeap, old: &[Nodes], new: &[(Range<usize>, u8)]) -> Result<(), SetError> {
+    /// New parts for given entries of the directory, with what is in the old ones. If these have all that the table has, it can be hashed in another way.
+    /// On an error nothing has changed.
+    fn replace(
+        self,
+        heap: &mut LuaHeap,
+        old: &[Nodes],
+        new: &[(Range<usize>, u8)],
+        rehashed: Option<Progressions>,
+    ) -> Result<(), SetError> {
         let hold = self.is_weak().then(|| self.hold());
         let kind = self.nodes_kind();
         let mut parts: SmallVec<[Nodes; 2]> = SmallVec::new();
@@ -135,13 +147,17 @@ impl Gc<Table> {
         let leavings = hold.map_or(0, |hold| old.iter().map(|nodes| nodes.leavings(heap, hold)).sum());
         let mut leavings = Leavings::new(heap, leavings);
         for nodes in old {
-            nodes.move_to(heap, hold, &mut leavings, |hash| match parts[..] {
+            let hash = |n: &Node| rehashed.map_or(n.hash, |progressions| progressions.hash(n.key()));
+            nodes.move_to(heap, hold, &mut leavings, hash, |hash| match parts[..] {
                 [only] => only,
                 // The next bit decides.
                 _ => parts[(hash >> (32 - u32::from(new[0].1))) as usize & 1],
             });
         }
         let directory = self.directory();
+        if let Some(progressions) = rehashed {
+            directory.set_progressions(progressions);
+        }
         for ((entries, _), nodes) in new.iter().zip(&parts) {
             // SAFETY: V1; the barrier comes before the writes (V2).
             unsafe { heap.barrier_range(part_of(self.nodes.get()), entries.clone()) };
@@ -161,13 +177,13 @@ impl Gc<Table> {
         if !self.is_large() {
             let only = self.own_nodes();
             only.part().depth.set(0);
-            return self.install_directory(heap, 1, |_| only.cell());
+            return self.install_directory(heap, 1, Progressions::NONE, |_| only.cell());
         }
         let old = self.directory();
         if old.depth() == Directory::DEPTH_MAX {
             return Err(SetError::Overflow);
         }
-        self.install_directory(heap, old.depth() + 1, |i| old.entry(i / 2).get())
+        self.install_directory(heap, old.depth() + 1, old.progressions(), |i| old.entry(i / 2).get())
     }
 
     /// A directory of half the length, if no part needs the last bit; none, if one part is left.
@@ -178,7 +194,7 @@ impl Gc<Table> {
                 return Ok(());
             }
             if old.depth() > 1 {
-                self.install_directory(heap, old.depth() - 1, |i| old.entry(2 * i).get())?;
+                self.install_directory(heap, old.depth() - 1, old.progressions(), |i| old.entry(2 * i).get())?;
                 continue;
             }
             let only = Nodes::of_segment(old.entry(0).get());
@@ -189,8 +205,14 @@ impl Gc<Table> {
         }
     }
 
-    fn install_directory(self, heap: &mut LuaHeap, depth: u8, entry: impl Fn(usize) -> Ref) -> Result<(), SetError> {
-        let new = Directory::alloc(heap, depth)?;
+    fn install_directory(
+        self,
+        heap: &mut LuaHeap,
+        depth: u8,
+        progressions: Progressions,
+        entry: impl Fn(usize) -> Ref,
+    ) -> Result<(), SetError> {
+        let new = Directory::alloc(heap, depth, progressions)?;
         // SAFETY: (whole block) a new cell, all of whose entries are written here; V1; the barrier comes before the write (V2).
         unsafe {
             let directory = new.as_ref();

@@ -4,13 +4,16 @@
 //! `array`, what weak tables do otherwise in `weak`, traversal and the border in `walk`. Nothing here moves more than some thousand entries at once.
 //!
 //! * **T1** All slots of the array part are initialised; key `i` with `1 <= i <= array_len` stands there and nowhere else. What its cell has beyond is nil.
-//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`.
+//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`.
 //! * **T5** The bits of [`Table::absent`] say that a metamethod is surely absent; any new key clears them.
 
 mod array;
 mod directory;
 mod nodes;
 mod parts;
+#[cfg(test)]
+mod programs;
+mod progression;
 mod resize;
 #[cfg(test)]
 mod tests;
@@ -176,6 +179,11 @@ impl Table {
     pub fn find_str(&self, key: Gc<Str>) -> Option<usize> {
         Nodes::new(self.nodes.get(), self.mask()).find(key.key_hash(), Value::str(key), Tag::STR.0)
     }
+    /// The hash of a normalised key in this table.
+    #[inline(always)]
+    fn hash_of(&self, key: Value) -> u32 {
+        if self.is_large() { self.directory().progressions().hash(key) } else { hash::of_key(key) }
+    }
     /// The node of a normalised key, in a table that is not weak.
     #[inline(always)]
     fn find(&self, hash: u32, key: Value) -> Option<(Nodes, usize)> {
@@ -241,27 +249,34 @@ impl Gc<Table> {
         }
     }
 
-    pub fn get(self, heap: &mut LuaHeap, key: Value) -> Value {
+    pub fn get(self, heap: &mut LuaHeap, mut key: Value) -> Value {
         match key.tag() {
-            Tag::INT => self.get_int(heap, key.raw_int()),
-            Tag::STR => match key.as_str().and_then(|s| s.lookup_interned(heap)) {
-                Some(s) => self.get_str(heap, s),
-                None => Value::NIL,
-            },
-            Tag::FLOAT => match float_to_int(key.raw_float()) {
-                Some(i) => self.get_int(heap, i),
-                None => self.get_slow(heap, key),
-            },
-            Tag::NIL => Value::NIL,
-            _ => self.get_slow(heap, key),
+            Tag::STR => {
+                return match key.as_str().and_then(|s| s.lookup_interned(heap)) {
+                    Some(s) => self.get_str(heap, s),
+                    None => Value::NIL,
+                };
+            }
+            Tag::FLOAT => key = float_to_int(key.raw_float()).map_or(key, Value::int),
+            Tag::NIL => return Value::NIL,
+            _ => {}
         }
+        if key.is_int() {
+            let at = (key.raw_int() as u64).wrapping_sub(1);
+            if at < self.array_len.get() as u64 {
+                // SAFETY: T1.
+                return unsafe { *self.array.get().add(at as usize) };
+            }
+        }
+        self.get_hashed(heap, self.hash_of(key), key)
     }
 
     #[inline(never)]
     fn get_slow(self, heap: &mut LuaHeap, key: Value) -> Value {
-        self.get_hashed(heap, hash::of_key(key), key)
+        self.get_hashed(heap, self.hash_of(key), key)
     }
 
+    #[inline(always)]
     fn get_hashed(self, heap: &mut LuaHeap, hash: u32, key: Value) -> Value {
         match self.find(hash, key) {
             Some((nodes, i)) => nodes.node(i).value(),
@@ -368,7 +383,7 @@ impl Gc<Table> {
     /// Sets a normalised key that does not belong to the array part.
     #[inline(never)]
     fn set_hashed(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
-        let hash = hash::of_key(key);
+        let hash = self.hash_of(key);
         if self.is_weak() {
             return self.set_weak(heap, hash, key, value);
         }
@@ -383,22 +398,26 @@ impl Gc<Table> {
     }
 
     /// Adds a key that is not in the table. The value is not nil.
-    fn insert(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+    fn insert(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         // T5.
         self.header().aux.set(self.header().aux.get() & AUX_WEAK);
         self.marks.set(self.marks.get() & !(mark::TRAVERSED | mark::NO_MODE));
         if key.is_int() && self.takes_next(key.raw_int()) {
             return self.append(heap, key, value);
         }
-        if self.goal.get() != self.array_len.get() && self.move_on(heap).is_err() {
-            // No memory for another length: this one will do.
-            self.goal.set(self.array_len.get());
+        if self.goal.get() != self.array_len.get() {
+            if self.move_on(heap).is_err() {
+                // No memory for another length: this one will do.
+                self.goal.set(self.array_len.get());
+            }
+            // The table may have become large by that, or be large no more.
+            hash = self.hash_of(key);
         }
         self.insert_hashed(heap, hash, key, value)
     }
 
     /// Adds a key, where it belongs by now.
-    fn insert_hashed(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+    fn insert_hashed(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         loop {
             if let Some(i) = key.as_int()
                 && (i as u64).wrapping_sub(1) < self.array_len.get() as u64
@@ -414,6 +433,8 @@ impl Gc<Table> {
                 return Ok(());
             }
             self.grow(heap, hash, key)?;
+            // As above.
+            hash = self.hash_of(key);
         }
     }
 }

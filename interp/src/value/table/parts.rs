@@ -1,6 +1,7 @@
 //! What a table consists of beside its own cell: the cells of the array part, of hash parts and of their directory, and the nodes.
 
 use super::LuaHeap;
+use super::progression::Progressions;
 use crate::value::kinds::kind;
 use crate::value::{Tag, Value};
 use neap_gc::{Header, OutOfMemory, Ref, Side};
@@ -11,8 +12,9 @@ use std::ptr::NonNull;
 /// Bit of the key tag in the nodes of weak tables (T4).
 pub(super) const WEAK_KEY: u8 = 0x80;
 
-/// Nodes of the largest hash part. What has more entries has a directory of parts of this size.
-pub(in crate::value) const SEGMENT: usize = 4096;
+/// Nodes of the largest hash part. What has more entries has a directory of parts of this size. (In tests small tables are to
+/// be large.)
+pub(in crate::value) const SEGMENT: usize = if cfg!(test) { 128 } else { 4096 };
 /// Key tag of the node that stands in front of a directory, where other tables have their first one: it is no key.
 pub(super) const LARGE: u8 = 0x7F;
 
@@ -220,6 +222,7 @@ pub(in crate::value) struct Directory {
     shift: Cell<u32>,
     /// What fast paths find in the place of the first node.
     sign: Node,
+    progressions: Cell<Progressions>,
     entries: [Cell<Ref>; 0],
 }
 
@@ -227,7 +230,7 @@ impl Directory {
     pub(super) const DEPTH_MAX: u8 = 24;
 
     /// A new one, whose entries the caller writes before the next safepoint.
-    pub(super) fn alloc(heap: &LuaHeap, depth: u8) -> Result<NonNull<Directory>, OutOfMemory> {
+    pub(super) fn alloc(heap: &LuaHeap, depth: u8, progressions: Progressions) -> Result<NonNull<Directory>, OutOfMemory> {
         let len = 1usize << depth;
         // SAFETY: a kind of the table; the head is initialised here.
         unsafe {
@@ -235,9 +238,17 @@ impl Directory {
             let directory = cell.as_ptr().cast::<Directory>();
             (&raw mut (*directory).len).write(Cell::new(len as u32));
             (&raw mut (*directory).shift).write(Cell::new(32 - u32::from(depth)));
+            (&raw mut (*directory).progressions).write(Cell::new(progressions));
             (&raw mut (*directory).sign).write(Node { key_tag: LARGE, ..Node::UNUSED });
             Ok(NonNull::new_unchecked(directory))
         }
+    }
+    #[inline(always)]
+    pub(super) fn progressions(&self) -> Progressions {
+        self.progressions.get()
+    }
+    pub(super) fn set_progressions(&self, learned: Progressions) {
+        self.progressions.set(learned);
     }
     /// The node that stands in it, as a table's first.
     pub(super) fn sign(&self) -> *mut Node {

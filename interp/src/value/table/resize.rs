@@ -2,7 +2,7 @@
 
 use super::array::{POWERS, power_of};
 use super::nodes::Nodes;
-use super::parts::{SEGMENT, SNUG};
+use super::parts::{Node, SEGMENT, SNUG};
 use super::weak::Leavings;
 use super::{LuaHeap, SetError, Table, mark};
 use crate::value::gc::Gc;
@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 /// A part that has no more than so many nodes stays when it is empty.
 const KEPT_NODES: usize = 64;
 /// Whenever so many entries fewer are left, a removal looks at the size.
-const LOOK_EVERY: u16 = 256;
+const LOOK_EVERY: u16 = SEGMENT as u16 / 16;
 
 impl Gc<Table> {
     /// Makes room for a key, whose hash part is full.
@@ -194,12 +194,14 @@ impl Gc<Table> {
 }
 
 impl Nodes {
-    /// Copies all entries to the nodes that `target` gives for their hashes, which have room; of weak ones those that the copy keeps.
+    /// Copies all entries to the nodes that `target` gives for their hashes, which have room; of weak ones those that the copy keeps. `hash` is the hash of a
+    /// node's key there.
     pub(super) fn move_to(
         self,
         heap: &LuaHeap,
         hold: Option<super::Hold>,
         leavings: &mut Leavings,
+        hash: impl Fn(&Node) -> u32,
         target: impl Fn(u32) -> Nodes,
     ) {
         for i in 0..self.len() {
@@ -210,7 +212,8 @@ impl Nodes {
             match hold {
                 Some(hold) if !hold.copy_keeps(heap, n) => self.leave(heap, hold, i, leavings),
                 _ => {
-                    let fits = target(n.hash).insert(heap, hold, n.hash, n.key(), n.value());
+                    let hash = hash(n);
+                    let fits = target(hash).insert(heap, hold, hash, n.key(), n.value());
                     assert!(fits, "new parts have room");
                 }
             }

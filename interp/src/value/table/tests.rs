@@ -8,7 +8,7 @@ use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256StarStar;
 use std::collections::HashMap;
 
-struct NoRoots;
+pub(super) struct NoRoots;
 
 // SAFETY: nothing is visited.
 unsafe impl RootSource for NoRoots {

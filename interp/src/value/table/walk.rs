@@ -5,7 +5,7 @@ use super::nodes::Nodes;
 use super::parts::{SEGMENT, WEAK_KEY};
 use super::{LuaHeap, Table, mark};
 use crate::value::gc::Gc;
-use crate::value::{Tag, Value, float_to_int, hash};
+use crate::value::{Tag, Value, float_to_int};
 
 /// What comes next in a traversal.
 pub enum Entry {
@@ -69,7 +69,7 @@ impl Gc<Table> {
         {
             return Some(i as usize);
         }
-        let hash = hash::of_key(key);
+        let hash = self.hash_of(key);
         let nodes = self.nodes_for(hash);
         // The entry may have been removed since.
         let mut i = nodes.exist().then(|| nodes.find_trace(hash, key)).flatten()?;
