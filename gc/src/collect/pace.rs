@@ -32,6 +32,8 @@ const PATIENCE_MIN: Duration = Duration::from_millis(400);
 const BYTES_PER_EVENT: usize = 512;
 /// Growth, in percent, during which a cycle should run from its begin to its end.
 const CYCLE_PERCENT: usize = 10;
+/// Stops that the shortest cycle takes, by which explicit memory comes back.
+const CYCLE_STOPS: usize = 8;
 /// What a cycle costs in all, beside its marking.
 const AFTER_MARKING: f64 = 1.25;
 /// What a cycle costs, before one has been measured.
@@ -144,9 +146,9 @@ impl Pace {
         self.base_cells = cells(cx);
         self.base_explicit = cx.store.memory.explicit_bytes;
     }
-    /// At an epoch end.
-    pub fn look(&mut self, cx: &Context) {
-        self.base_explicit = self.base_explicit.min(cx.store.memory.explicit_bytes);
+    /// Explicit blocks had no more than this.
+    pub fn look(&mut self, explicit_low: usize) {
+        self.base_explicit = self.base_explicit.min(explicit_low);
     }
     fn base_bytes(&self) -> usize {
         self.base_cells + self.base_explicit
@@ -213,6 +215,12 @@ impl Pace {
         let cost_left = (cost - self.ns as f64).max(cost / 8.0);
         let share_left = (share - self.grown(cx)).max(share / 16.0);
         (slice.as_nanos() as f64 * share_left / cost_left / survival) as usize
+    }
+
+    /// Explicit bytes that the program may allocate before the cycle's next stop. However little a cycle costs, it takes some epoch ends, and what garbage
+    /// owns piles up till the last of them.
+    pub fn explicit_step(&self, cx: &Context) -> usize {
+        self.share(cx) as usize / CYCLE_STOPS
     }
 
     /// Whether the cycle under way has not ended within its share of growth.
