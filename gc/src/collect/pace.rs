@@ -34,6 +34,8 @@ const BYTES_PER_EVENT: usize = 512;
 const CYCLE_PERCENT: usize = 10;
 /// Stops that the shortest cycle takes, by which explicit memory comes back.
 const CYCLE_STOPS: usize = 8;
+/// The part of its share that the heap may grow by before a cycle that has done nothing is late.
+const HEAD_START: f64 = 0.25;
 /// What a cycle costs in all, beside its marking.
 const AFTER_MARKING: f64 = 1.25;
 /// What a cycle costs, before one has been measured.
@@ -223,9 +225,10 @@ impl Pace {
         self.share(cx) as usize / CYCLE_STOPS
     }
 
-    /// Whether the cycle under way has not ended within its share of growth.
+    /// Whether the heap has grown by a larger part of the cycle's share than what it has done is of its work.
     pub fn is_late(&self, cx: &Context) -> bool {
-        self.grown(cx) > self.share(cx)
+        let done = (self.ns as f64 / self.cost(cx)).clamp(HEAD_START, 1.0);
+        self.grown(cx) > self.share(cx) * done
     }
 
     fn share(&self, cx: &Context) -> f64 {

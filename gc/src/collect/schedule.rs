@@ -6,7 +6,7 @@
 //! Invariants:
 //! * **one-part-a-stop** One stop is one epoch end or one slice, outside of whole collections (`whole`, `relief`); only if the stop before was an epoch
 //!   end too does a slice follow in the same stop. (A program whose every object is as large as an epoch's budget would get no slice at all.) It is longer
-//!   if the program has allocated more than a budget at once: garbage must not outrun it.
+//!   if the program has allocated more than a budget at once, or if the cycle is late: garbage must not outrun it.
 //!
 //! May import: `object`, `memory`, `observe`, and the parts.
 
@@ -32,6 +32,8 @@ const EPOCH_SLICES: usize = 2;
 /// The part of the heap that may wait in the release queue before slices are urgent, and what a decrement may stand for.
 const BACKLOG_PART: usize = 8;
 const BYTES_PER_DECREMENT: usize = 64;
+/// A cycle that is late gets so many slices in a stop.
+const LATE_SLICES: usize = 2;
 /// An epoch end that has to wait for its share of the time waits for no more than this many budgets.
 const EPOCHS_MAX: usize = 2;
 
@@ -85,7 +87,9 @@ impl<R: Runtime> Collector<R> {
             }
         } else if self.has_slices() {
             self.pacer.slice_owed = false;
-            self.slice(&mut stopping, 1);
+            // The program has little to gain from short stops that come one after the other.
+            let late = self.cx.phase() != Phase::Idle && self.pacer.cycle.is_late(&self.cx);
+            self.slice(&mut stopping, if late { LATE_SLICES } else { 1 });
         } else {
             // Nothing else to do: memory that has been idle for a while goes back to the system.
             self.cx.store.trim();
