@@ -73,8 +73,8 @@ for _, way in ipairs(ways) do
     end
     print(string.format("blobs %s %d: longest step of 10 blocks %.3f ms; peak %.1f MiB, most live %.1f MiB", name, count, longest * 1e3,
       peak / 2 ^ 20, most_live / 2 ^ 20))
-    -- A heap may be twice what lives, and what becomes garbage in the course of a cycle comes on top.
-    local bound = 4 * most_live + 64 * 2 ^ 20
+    -- Garbage piles up for a tenth of what lives before a cycle begins, and as much again in the course of each cycle; a small heap gets some MiB.
+    local bound = 1.5 * most_live + 8 * 2 ^ 20
     assert(peak < bound, string.format("blobs %s: the peak is beyond the bound of %.1f MiB", name, bound / 2 ^ 20))
     for _, owner in pairs(held) do
       assert(owner.block:size() == owner.size and owner.block:read(0, "<i4") == owner.size, "a live block has changed")

@@ -77,7 +77,7 @@ impl<R: Runtime> Collector<R> {
     /// The second fixpoint: what is unmarked now is dead.
     fn decide(&mut self) {
         // R18: what waited for its key is dead; R9: no address is left that pins the layout.
-        self.cx.ephemerons.forget(&mut self.cx.store);
+        self.cx.ephemerons.forget();
         self.cx.store.memory.pin_layout(false);
         self.cx.enter(Phase::CleanKeys);
         if self.weak.nothing_to_clean(&self.finalizers) {

@@ -23,6 +23,7 @@ use super::roots::Roots;
 use crate::memory::{GRANULE, GrayWord};
 use crate::object::{Header, Ref, Runtime, Shape, flags};
 use crate::prefetch;
+use std::ops::Range;
 
 /// Slots of a large cell, or entries of a counted list, scanned at a time.
 const PART_SLOTS: usize = 512;
@@ -62,12 +63,13 @@ impl Marking {
     ) -> bool {
         let mut ahead = Ahead::new();
         loop {
-            // Large cells first: the more is gray at once, the more of it stands side by side.
-            let did = scan_part(rt, cx, budget)
+            // What is due first: a chain of keys and values is followed without a look into its cells. Then the large: the more is gray at once, the more
+            // of it stands side by side.
+            let did = due_unit(cx, budget)
+                || scan_part(rt, cx, budget)
                 || scan_word(rt, cx, &mut ahead, budget)
                 || scan_ahead(rt, cx, &mut ahead, budget)
                 || cx.gray.shade_found(&mut cx.store)
-                || due_unit(cx, budget)
                 || self.root_unit(cx, finalizers, handles, budget);
             if !did {
                 return true;
@@ -137,15 +139,33 @@ impl Marking {
 }
 
 /// A value whose key has been marked.
+#[inline(always)]
 fn due_unit(cx: &mut Context, budget: &mut Budget) -> bool {
+    cx.ephemerons.any_due() && take_due(cx, budget)
+}
+
+#[inline(never)]
+fn take_due(cx: &mut Context, budget: &mut Budget) -> bool {
     budget.spend(ENTRY_UNITS);
-    let Some(value) = cx.ephemerons.take_due(&mut cx.store) else { return false };
-    // R23: in the second round a count of 0 is that of an object which the sweep will have (its entry is gone). Marked, it would be on no list, and stay
-    // for ever.
+    let Some(value) = cx.ephemerons.take_due() else { return false };
+    // All that is looked at comes into the cache at once.
+    cx.ephemerons.prefetch(value);
+    cx.store.memory.prefetch_bits(value.addr());
+    prefetch(value.addr());
     // SAFETY: values-may-be-dead: the cell is looked at only if it is live.
-    let dead = cx.window() && unsafe { cx.store.memory.is_live(value.as_nonnull()) && value.header().count.get() == 0 };
-    if !dead || cx.without(Sabotage::EphemeronZero) {
+    unsafe {
+        let live = cx.store.memory.is_live(value.as_nonnull());
+        // R23: in the second round a count of 0 is that of an object which the sweep will have (its entry is gone). Marked, it would be on no list, and stay
+        // for ever.
+        let dead = cx.window() && live && value.header().count.get() == 0;
+        if dead && !cx.without(Sabotage::EphemeronZero) {
+            return true;
+        }
         cx.shade(value);
+        if live && value.header().has(flags::WEAKLY_HELD) {
+            // R18: what waits for it needn't wait until it is scanned.
+            cx.ephemerons.key_is_marked(value);
+        }
     }
     true
 }
@@ -239,7 +259,7 @@ unsafe fn scan_special<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &He
         if header.has(flags::WEAKLY_HELD) {
             // R18.
             budget.spend(ENTRY_UNITS);
-            cx.ephemerons.key_is_marked(r, &mut cx.store);
+            cx.ephemerons.key_is_marked(r);
         }
         match cx.kinds.shape(header.kind) {
             Shape::Leaf => {}
@@ -265,7 +285,7 @@ unsafe fn scan_large<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &Head
         let part = if shape == Shape::Ephemeron {
             budget.spend(PART_ENTRIES * ENTRY_UNITS);
             part(rt, r, shape, from, PART_ENTRIES, |range| {
-                rt.trace_entries(r, range, &mut |key, value| scan_entry(cx, key, value));
+                scan_entries(rt, cx, r, range);
             })
         } else {
             trace_part(rt, r, shape, from, PART_SLOTS, &mut |x| cx.found(x))
@@ -277,6 +297,31 @@ unsafe fn scan_large<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, header: &Head
             None if header.has(flags::BY_SLOT) => header.set(flags::BLACK),
             None => {}
         }
+    }
+}
+
+/// Entries are looked up in tables that are too large for the cache: what the first few will need comes into it at once.
+///
+/// # Safety
+/// Entries of a live storage, [`PART_ENTRIES`] at most.
+unsafe fn scan_entries<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, range: Range<usize>) {
+    let (mut entries, mut len) = ([(None, None); PART_ENTRIES], 0);
+    // SAFETY: by the caller.
+    unsafe {
+        rt.trace_entries(r, range, &mut |key, value| {
+            let Some(value) = value else { return };
+            for cell in key.into_iter().chain([value]) {
+                cx.store.memory.prefetch_bits(cell.addr());
+                prefetch(cell.addr());
+            }
+            if let Some(key) = key {
+                cx.ephemerons.prefetch(key);
+            }
+            let Some(place) = entries.get_mut(len) else { return scan_entry(cx, key, Some(value)) };
+            *place = (key, Some(value));
+            len += 1;
+        });
+        entries[..len].iter().for_each(|&(key, value)| scan_entry(cx, key, value));
     }
 }
 

@@ -32,6 +32,10 @@ const PATIENCE_MIN: Duration = Duration::from_millis(400);
 const BYTES_PER_EVENT: usize = 512;
 /// Growth, in percent, during which a cycle should run from its begin to its end.
 const CYCLE_PERCENT: usize = 10;
+/// Stops that the shortest cycle takes, by which explicit memory comes back.
+const CYCLE_STOPS: usize = 8;
+/// The part of its share that the heap may grow by before a cycle that has done nothing is late.
+const HEAD_START: f64 = 0.25;
 /// What a cycle costs in all, beside its marking.
 const AFTER_MARKING: f64 = 1.25;
 /// What a cycle costs, before one has been measured.
@@ -144,9 +148,9 @@ impl Pace {
         self.base_cells = cells(cx);
         self.base_explicit = cx.store.memory.explicit_bytes;
     }
-    /// At an epoch end.
-    pub fn look(&mut self, cx: &Context) {
-        self.base_explicit = self.base_explicit.min(cx.store.memory.explicit_bytes);
+    /// Explicit blocks had no more than this.
+    pub fn look(&mut self, explicit_low: usize) {
+        self.base_explicit = self.base_explicit.min(explicit_low);
     }
     fn base_bytes(&self) -> usize {
         self.base_cells + self.base_explicit
@@ -215,9 +219,16 @@ impl Pace {
         (slice.as_nanos() as f64 * share_left / cost_left / survival) as usize
     }
 
-    /// Whether the cycle under way has not ended within its share of growth.
+    /// Explicit bytes that the program may allocate before the cycle's next stop. However little a cycle costs, it takes some epoch ends, and what garbage
+    /// owns piles up till the last of them.
+    pub fn explicit_step(&self, cx: &Context) -> usize {
+        self.share(cx) as usize / CYCLE_STOPS
+    }
+
+    /// Whether the heap has grown by a larger part of the cycle's share than what it has done is of its work.
     pub fn is_late(&self, cx: &Context) -> bool {
-        self.grown(cx) > self.share(cx)
+        let done = (self.ns as f64 / self.cost(cx)).clamp(HEAD_START, 1.0);
+        self.grown(cx) > self.share(cx) * done
     }
 
     fn share(&self, cx: &Context) -> f64 {

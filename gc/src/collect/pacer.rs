@@ -5,10 +5,12 @@
 //!
 //! Invariants:
 //! * **share-of-time** In any window the collector has at most [`SHARE`] of the time and [`Pacer::goal`] more, unless the heap would outgrow its
-//!   bounds: such stops are counted (`Counters::urgent`).
+//!   bounds: such stops are counted (`Counters::urgent`). What a stop takes beyond the goal is not made up for: that the machine did something else meanwhile,
+//!   or that the program asked for a whole collection, should not let garbage pile up.
 //!
 //! May import: `memory`, and of the collector `context`, `pace`.
 
+use super::context::Context;
 use super::pace::Pace;
 use std::time::{Duration, Instant};
 
@@ -30,7 +32,7 @@ pub(crate) struct Pacer {
     goal: Duration,
     pub epoch_bytes: usize,
     pub slice_bytes: usize,
-    /// Explicit bytes at the last epoch end.
+    /// The least of explicit bytes since the last epoch end.
     pub explicit_before: usize,
     pub running: bool,
     /// The runtime has asked for an epoch end.
@@ -101,8 +103,14 @@ impl Pacer {
         let earned = i64::try_from(program).unwrap_or(i64::MAX / 200) * i64::from(SHARE) / i64::from(100 - SHARE);
         self.credit_ns = self.credit_ns.saturating_add(earned).min(self.goal.as_nanos() as i64);
     }
+    /// At a stop: what has been freed explicitly makes room for more, before the next epoch end and before the next cycle.
+    pub fn look(&mut self, cx: &Context) {
+        let low = cx.store.memory.explicit_low();
+        self.explicit_before = self.explicit_before.min(low);
+        self.cycle.look(low);
+    }
     pub fn end_stop(&mut self, ns: u64) {
-        self.credit_ns -= ns as i64;
+        self.credit_ns = (self.credit_ns - ns as i64).max(-(self.goal.as_nanos() as i64));
         self.stop_end = Instant::now();
     }
     /// Whether the collector has used up its share for now.

@@ -6,7 +6,7 @@
 //! Invariants:
 //! * **one-part-a-stop** One stop is one epoch end or one slice, outside of whole collections (`whole`, `relief`); only if the stop before was an epoch
 //!   end too does a slice follow in the same stop. (A program whose every object is as large as an epoch's budget would get no slice at all.) It is longer
-//!   if the program has allocated more than a budget at once: garbage must not outrun it.
+//!   if the program has allocated more than a budget at once, or if the cycle is late: garbage must not outrun it.
 //!
 //! May import: `object`, `memory`, `observe`, and the parts.
 
@@ -32,6 +32,8 @@ const EPOCH_SLICES: usize = 2;
 /// The part of the heap that may wait in the release queue before slices are urgent, and what a decrement may stand for.
 const BACKLOG_PART: usize = 8;
 const BYTES_PER_DECREMENT: usize = 64;
+/// A cycle that is late gets so many slices in a stop.
+const LATE_SLICES: usize = 2;
 /// An epoch end that has to wait for its share of the time waits for no more than this many budgets.
 const EPOCHS_MAX: usize = 2;
 
@@ -64,6 +66,7 @@ impl<R: Runtime> Collector<R> {
         let idle = self.cx.store.memory.young_bytes() <= self.pacer.young_before + SLICE_BYTES_MIN;
         self.pacer.idle = ticked && idle;
         self.pacer.begin_stop();
+        self.pacer.look(&self.cx);
         let wait = self.pacer.has_had_its_share();
         if wait && !self.is_urgent() {
             return self.set_alarm_soon();
@@ -84,7 +87,9 @@ impl<R: Runtime> Collector<R> {
             }
         } else if self.has_slices() {
             self.pacer.slice_owed = false;
-            self.slice(&mut stopping, 1);
+            // The program has little to gain from short stops that come one after the other.
+            let late = self.cx.phase() != Phase::Idle && self.pacer.cycle.is_late(&self.cx);
+            self.slice(&mut stopping, if late { LATE_SLICES } else { 1 });
         } else {
             // Nothing else to do: memory that has been idle for a while goes back to the system.
             self.cx.store.trim();
@@ -143,7 +148,7 @@ impl<R: Runtime> Collector<R> {
             && young + self.explicit_growth()
                 >= self.cycle_slice_bytes().saturating_mul(EPOCH_SLICES).min(self.pacer.epoch_bytes);
         young >= self.pacer.epoch_bytes
-            || self.explicit_growth() >= self.pacer.explicit_bytes(self.cx.store.memory.used_bytes())
+            || self.explicit_growth() >= self.explicit_step()
             || self.lists_are_full()
             || cycle_waits
             || self.pacer.epoch_wanted
@@ -158,6 +163,12 @@ impl<R: Runtime> Collector<R> {
     /// What garbage may own that counting has not seen yet.
     fn explicit_growth(&self) -> usize {
         self.cx.store.memory.explicit_bytes.saturating_sub(self.pacer.explicit_before)
+    }
+
+    /// Explicit memory that may be allocated before the epoch ends.
+    fn explicit_step(&self) -> usize {
+        let step = self.pacer.explicit_bytes(self.cx.store.memory.used_bytes());
+        if self.cx.phase() == Phase::Idle { step } else { step.min(self.pacer.cycle.explicit_step(&self.cx)) }
     }
 
     fn stale(&self) -> Duration {
@@ -201,7 +212,6 @@ impl<R: Runtime> Collector<R> {
 
     /// What may begin after an epoch end: a cycle, a cleaning pass, the turning over of a list.
     fn decide_after_epoch(&mut self) {
-        self.pacer.cycle.look(&self.cx);
         if self.cx.phase() != Phase::Idle {
             return;
         }
@@ -227,7 +237,7 @@ impl<R: Runtime> Collector<R> {
         let memory = &self.cx.store.memory;
         let backlog = self.cx.decrements.len() * BYTES_PER_DECREMENT;
         memory.young_bytes() >= self.pacer.epoch_bytes * EPOCHS_MAX
-            || self.explicit_growth() >= self.pacer.explicit_bytes(memory.used_bytes()) * EPOCHS_MAX
+            || self.explicit_growth() >= self.explicit_step() * EPOCHS_MAX
             || backlog > (memory.used_bytes() / BACKLOG_PART).max(EPOCH_BYTES_MAX)
             || self.log.is_full()
             || self.release.waiting.is_full()
@@ -289,7 +299,7 @@ impl<R: Runtime> Collector<R> {
         let memory = &self.cx.store.memory;
         let pacer = &self.pacer;
         let mut step = pacer.epoch_bytes.saturating_sub(memory.young_bytes());
-        let mut explicit = pacer.explicit_bytes(memory.used_bytes());
+        let mut explicit = self.explicit_step();
         if !self.release.is_empty(&self.cx) {
             step = step.min(pacer.slice_bytes);
         }
@@ -319,6 +329,6 @@ impl<R: Runtime> Collector<R> {
         let memory = &mut self.cx.store.memory;
         memory.set_run_max(if cells < SLICE_BYTES_MAX { cells } else { usize::MAX });
         memory.set_alarm(if awake { memory.young_bytes() + cells } else { usize::MAX });
-        memory.set_explicit_alarm(if awake { memory.explicit_bytes + explicit } else { usize::MAX });
+        memory.set_explicit_alarm(if awake { explicit } else { usize::MAX });
     }
 }

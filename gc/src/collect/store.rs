@@ -14,8 +14,6 @@ use std::ptr::{self, NonNull};
 pub(crate) const CHUNK_WORDS: usize = 1020;
 /// Spare chunks kept for reuse; the rest goes back to the heap.
 const SPARE_MAX: usize = 16;
-/// Bytes in front of a block of [`Store::raw_alloc`].
-const RAW_HEAD: usize = 16;
 
 /// A piece of a queue: `next` and `prev` link those of one queue, or the spare ones.
 #[repr(C)]
@@ -146,31 +144,22 @@ impl Store {
         }
     }
 
-    /// Memory for the collector's own lists that are no queues; never fails (lists-never-fail). The word in front says where it came from.
+    /// Memory for the collector's own lists that are no queues; never fails (lists-never-fail). Nothing stands in front of it: pieces of a power of two
+    /// waste no memory.
     pub fn raw_alloc(&mut self, bytes: usize) -> NonNull<u8> {
-        let bytes = bytes + RAW_HEAD;
-        let (block, origin) = match self.malloc(bytes) {
-            Ok(block) => (block, 0),
-            Err(_) => (self.foreign_alloc(bytes), 1),
-        };
-        // SAFETY: the block is longer than its head.
-        unsafe {
-            block.cast::<usize>().write(origin);
-            block.add(RAW_HEAD)
+        match self.malloc(bytes) {
+            Ok(block) => block,
+            Err(_) => self.foreign_alloc(bytes),
         }
     }
 
     /// # Safety
     /// `block` came from [`Store::raw_alloc`] and was not freed.
     pub unsafe fn raw_free(&mut self, block: NonNull<u8>) {
-        // SAFETY: by the caller, the head stands in front.
-        unsafe {
-            let block = block.sub(RAW_HEAD);
-            match block.cast::<usize>().read() {
-                0 => self.free(block),
-                _ => self.foreign_free(block),
-            }
-        }
+        // What the host gave is in no segment of the heap.
+        let ours = self.foreign.is_null() || self.memory.pages.find(block.as_ptr().addr()).is_some();
+        // SAFETY: by the caller.
+        unsafe { if ours { self.free(block) } else { self.foreign_free(block) } }
     }
 
     /// Gives the spare chunks back to the heap.
@@ -205,7 +194,8 @@ mod tests {
 
     #[test]
     fn the_host_lends_what_the_heap_refuses_in_any_order() {
-        let mut store = Store::new(Memory::new(0));
+        // Some come from the heap, some from the host: nothing but their address tells.
+        let mut store = Store::new(Memory::new(512 << 10));
         let (mut random, mut blocks) = (Random::new(1), Vec::new());
         for n in 0..1000 {
             if random.below(5) < 3 {
@@ -232,7 +222,7 @@ mod tests {
             // SAFETY: a head in the list.
             at = unsafe { (*at).next };
         }
-        assert!(linked == blocks.len() && linked > 100);
+        assert!((10..blocks.len() - 10).contains(&linked), "{linked} of {}", blocks.len());
         let mut queue = Queue::new();
         (0..10_000).for_each(|word| queue.push(word, &mut store));
         assert!((0..9_000).all(|word| queue.pop_front(&mut store) == Some(word)));

@@ -106,7 +106,7 @@ impl Waiting {
             } else {
                 // SAFETY: live, and a leaf: nothing to scan.
                 unsafe { cx.store.memory.set_mark(cell.as_nonnull()) };
-                cx.ephemerons.key_is_marked(cell, &mut cx.store);
+                cx.ephemerons.key_is_marked(cell);
             }
         }
         true

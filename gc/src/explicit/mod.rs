@@ -237,7 +237,7 @@ impl Explicit {
                     }
                 };
                 if resized {
-                    memory.explicit_bytes -= old;
+                    memory.explicit_shrank(old);
                     memory.explicit_grew(memory.run_bytes(cell));
                     return Ok(cell);
                 }
@@ -273,12 +273,12 @@ impl Explicit {
             let desc = segment.block_desc(block);
             let state = (*desc).state;
             if state == State::Free {
-                memory.explicit_bytes -= memory.run_bytes(cell);
+                memory.explicit_shrank(memory.run_bytes(cell));
                 return memory.pages.give_back_run(segment, page_of(cell));
             }
             let size = (*desc).cell as usize * GRANULE;
             asan::poison(cell, size);
-            memory.explicit_bytes -= size;
+            memory.explicit_shrank(size);
             (*desc).live -= 1;
             if state == State::Current {
                 let bump = &mut self.lanes.bump[(*desc).class as usize];

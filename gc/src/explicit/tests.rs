@@ -289,11 +289,12 @@ fn the_alarm_rings_for_explicit_blocks() {
     explicit.malloc(&mut memory, 1000).unwrap();
     assert!(!memory.take_alarm());
     memory.set_explicit_alarm(100_000);
+    let before = memory.explicit_bytes;
     while !memory.take_alarm() {
-        assert!(memory.explicit_bytes < 100_000);
+        assert!(memory.explicit_bytes < before + 100_000);
         explicit.malloc(&mut memory, 1000).unwrap();
     }
-    assert!((100_000..102_000).contains(&memory.explicit_bytes));
+    assert!((100_000..102_000).contains(&(memory.explicit_bytes - before)));
     assert!(!memory.take_alarm());
     // It rings for whatever grows.
     let block = explicit.calloc(&mut memory, 1, 300_000).unwrap();
@@ -303,13 +304,16 @@ fn the_alarm_rings_for_explicit_blocks() {
     assert!(memory.take_alarm());
     explicit.aligned(&mut memory, 64, 64).unwrap();
     assert!(memory.take_alarm());
+    // It rings for growth from the least that there was since it was set.
+    memory.set_explicit_alarm(300_000);
     // SAFETY: as above.
     unsafe { explicit.free(&mut memory, block) };
-    memory.set_explicit_alarm(400_000);
-    explicit.malloc(&mut memory, 1000).unwrap();
+    let low = memory.explicit_bytes;
+    explicit.malloc(&mut memory, 250_000).unwrap();
     assert!(!memory.take_alarm());
-    explicit.malloc(&mut memory, 300_000).unwrap();
+    explicit.malloc(&mut memory, 100_000).unwrap();
     assert!(memory.take_alarm());
+    assert_eq!(memory.explicit_low(), low);
 }
 
 #[test]

@@ -74,7 +74,9 @@ pub(crate) struct Memory {
     small_live: usize,
     large_bytes: usize,
     pub(crate) explicit_bytes: usize,
-    explicit_alarm_bytes: usize,
+    /// The least of them since their alarm was set, and how much more makes it ring.
+    explicit_low: usize,
+    explicit_step: usize,
     /// Blocks handed out in this epoch, in order, linked by `next`.
     spent_head: u32,
     spent_tail: u32,
@@ -97,7 +99,8 @@ impl Memory {
             small_live: 0,
             large_bytes: 0,
             explicit_bytes: 0,
-            explicit_alarm_bytes: usize::MAX,
+            explicit_low: 0,
+            explicit_step: usize::MAX,
             spent_head: NONE,
             spent_tail: NONE,
             young_runs: NONE,
@@ -213,18 +216,29 @@ impl Memory {
         self.alarm_bytes = bytes;
     }
 
-    /// The alarm rings when explicit blocks come to have this many bytes, and whenever they grow from there on.
+    /// The alarm rings when explicit blocks have so many bytes more than they had at least from now on, and whenever they grow from there on.
     pub fn set_explicit_alarm(&mut self, bytes: usize) {
-        self.explicit_alarm_bytes = bytes;
+        self.explicit_low = self.explicit_bytes;
+        self.explicit_step = bytes;
+    }
+    /// What explicit blocks had at least since that was called.
+    pub fn explicit_low(&self) -> usize {
+        self.explicit_low
     }
 
     /// Explicit blocks have so many bytes more.
     #[inline(always)]
     pub(crate) fn explicit_grew(&mut self, bytes: usize) {
         self.explicit_bytes += bytes;
-        if self.explicit_bytes >= self.explicit_alarm_bytes {
+        if self.explicit_bytes - self.explicit_low >= self.explicit_step {
             self.ring_for_explicit();
         }
+    }
+    /// They have so many bytes fewer.
+    #[inline(always)]
+    pub(crate) fn explicit_shrank(&mut self, bytes: usize) {
+        self.explicit_bytes -= bytes;
+        self.explicit_low = self.explicit_low.min(self.explicit_bytes);
     }
 
     #[cold]

@@ -190,6 +190,38 @@ fn a_large_array_beyond_the_limit_is_refused() {
     assert!(host.new_object(toy::ARRAY, 100_000).is_ok());
 }
 
+/// Owners of explicit blocks, 64 at a time, each in a cycle of its own; its finalizer frees the block. What piles up is some of what lives, however many come
+/// and go, and though the cells are hardly any bytes.
+#[test]
+fn garbage_that_owns_blocks_stays_in_proportion() {
+    let mut host = Host::new(64, Config::default());
+    let mut random = super::program::Random::new(16);
+    let mut blocks = std::collections::HashMap::new();
+    let (mut live, mut most_live, mut peak) = (0, 0, 0);
+    for _ in 0..10_000 {
+        let (i, size) = (random.below(64), (1024 << random.below(10)) + random.below(1000));
+        let owner = host.new_object(toy::PLAIN, 0).expect("room");
+        host.store(owner, 0, Some(owner));
+        let number = host.made - 1;
+        blocks.insert(number, (host.heap.malloc(size).expect("room"), size));
+        // SAFETY: young, or in a global.
+        let old = unsafe {
+            host.heap.set_finalizer(owner);
+            host.roots.globals[i].replace(owner).map(|old| toy::number(old))
+        };
+        live += size - old.map_or(0, |old| blocks[&old].1);
+        host.safepoint();
+        for number in finalized(&mut host) {
+            let (block, _) = blocks.remove(&number).expect("its finalizer runs once");
+            // SAFETY: allocated above, and freed once.
+            unsafe { host.heap.free(block) };
+        }
+        (most_live, peak) = (most_live.max(live), peak.max(host.heap.explicit_bytes()));
+    }
+    assert!(peak < most_live / 2 * 3, "{peak} bytes for {most_live}");
+    host.sound();
+}
+
 /// The numbers of the objects that the heap hands over now.
 fn finalized(host: &mut Host) -> Vec<u64> {
     // SAFETY: the heap says that the objects live.
