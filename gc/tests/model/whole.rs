@@ -209,7 +209,7 @@ fn garbage_that_owns_blocks_stays_in_proportion() {
             host.heap.set_finalizer(owner);
             host.roots.globals[i].replace(owner).map(|old| toy::number(old))
         };
-        live += size - old.map_or(0, |old| blocks[&old].1);
+        live = live + size - old.map_or(0, |old| blocks[&old].1);
         host.safepoint();
         for number in finalized(&mut host) {
             let (block, _) = blocks.remove(&number).expect("its finalizer runs once");

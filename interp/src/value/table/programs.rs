@@ -306,7 +306,7 @@ impl Program {
 
 #[test]
 fn programs_agree_with_the_model() {
-    let rounds = std::env::var("NEAP_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let rounds = std::env::var("NEAP_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let first = std::env::var("NEAP_TEST_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     for seed in first..first + rounds {
         let outcome = std::panic::catch_unwind(|| Program::new(seed).run());
