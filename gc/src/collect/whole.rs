@@ -168,6 +168,10 @@ impl<R: Runtime> Collector<R> {
         self.pacer.safepoints = n.wrapping_add(1);
         if n % self.stress_cycle == self.stress_cycle - 1 {
             self.collect_whole(source);
+            if self.cx.counters.epochs == epochs {
+                // It was given up at once.
+                self.epoch_end(source);
+            }
         } else {
             self.epoch_end(source);
             let few = || Budget::units(STRESS_UNITS);
