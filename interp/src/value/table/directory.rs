@@ -25,7 +25,7 @@ use std::ops::Range;
 /// With more live entries a full part is split, with fewer it is only cleared of the dead.
 const SPLIT_FROM: usize = SEGMENT / 4 * 3;
 /// Two parts that have so many together become one.
-const MERGED: usize = SEGMENT / 2;
+const MERGED: usize = SEGMENT / 4 * 3;
 /// A part with fewer may be merged.
 const SPARSE: usize = SEGMENT / 4;
 
