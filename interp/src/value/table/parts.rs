@@ -14,7 +14,7 @@ pub(super) const WEAK_KEY: u8 = 0x80;
 
 /// Nodes of the largest hash part. What has more entries has a directory of parts of this size. (In tests small tables are to
 /// be large.)
-pub(in crate::value) const SEGMENT: usize = if cfg!(test) { 128 } else { 4096 };
+pub(in crate::value) const SEGMENT: usize = if cfg!(test) { 512 } else { 4096 };
 /// Key tag of the node that stands in front of a directory, where other tables have their first one: it is no key.
 pub(super) const LARGE: u8 = 0x7F;
 

@@ -1,5 +1,5 @@
 //! Random programs over one table, against a naive model: keys of all kinds in all orders, removal, traversal with removal, weak modes that come and go,
-//! objects that are dropped, and the collector at each step. In test builds hash parts are small (`parts::SEGMENT`), so that a few hundred entries make a
+//! objects that are dropped, and the collector at each step. In test builds hash parts are small (`parts::SEGMENT`), so that some hundred entries make a
 //! large table that splits, merges and moves its integers.
 //!
 //!     NEAP_TEST_ROUNDS=1000000 cargo test --release -p neap --lib programs
@@ -282,7 +282,7 @@ impl Program {
     }
 
     fn run(&mut self) {
-        let count = [8, 60, 300, 900][self.below(4)];
+        let count = [8, 60, 700, 2500][self.below(4)];
         let collect_every = [1, 3, 40][self.below(3)];
         for place in 0..count.min(200) {
             self.make_object(place);
