@@ -4,11 +4,10 @@
 //!
 //!     NEAP_TEST_ROUNDS=1000000 cargo test --release -p neap --lib programs
 
-use super::tests::NoRoots;
+use super::tests::{NoRoots, collect_some};
 use super::*;
 use crate::value::intern::StringTable;
 use neap_gc::Config;
-use neap_gc::heap::Drive;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256StarStar;
 use std::collections::{HashMap, HashSet};
@@ -200,15 +199,8 @@ impl Program {
     }
 
     fn collect(&mut self) {
-        let what = match self.below(8) {
-            0 => Drive::EpochEnd(1),
-            1 => Drive::EpochEndAndStart,
-            2..4 => Drive::Release(64),
-            4 => Drive::Phase(1),
-            _ => Drive::Clean(4),
-        };
         // SAFETY: what is needed later is in the two tables.
-        unsafe { self.heap.drive(&NoRoots, what) };
+        unsafe { collect_some(&mut self.heap, &mut self.random) };
     }
 
     /// Nothing is left but what is certain.

@@ -15,6 +15,22 @@ unsafe impl RootSource for NoRoots {
     fn slots(&self, _: &mut dyn FnMut(Option<Ref>)) {}
 }
 
+/// Some work of the collector, now of one kind, now of another.
+///
+/// # Safety
+/// What is needed later has a handle, or is reached from what has.
+pub(super) unsafe fn collect_some(heap: &mut LuaHeap, random: &mut Xoshiro256StarStar) {
+    let what = match random.next_u64() % 8 {
+        0 => Drive::EpochEnd(1),
+        1 => Drive::EpochEndAndStart,
+        2..4 => Drive::Release(64),
+        4 => Drive::Phase(1),
+        _ => Drive::Clean(4),
+    };
+    // SAFETY: by the caller.
+    unsafe { heap.drive(&NoRoots, what) };
+}
+
 /// What keys a program uses.
 #[derive(Clone, Copy, Debug)]
 enum Family {
@@ -110,15 +126,8 @@ impl World {
     }
 
     fn collect(&mut self) {
-        let what = match self.below(8) {
-            0 => Drive::EpochEnd(1),
-            1 => Drive::EpochEndAndStart,
-            2..4 => Drive::Release(64),
-            4 => Drive::Phase(1),
-            _ => Drive::Clean(4),
-        };
         // SAFETY: as above.
-        unsafe { self.heap.drive(&NoRoots, what) };
+        unsafe { collect_some(&mut self.heap, &mut self.random) };
     }
 
     /// One way of filling or emptying.
