@@ -559,6 +559,8 @@ fn sort_on(vm: &mut Vm, args: Args, at: usize, mut yes: bool) -> Result<u32, Thr
             Request::Done => {
                 let (source, destination) = (Value::table(table), vm.arg(args, 0));
                 let count = vm.at(args.end() + elements::READ).as_int().expect("the number of elements");
+                // The state leaves the stack, and may be reaped.
+                drop(data);
                 return Move { source, first: 1, destination, target: 1, count, downwards: false }.begin::<Sorted>(vm, args);
             }
         }
