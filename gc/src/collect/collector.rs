@@ -146,6 +146,22 @@ impl<R: Runtime> Collector<R> {
                 return Ok(Ref::from_ptr(cell));
             }
         }
+        self.alloc_next(kind, size)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_next(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
+        let born = self.cx.kinds.born(kind);
+        if born & flags::SPECIAL == 0
+            && let Some(cell) = self.cx.store.memory.alloc_next(size)
+        {
+            // SAFETY: as in `alloc`.
+            unsafe {
+                cell.cast::<Header>().write(Header::new(kind, born));
+                return Ok(Ref::from_ptr(cell));
+            }
+        }
         self.alloc_slow(kind, size)
     }
 
