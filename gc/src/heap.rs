@@ -356,6 +356,8 @@ impl<R: Runtime> Heap<R> {
     ///
     /// # Safety
     /// Every reference that the runtime holds is in a root, on a stack below `top`, or in a cell reached from them.
+    #[cold]
+    #[inline(never)]
     pub unsafe fn safepoint(&mut self, roots: &dyn RootSource) {
         self.get_mut().safepoint(roots);
     }

@@ -7,7 +7,7 @@ use super::budget::Stop;
 use super::context::{Checks, Context, destroy};
 use super::finalize::Finalizers;
 use super::handles::{Handle, Handles};
-use super::log::Log;
+use super::log::{Log, Recorded};
 use super::mark::Marking;
 use super::pacer::Pacer;
 use super::queue::Queue;
@@ -146,6 +146,22 @@ impl<R: Runtime> Collector<R> {
                 return Ok(Ref::from_ptr(cell));
             }
         }
+        self.alloc_next(kind, size)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_next(&mut self, kind: u8, size: usize) -> Result<Ref, OutOfMemory> {
+        let born = self.cx.kinds.born(kind);
+        if born & flags::SPECIAL == 0
+            && let Some(cell) = self.cx.store.memory.alloc_next(size)
+        {
+            // SAFETY: as in `alloc`.
+            unsafe {
+                cell.cast::<Header>().write(Header::new(kind, born));
+                return Ok(Ref::from_ptr(cell));
+            }
+        }
         self.alloc_slow(kind, size)
     }
 
@@ -210,7 +226,16 @@ impl<R: Runtime> Collector<R> {
     #[inline(never)]
     unsafe fn record_first_write(&mut self, object: Ref, slot: usize) {
         // SAFETY: by the caller.
-        unsafe { self.log.record_write(&self.rt, &mut self.cx, object, slot) };
+        let recorded = unsafe { self.log.record_slot(&self.rt, &mut self.cx, object, slot) };
+        if recorded != Recorded::Whole || self.log.is_full() {
+            self.go_on_recording(object, slot, recorded);
+        }
+    }
+    /// Apart, so that the commonest write needs no room on the stack.
+    #[inline(never)]
+    fn go_on_recording(&mut self, object: Ref, slot: usize, recorded: Recorded) {
+        // SAFETY: as for the caller.
+        unsafe { self.log.record_write(&self.rt, &mut self.cx, object, slot, recorded) };
         self.heed_log();
     }
     /// The same for a write of many slots.

@@ -25,6 +25,8 @@ use crate::object::Ref;
 use crate::prefetch;
 
 const NONE: u32 = u32::MAX;
+/// How far ahead of the one that is split the entries of buckets are brought into the cache.
+const SPLIT_AHEAD: usize = 8;
 
 /// The number of a granule, or that of the first entry of a list with [`LIST`].
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,6 +117,19 @@ impl Ephemerons {
         }
     }
 
+    /// Once that is there: brings the first entry of the bucket into the cache.
+    pub fn prefetch_entry(&self, key: Ref) {
+        if self.keys != 0 {
+            self.prefetch_first(self.bucket(key.addr()));
+        }
+    }
+    fn prefetch_first(&self, bucket: usize) {
+        match *self.buckets.get(bucket) {
+            NONE => {}
+            first => prefetch(std::ptr::from_ref(self.entries.get(first as usize)).addr()),
+        }
+    }
+
     /// Where the key stands: the entry before it in its bucket, or none, and its own.
     fn find(&self, bucket: usize, key: Number) -> Option<(u32, u32)> {
         let (mut before, mut at) = (NONE, *self.buckets.get(bucket));
@@ -175,6 +190,10 @@ impl Ephemerons {
     fn split(&mut self, store: &mut Store) {
         let new = self.buckets.len();
         let old = new - (1 << new.ilog2());
+        // Buckets are split in order.
+        if old + SPLIT_AHEAD < new {
+            self.prefetch_first(old + SPLIT_AHEAD);
+        }
         let mut at = std::mem::replace(self.buckets.get_mut(old), NONE);
         self.buckets.push(NONE, store);
         while at != NONE {

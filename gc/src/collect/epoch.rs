@@ -88,7 +88,7 @@ impl<R: Runtime> Collector<R> {
 
     fn notice_young_dead(&mut self) {
         let weak: Queue = self.weak.still_young(&mut self.cx);
-        self.finalizers.notice_new(&self.rt, &mut self.cx, &self.weak, !weak.is_empty());
+        self.finalizers.notice_new(&self.rt, &mut self.cx, &mut self.weak, !weak.is_empty());
         self.notice_special();
         self.weak.entomb_young(&mut self.cx, weak);
         let Collector { rt, cx, young_interned, .. } = self;

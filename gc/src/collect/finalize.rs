@@ -132,7 +132,7 @@ impl Finalizers {
     // ---- deaths
 
     /// Counting has found an object with a finalizer dead.
-    pub fn queue_counted(&mut self, cx: &mut Context, weak: &Weak, r: Ref, header: &Header) {
+    pub fn queue_counted(&mut self, cx: &mut Context, weak: &mut Weak, r: Ref, header: &Header) {
         header.unset(flags::FINALIZER);
         self.stale += usize::from(header.has(flags::FINALIZABLE));
         // queued-is-counted
@@ -145,6 +145,7 @@ impl Finalizers {
         let named = header.has(flags::WEAKLY_HELD) && !cx.without(Sabotage::FinalizerNil);
         if named {
             header.set(flags::WEAK_DEAD);
+            weak.waits(r);
         }
         if named || weak.any_tombs() {
             self.waiting.push(r.addr(), &mut cx.store);
@@ -173,7 +174,7 @@ impl Finalizers {
 
     /// The objects that got a finalizer in this epoch. The young dead among them are promoted and queued, last set first. `weak_dead`: objects that are
     /// weakly held have died young.
-    pub fn notice_new<R: Runtime>(&mut self, rt: &R, cx: &mut Context, weak: &Weak, weak_dead: bool) {
+    pub fn notice_new<R: Runtime>(&mut self, rt: &R, cx: &mut Context, weak: &mut Weak, weak_dead: bool) {
         if self.new.is_empty() {
             return;
         }
@@ -205,6 +206,7 @@ impl Finalizers {
                     // R16.
                     if header.has(flags::WEAKLY_HELD) {
                         header.set(flags::WEAK_DEAD);
+                        weak.waits(r);
                     }
                     self.waiting.push(word, &mut cx.store);
                 } else {

@@ -1,7 +1,7 @@
 //! The write barrier's slow path, and the log that it writes.
 //!
-//! A record of the log is `address, tag, references...`: the references of an object (or of some slots of an array) as they were before the first
-//! write of the epoch. The references of one record stand side by side. An epoch end *replays* the log: what is new is incremented, what is gone becomes a
+//! A record of the log ([`super::record`]) has the references of an object, or of some slots of an array, as they were before the first write of the epoch.
+//! An epoch end *replays* the log: what is new is incremented, what is gone becomes a
 //! decrement.
 //!
 //! Cells of 512 bytes or more of an indexed shape are recorded by slots: each write that finds its slot clean makes a record of it. Slots that stand side
@@ -13,7 +13,7 @@
 //! * **logged-is-recorded** A mature object is LOGGED (a slot of a mature array dirty) exactly while the log has one record with its snapshot, one only.
 //! * **log-names-the-living** The log names only cells whose `live` bit is set: an object whose count reaches 0 while it is LOGGED or dirty waits (R3).
 //!
-//! May import: `memory`, `object`, and of the collector `context`, `queue`, `price`.
+//! May import: `memory`, `object`, and of the collector `context`, `record`, `moved`, `queue`, `price`.
 
 use super::Sabotage;
 use super::context::Context;
@@ -21,15 +21,13 @@ use super::edges::trace_whole;
 use super::moved::{Moved, Owed, Told};
 use super::price::Price;
 use super::queue::Queue;
-use super::store::CHUNK_WORDS;
+use super::record::{RECORD_MAX, Subject, length, single_slot, subject, tag, tag_of_slot};
 use super::view::Entry;
 use crate::memory::Dirtied;
 use crate::object::{Header, Ref, Runtime, Shape, flags};
 use std::ops::Range;
 use std::time::Duration;
 
-/// The longest snapshot of one record.
-const RECORD_MAX: usize = CHUNK_WORDS - 2;
 /// Snapshots that can't be longer are written straight into the log.
 const SHORT: usize = 256;
 /// The part of an array's slots that is dirty when the others are recorded too.
@@ -46,51 +44,13 @@ const LOOK_AHEAD: usize = 2;
 const LIMIT_WORDS: (usize, usize) = (1 << 10, 32 << 10);
 const NS_PER_WORD: f64 = 20.0;
 
-/// What a record is about.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Subject {
-    Object,
-    /// Slots that stand side by side, [`SLOTS_MAX`] at most.
-    Slots(Range<usize>),
-    /// The rest of a snapshot too long for one record.
-    More,
-}
-
-/// Slots of one record.
-const SLOTS_MAX: usize = 64;
-/// The parts of a tag, from the lowest bits on: the length of the snapshot, what it is of, how many slots but one, the first slot.
-const LENGTH_BITS: u32 = 14;
-const SUBJECT_BITS: u32 = 2;
-const COUNT_AT: u32 = LENGTH_BITS + SUBJECT_BITS;
-const FIRST_AT: u32 = COUNT_AT + SLOTS_MAX.ilog2();
-
-const _: () = assert!(RECORD_MAX < 1 << LENGTH_BITS);
-
-#[inline(always)]
-fn tag(subject: &Subject, len: usize) -> usize {
-    len | match subject {
-        Subject::Object => 0,
-        Subject::More => 1 << LENGTH_BITS,
-        Subject::Slots(slots) => 2 << LENGTH_BITS | (slots.len() - 1) << COUNT_AT | slots.start << FIRST_AT,
-    }
-}
-
-/// The length of the snapshot.
-#[inline(always)]
-fn length(tag: usize) -> usize {
-    tag & ((1 << LENGTH_BITS) - 1)
-}
-
-#[inline(always)]
-fn subject(tag: usize) -> Subject {
-    match tag >> LENGTH_BITS & ((1 << SUBJECT_BITS) - 1) {
-        0 => Subject::Object,
-        1 => Subject::More,
-        _ => {
-            let first = tag >> FIRST_AT;
-            Subject::Slots(first..first + (tag >> COUNT_AT) % SLOTS_MAX + 1)
-        }
-    }
+/// What has been done for a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Recorded {
+    Nothing,
+    /// Its slot has become dirty and has a record; others may have to.
+    Slot(Dirtied),
+    Whole,
 }
 
 pub(crate) struct Log {
@@ -171,27 +131,64 @@ impl Log {
         unsafe { object.header().has(flags::BY_SLOT) && cx.store.memory.slot_is_dirty(object.as_nonnull(), slot) }
     }
 
-    /// A write of slot `slot` of an object is about to happen that is not recorded yet.
+    /// A write of slot `slot` of an object is about to happen that is not recorded yet: the commonest one, of a mature array.
     ///
     /// # Safety
     /// As for `is_recorded`.
     #[inline(always)]
-    pub unsafe fn record_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slot: usize) {
+    pub unsafe fn record_slot<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slot: usize) -> Recorded {
+        // SAFETY: by the caller, and there is room.
+        unsafe {
+            let flags = object.header().flags.get();
+            if flags & (flags::BY_SLOT | flags::YOUNG) != flags::BY_SLOT || !self.records.has_room(2 + SLOT_REFERENCES) {
+                return Recorded::Nothing;
+            }
+            let (room, mut len) = (self.records.room(), 0);
+            rt.trace_slots(object, slot..slot + 1, &mut |r| {
+                if len < SLOT_REFERENCES {
+                    room.add(2 + len).write(r.addr());
+                }
+                len += 1;
+            });
+            if len > SLOT_REFERENCES {
+                return Recorded::Nothing;
+            }
+            room.write(object.addr());
+            room.add(1).write(tag_of_slot(slot, len));
+            self.records.pushed_words(2 + len);
+            match cx.store.memory.set_dirty(object.as_nonnull(), slot) {
+                Dirtied::Alone if !slot.is_multiple_of(REST_STEP) => Recorded::Whole,
+                dirtied => Recorded::Slot(dirtied),
+            }
+        }
+    }
+
+    /// Any write that is not recorded yet, of which so much has been done.
+    ///
+    /// # Safety
+    /// As for `is_recorded`.
+    #[inline(always)]
+    pub unsafe fn record_write<R: Runtime>(&mut self, rt: &R, cx: &mut Context, object: Ref, slot: usize, recorded: Recorded) {
         // SAFETY: by the caller.
         unsafe {
             let header = object.header();
-            if !header.has(flags::BY_SLOT) {
-                return self.record_object(rt, cx, object, header);
-            }
-            let dirtied = cx.store.memory.set_dirty(object.as_nonnull(), slot);
-            if header.has(flags::YOUNG) {
-                // R4: a young array's slot is dirty without a record.
-                if cx.without(Sabotage::YoungSlots) {
-                    cx.store.memory.set_clean(object.as_nonnull(), slot..slot + 1);
+            let dirtied = match recorded {
+                Recorded::Whole => return,
+                Recorded::Slot(dirtied) => dirtied,
+                Recorded::Nothing if !header.has(flags::BY_SLOT) => return self.record_object(rt, cx, object, header),
+                Recorded::Nothing => {
+                    let dirtied = cx.store.memory.set_dirty(object.as_nonnull(), slot);
+                    if header.has(flags::YOUNG) {
+                        // R4: a young array's slot is dirty without a record.
+                        if cx.without(Sabotage::YoungSlots) {
+                            cx.store.memory.set_clean(object.as_nonnull(), slot..slot + 1);
+                        }
+                        return;
+                    }
+                    self.snapshot(rt, cx, object, slot..slot + 1);
+                    dirtied
                 }
-                return;
-            }
-            self.snapshot_slot(rt, cx, object, slot);
+            };
             if dirtied != Dirtied::Alone || slot.is_multiple_of(REST_STEP) {
                 self.record_more(rt, cx, object, header, slot, dirtied);
             }
@@ -302,33 +299,8 @@ impl Log {
         }
     }
 
-    /// The commonest record.
-    ///
     /// # Safety
-    /// As for `snapshot`.
-    #[inline(always)]
-    unsafe fn snapshot_slot<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, slot: usize) {
-        self.records.reserve(2 + SLOT_REFERENCES, &mut cx.store);
-        let (room, mut len) = (self.records.room(), 0);
-        // SAFETY: by the caller, and the room was reserved.
-        unsafe {
-            rt.trace_slots(array, slot..slot + 1, &mut |r| {
-                if len < SLOT_REFERENCES {
-                    room.add(2 + len).write(r.addr());
-                }
-                len += 1;
-            });
-            if len > SLOT_REFERENCES {
-                return self.snapshot(rt, cx, array, slot..slot + 1);
-            }
-            room.write(array.addr());
-            room.add(1).write(tag(&Subject::Slots(slot..slot + 1), len));
-        }
-        self.records.pushed_words(2 + len);
-    }
-
-    /// # Safety
-    /// A cell that is recorded by slots, and some of them, [`SLOTS_MAX`] at most.
+    /// A cell that is recorded by slots, and some of them, [`super::record::SLOTS_MAX`] at most.
     #[inline(never)]
     unsafe fn snapshot<R: Runtime>(&mut self, rt: &R, cx: &mut Context, array: Ref, slots: Range<usize>) {
         let most = slots.len() * SLOT_REFERENCES;
@@ -406,18 +378,16 @@ impl Log {
                     let (snapshot, next) = rest.split_at(length(*tag));
                     words = next;
                     let object = Ref::from_addr(*object);
+                    let known = |array: &mut Option<Array>| match array {
+                        Some(array) if array.cell == object => *array,
+                        _ => *array.insert(Array::new(rt, cx, object)),
+                    };
+                    if let Some(slot) = single_slot(*tag) {
+                        known(&mut array).replay_slot(rt, cx, &mut self.moved, slot, snapshot);
+                        continue;
+                    }
                     match subject(*tag) {
-                        Subject::Slots(slots) => {
-                            let array = match array {
-                                Some(array) if array.cell == object => array,
-                                _ => *array.insert(Array::new(rt, cx, object)),
-                            };
-                            if slots.len() == 1 {
-                                array.replay_slot(rt, cx, &mut self.moved, slots.start, snapshot);
-                            } else {
-                                array.replay(rt, cx, &mut self.moved, slots, snapshot);
-                            }
-                        }
+                        Subject::Slots(slots) => known(&mut array).replay(rt, cx, &mut self.moved, slots, snapshot),
                         subject => {
                             // The object of the record after the next.
                             if let [_, tag, rest @ ..] = next
@@ -600,6 +570,8 @@ fn follow(cx: &mut Context, r: Ref, told: Told) {
                 cx.keep_counted(r);
             }
         }
+        // SAFETY: as in `settle`.
+        Told::Instead(Owed::Decrement(r)) => unsafe { cx.queue_decrement(Ref::from_addr(r)) },
         Told::Instead(owed) => settle(cx, owed),
     }
 }

@@ -321,6 +321,7 @@ unsafe fn scan_entries<R: Runtime>(rt: &R, cx: &mut Context, r: Ref, range: Rang
             *place = (key, Some(value));
             len += 1;
         });
+        entries[..len].iter().filter_map(|&(key, _)| key).for_each(|key| cx.ephemerons.prefetch_entry(key));
         entries[..len].iter().for_each(|&(key, value)| scan_entry(cx, key, value));
     }
 }

@@ -4,12 +4,12 @@
 //! works on the [`context`] and the runtime that it is handed:
 //!
 //! * `context`: the memory, the phase, the counts and the marks
-//! * `log`, `moved`, `adopt`: what the program writes: the barrier's records, references that move, storages that replace others
+//! * `log`, `record`, `moved`, `adopt`: what the program writes: the barrier's records, references that move, storages that replace others
 //! * `roots`, `stacks`, `handles`: what the program holds
 //! * `edges`: how the references of a cell are gone through, at once or in parts
 //! * `release`, `waiting`: decrements and deaths
 //! * `gray`, `ephemeron`, `mark`, `sweep`: the work of a cycle
-//! * `weak`, `finalize`: weak references, finalizers
+//! * `weak`, `bloom`, `finalize`: weak references, finalizers
 //!
 //! [`collector`] is the whole. What happens when:
 //!
@@ -25,6 +25,7 @@
 //! May import: `memory`, `explicit`, `object`, `observe`.
 
 mod adopt;
+mod bloom;
 mod budget;
 mod collector;
 mod context;
@@ -44,6 +45,7 @@ mod pacer;
 mod phase;
 mod price;
 mod queue;
+mod record;
 mod release;
 mod relief;
 mod report;

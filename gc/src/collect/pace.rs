@@ -34,8 +34,6 @@ const BYTES_PER_EVENT: usize = 512;
 const CYCLE_PERCENT: usize = 10;
 /// Stops that the shortest cycle takes, by which explicit memory comes back.
 const CYCLE_STOPS: usize = 8;
-/// The part of its share that the heap may grow by before a cycle that has done nothing is late.
-const HEAD_START: f64 = 0.25;
 /// What a cycle costs in all, beside its marking.
 const AFTER_MARKING: f64 = 1.25;
 /// What a cycle costs, before one has been measured.
@@ -64,6 +62,8 @@ pub(crate) struct Pace {
     eager: bool,
     /// What had been allocated when the last cycle ended.
     allocated_before: u64,
+    /// The least bytes of cells since the cycle under way began.
+    low_cells: usize,
     /// When the cycle under way began: what the cycles had reclaimed, the bytes in use.
     reclaimed_before: u64,
     used_before: usize,
@@ -91,6 +91,7 @@ impl Pace {
             lazy_percent: LAZY_PERCENT.0,
             eager: false,
             allocated_before: 0,
+            low_cells: 0,
             reclaimed_before: 0,
             used_before: 0,
             cells_before: 0,
@@ -107,6 +108,7 @@ impl Pace {
         self.begin = Instant::now();
         self.used_before = cx.store.memory.used_bytes();
         self.cells_before = cells(cx);
+        self.low_cells = self.cells_before;
         self.reclaimed_before = cx.counters.cyclic_bytes;
         self.events_before = cx.events;
         self.ns = 0;
@@ -118,6 +120,8 @@ impl Pace {
         self.time = self.end.saturating_duration_since(self.begin);
         let found = (cx.counters.cyclic_bytes - self.reclaimed_before) as usize;
         self.rebase(cx);
+        // What counting has given back meanwhile was not replaced by what lives: the cycle has kept all that was born in its course.
+        self.base_cells = self.base_cells.min(self.low_cells);
         self.allocated_before = cx.counters.allocated_bytes;
         let measured = self.ns as f64 / self.used_before.max(1 << 20) as f64;
         self.ns_per_byte = (self.ns_per_byte + measured) / 2.0;
@@ -148,8 +152,9 @@ impl Pace {
         self.base_cells = cells(cx);
         self.base_explicit = cx.store.memory.explicit_bytes;
     }
-    /// Explicit blocks had no more than this.
-    pub fn look(&mut self, explicit_low: usize) {
+    /// At a stop. Explicit blocks had no more than this.
+    pub fn look(&mut self, cx: &Context, explicit_low: usize) {
+        self.low_cells = self.low_cells.min(cells(cx));
         self.base_explicit = self.base_explicit.min(explicit_low);
     }
     fn base_bytes(&self) -> usize {
@@ -227,8 +232,13 @@ impl Pace {
 
     /// Whether the heap has grown by a larger part of the cycle's share than what it has done is of its work.
     pub fn is_late(&self, cx: &Context) -> bool {
-        let done = (self.ns as f64 / self.cost(cx)).clamp(HEAD_START, 1.0);
+        let done = (self.ns as f64 / self.cost(cx)).min(1.0);
         self.grown(cx) > self.share(cx) * done
+    }
+
+    /// Whether it has grown by all of it.
+    pub fn is_beyond_its_share(&self, cx: &Context) -> bool {
+        self.grown(cx) > self.share(cx)
     }
 
     fn share(&self, cx: &Context) -> f64 {

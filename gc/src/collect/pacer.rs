@@ -38,6 +38,8 @@ pub(crate) struct Pacer {
     /// The runtime has asked for an epoch end.
     pub epoch_wanted: bool,
     pub last_epoch: Instant,
+    /// When idle memory was last given back.
+    pub last_purge: Instant,
     /// This stop is the ticker's, and the program does not allocate.
     pub idle: bool,
     /// Young bytes after the last stop.
@@ -70,6 +72,7 @@ impl Pacer {
             running: true,
             epoch_wanted: false,
             last_epoch: Instant::now(),
+            last_purge: Instant::now(),
             idle: false,
             young_before: 0,
             slice_owed: false,
@@ -107,7 +110,7 @@ impl Pacer {
     pub fn look(&mut self, cx: &Context) {
         let low = cx.store.memory.explicit_low();
         self.explicit_before = self.explicit_before.min(low);
-        self.cycle.look(low);
+        self.cycle.look(cx, low);
     }
     pub fn end_stop(&mut self, ns: u64) {
         self.credit_ns = (self.credit_ns - ns as i64).max(-(self.goal.as_nanos() as i64));

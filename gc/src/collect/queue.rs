@@ -75,6 +75,12 @@ impl Queue {
         }
     }
 
+    /// Whether as many pushes stand side by side without growing.
+    #[inline(always)]
+    pub fn has_room(&self, words: usize) -> bool {
+        self.write + words <= CHUNK_WORDS
+    }
+
     /// Where the next pushes go: room for as many words as [`Queue::reserve`] was asked for.
     #[inline(always)]
     pub fn room(&mut self) -> *mut usize {

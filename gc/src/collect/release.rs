@@ -124,11 +124,16 @@ impl Release {
         if cx.window() && !cx.is_marked(r) && !cx.without(Sabotage::WindowLowers) {
             return;
         }
-        if header.flags.get() == 0 {
-            // SAFETY: nothing special is known of the cell, and nothing names it (dead-is-unnamed).
+        let known = header.flags.get();
+        if known & !flags::WEAKLY_HELD == 0 {
+            // SAFETY: nothing special is known of the cell, and nothing names it but weak slots perhaps (dead-is-unnamed).
             unsafe {
                 self.drop_references(of.rt, cx, r, cx.kinds.shape(header.kind));
-                free_cell(cx, r, budget);
+                if known == 0 {
+                    free_cell(cx, r, budget);
+                } else {
+                    bury(cx, of.weak, r, header, budget);
+                }
             }
         } else {
             self.count_is_zero(of, r, header, budget);

@@ -27,11 +27,15 @@ const STALE: Duration = Duration::from_millis(60);
 const STALE_CYCLE: Duration = Duration::from_millis(5);
 /// Given back to the system in one stop.
 const PURGE_BYTES: usize = 1 << 20;
+/// While slices have something to do, it is given back only after so long.
+const PURGE_REST: Duration = Duration::from_millis(100);
 /// A cycle that only waits for an epoch end gets one after this many slices' worth of allocation.
 const EPOCH_SLICES: usize = 2;
 /// The part of the heap that may wait in the release queue before slices are urgent, and what a decrement may stand for.
 const BACKLOG_PART: usize = 8;
 const BYTES_PER_DECREMENT: usize = 64;
+/// The least of bytes allocated between two slices of a cycle during which the heap has grown by more than it should.
+const SLICE_BYTES_BEYOND: usize = SLICE_BYTES_MIN / 2;
 /// A cycle that is late gets so many slices in a stop.
 const LATE_SLICES: usize = 2;
 /// An epoch end that has to wait for its share of the time waits for no more than this many budgets.
@@ -63,7 +67,7 @@ impl<R: Runtime> Collector<R> {
     fn stop(&mut self, source: &dyn RootSource) {
         let ticked = self.ticker.as_ref().is_some_and(Ticker::take);
         // Whether the program has gone on without allocating.
-        let idle = self.cx.store.memory.young_bytes() <= self.pacer.young_before + SLICE_BYTES_MIN;
+        let idle = self.cx.store.memory.young_bytes() < self.pacer.young_before + self.slice_bytes_min();
         self.pacer.idle = ticked && idle;
         self.pacer.begin_stop();
         self.pacer.look(&self.cx);
@@ -85,15 +89,16 @@ impl<R: Runtime> Collector<R> {
             if starved && self.has_slices() {
                 self.slice(&mut stopping, budgets);
             }
-        } else if self.has_slices() {
+        } else if self.has_slices() && !self.purge_is_due() {
             self.pacer.slice_owed = false;
             // The program has little to gain from short stops that come one after the other.
             let late = self.cx.phase() != Phase::Idle && self.pacer.cycle.is_late(&self.cx);
             self.slice(&mut stopping, if late { LATE_SLICES } else { 1 });
         } else {
-            // Nothing else to do: memory that has been idle for a while goes back to the system.
+            // Nothing else to do, or always something: memory that has been idle for a while goes back to the system.
             self.cx.store.trim();
-            self.cx.store.memory.purge(Instant::now(), PURGE_BYTES);
+            self.pacer.last_purge = Instant::now();
+            self.cx.store.memory.purge(self.pacer.last_purge, PURGE_BYTES);
         }
         self.pacer.young_before = self.cx.store.memory.young_bytes();
         if let Some(ticker) = &self.ticker {
@@ -101,6 +106,11 @@ impl<R: Runtime> Collector<R> {
         }
         self.set_alarm();
         self.end_stop(stopping);
+    }
+
+    /// Whether memory is idle, and none has gone back for a while: in a heap where slices always have something to do that takes the place of one.
+    fn purge_is_due(&self) -> bool {
+        self.cx.store.memory.idle_bytes() >= PURGE_BYTES && self.pacer.last_purge.elapsed() >= PURGE_REST
     }
 
     // ---- measuring
@@ -315,6 +325,12 @@ impl<R: Runtime> Collector<R> {
         self.set_alarms(step, explicit);
     }
 
+    /// The least that the program allocates before an alarm.
+    fn slice_bytes_min(&self) -> usize {
+        let beyond = self.cx.phase() != Phase::Idle && self.pacer.cycle.is_beyond_its_share(&self.cx);
+        if beyond { SLICE_BYTES_BEYOND } else { SLICE_BYTES_MIN }
+    }
+
     /// The stop that was due has to wait for its share of the time.
     fn set_alarm_soon(&mut self) {
         self.set_alarms(SLICE_BYTES_MIN, SLICE_BYTES_MAX);
@@ -323,7 +339,7 @@ impl<R: Runtime> Collector<R> {
     /// So many bytes of cells, or of explicit blocks, before the next stop.
     fn set_alarms(&mut self, cells: usize, explicit: usize) {
         let before_limit = step_before_limit(&self.cx);
-        let cells = cells.min(before_limit).clamp(SLICE_BYTES_MIN, EPOCH_BYTES_MAX);
+        let cells = cells.min(before_limit).clamp(self.slice_bytes_min(), EPOCH_BYTES_MAX);
         let explicit = explicit.min(before_limit).max(SLICE_BYTES_MAX);
         let awake = self.pacer.running || has_limit(&self.cx);
         let memory = &mut self.cx.store.memory;

@@ -136,12 +136,18 @@ impl Waiting {
         let loads = self.loads.len();
         cx.units += loads;
         let begin = self.price.begin(loads);
-        while let Some(word) = self.loads.pop_front(&mut cx.store) {
-            if let Some(ahead) = self.loads.peek(AHEAD) {
-                prefetch(ahead);
+        while !self.loads.is_empty() {
+            // SAFETY: loads-are-kept; nothing is pushed meanwhile.
+            unsafe {
+                let words = self.loads.front_words(&mut cx.store);
+                for (at, &word) in words.iter().enumerate() {
+                    if let Some(&ahead) = words.get(at + AHEAD) {
+                        prefetch(ahead);
+                    }
+                    Ref::from_addr(word).header().unset(flags::WEAK_READ);
+                }
+                self.loads.skip_front(words.len(), &mut cx.store);
             }
-            // SAFETY: loads-are-kept.
-            unsafe { Ref::from_addr(word).header() }.unset(flags::WEAK_READ);
         }
         self.price.end(begin, loads, goal);
     }

@@ -6,23 +6,28 @@
 //! A pass costs as many units as the holders have slots, whatever it finds. So it waits until that many slots are worth it: until a part as many objects
 //! wait for it, or the program has allocated in proportion ([`Weak::pass_is_due`]).
 //!
+//! A pass outside of a cycle is only for the objects that waited when it began: they are told by a filter, so that the others needn't be looked at.
+//!
 //! Invariants:
+//! * **served-are-filtered** What the pass under way serves is in the filter `served`; what waits for the next one is in `coming`.
 //! * **one-pass** While a pass is under way no other begins; the list changes only at its back, by promotion.
 //! * **weak-names-a-cell** A weak slot names a cell that is live or young, a corpse included; a corpse loses WEAKLY_HELD only after a full pass begun after
 //!   its death (R12).
 //! * **holders-are-kept** A cell on the list of holders (HOLDER) or of tombstones is not freed before it leaves it.
 //!
-//! May import: `object`, and of the collector `context`, `budget`, `queue`, `log`, `release`, `finalize`, `phase`.
+//! May import: `object`, and of the collector `context`, `bloom`, `budget`, `queue`, `log`, `release`, `finalize`, `phase`.
 
 use super::Sabotage;
+use super::bloom::Bloom;
 use super::budget::Budget;
 use super::context::Context;
 use super::finalize::Finalizers;
-use super::log::Log;
+use super::log::{Log, Recorded};
 use super::phase::Phase;
 use super::queue::Queue;
 use super::release::release_corpse;
 use crate::object::{Header, Ref, Runtime, Shape, Side, Verdict, flags};
+use crate::prefetch;
 
 /// Slots visited at a time.
 const PASS_SLOTS: usize = 64;
@@ -37,6 +42,8 @@ const CORPSE_PART: usize = 8;
 const CORPSE_BYTES_MIN: usize = 256 << 10;
 /// A pass serves no object before so many epochs have gone by, unless many wait.
 const PATIENCE: u32 = 4;
+/// Tombstones released at a time.
+const PASS_TOMBS: usize = 16;
 
 /// A pass over the holders.
 struct Pass {
@@ -67,6 +74,9 @@ pub(crate) struct Weak {
     /// Objects that read as nil until a pass has ended (R16).
     weak_dead: Queue,
     pass: Option<Pass>,
+    /// What waits for a pass: for the next one, for the last one outside of a cycle.
+    coming: Bloom,
+    served: Bloom,
     /// Epoch ends since objects have begun to wait for a pass.
     waited: u32,
     /// What had been allocated when the last pass began.
@@ -84,6 +94,8 @@ impl Weak {
             tombs: Queue::new(),
             weak_dead: Queue::new(),
             pass: None,
+            coming: Bloom::new(),
+            served: Bloom::new(),
             waited: 0,
             allocated_before: 0,
         }
@@ -122,10 +134,16 @@ impl Weak {
     pub fn still_young(&mut self, cx: &mut Context) -> Queue {
         let mut dead = Queue::new();
         cx.units += self.young.len();
-        while let Some(word) = self.young.pop_front(&mut cx.store) {
-            // SAFETY: listed in this epoch.
-            if unsafe { Ref::from_addr(word).header() }.has(flags::YOUNG) {
-                dead.push(word, &mut cx.store);
+        while !self.young.is_empty() {
+            // SAFETY: listed in this epoch; nothing is pushed to this list meanwhile.
+            unsafe {
+                let words = self.young.front_words(&mut cx.store);
+                for &word in words {
+                    if Ref::from_addr(word).header().has(flags::YOUNG) {
+                        dead.push(word, &mut cx.store);
+                    }
+                }
+                self.young.skip_front(words.len(), &mut cx.store);
             }
         }
         dead
@@ -138,6 +156,7 @@ impl Weak {
             unsafe {
                 let r = Ref::from_addr(word);
                 let header = r.header();
+                self.waits(r);
                 if header.has(flags::YOUNG) {
                     header.unset(flags::YOUNG | flags::LOGGED);
                     header.set(flags::CORPSE);
@@ -156,11 +175,17 @@ impl Weak {
     /// A dead cell that is kept has become a corpse.
     pub fn entomb(&mut self, cx: &mut Context, r: Ref, header: &Header) {
         if header.has(flags::WEAKLY_HELD) {
+            self.waits(r);
             self.tombs.push(r.addr(), &mut cx.store);
         }
         self.dead_holders += usize::from(header.has(flags::HOLDER));
         // SAFETY: a cell that is kept.
         self.corpse_bytes += unsafe { cx.store.memory.cell_bytes(r.as_nonnull()) };
+    }
+
+    /// A weakly held object is a tombstone, or reads as nil until a pass has ended (R16).
+    pub fn waits(&mut self, r: Ref) {
+        self.coming.add(r);
     }
 
     /// R16: while tombstones wait for a pass, finalizers wait with them.
@@ -202,6 +227,10 @@ impl Weak {
 
     pub fn start_pass(&mut self, cx: &Context, finalizers: &Finalizers, purpose: Phase) {
         debug_assert!(self.pass.is_none());
+        if purpose == Phase::Idle {
+            std::mem::swap(&mut self.coming, &mut self.served);
+            self.coming.empty();
+        }
         self.waited = 0;
         self.corpse_bytes = 0;
         self.allocated_before = cx.counters.allocated_bytes;
@@ -227,17 +256,19 @@ impl Weak {
         finalizers: &mut Finalizers,
         budget: &mut Budget,
     ) -> bool {
-        while let Some(pass) = &mut self.pass {
+        while let Weak { pass: Some(pass), served, .. } = self {
             if budget.is_spent() {
                 return false;
             }
             budget.spend(1);
             if let Some(holder) = pass.current {
                 // SAFETY: holders-are-kept; one that dies during the pass becomes a corpse or is dying.
-                unsafe { clean_part(rt, cx, log, pass, holder, budget) };
+                unsafe { clean_part(rt, cx, log, pass, served, holder, budget) };
             } else if pass.left > 0 {
                 pass.left -= 1;
                 self.next_holder(rt, cx);
+            } else if pass.tombs > 0 {
+                budget.spend(self.release_tombs(cx));
             } else if !self.serve(cx, finalizers) {
                 let pass = self.pass.take();
                 if let Some(pass) = pass.filter(|pass| pass.purpose != Phase::CleanValues) {
@@ -277,16 +308,29 @@ impl Weak {
         }
     }
 
-    /// All holders have been visited: one more of those that the pass serves. `false` if there is none.
+    /// All holders have been visited: some of the tombstones that the pass serves. Says how many.
+    fn release_tombs(&mut self, cx: &mut Context) -> usize {
+        let Some(pass) = &mut self.pass else { return 0 };
+        // SAFETY: those that the pass serves are there, and none is pushed meanwhile; no weak slot names one any more.
+        unsafe {
+            let words = self.tombs.front_words(&mut cx.store);
+            let words = &words[..words.len().min(pass.tombs).min(PASS_TOMBS)];
+            words.iter().for_each(|&word| prefetch(word));
+            for &word in words {
+                let r = Ref::from_addr(word);
+                debug_assert!(pass.purpose != Phase::Idle || self.served.may_have(r), "served-are-filtered");
+                release_corpse(cx, r, flags::WEAKLY_HELD);
+            }
+            pass.tombs -= words.len();
+            self.tombs.skip_front(words.len(), &mut cx.store);
+            words.len()
+        }
+    }
+
+    /// The same for one more of those that the pass serves. `false` if there is none.
     fn serve(&mut self, cx: &mut Context, finalizers: &mut Finalizers) -> bool {
         let Some(pass) = &mut self.pass else { return false };
-        if pass.tombs > 0 {
-            pass.tombs -= 1;
-            if let Some(word) = self.tombs.pop_front(&mut cx.store) {
-                // SAFETY: no weak slot names it any more.
-                unsafe { release_corpse(cx, Ref::from_addr(word), flags::WEAKLY_HELD) };
-            }
-        } else if pass.weak_dead > 0 {
+        if pass.weak_dead > 0 {
             pass.weak_dead -= 1;
             if let Some(word) = self.weak_dead.pop_front(&mut cx.store) {
                 // SAFETY: weakly held, so its cell has waited for this pass even if it died.
@@ -323,7 +367,15 @@ unsafe fn slots_of<R: Runtime>(rt: &R, cx: &Context, r: Ref, header: &Header) ->
 ///
 /// # Safety
 /// A live holder.
-unsafe fn clean_part<R: Runtime>(rt: &R, cx: &mut Context, log: &mut Log, pass: &mut Pass, holder: Ref, budget: &mut Budget) {
+unsafe fn clean_part<R: Runtime>(
+    rt: &R,
+    cx: &mut Context,
+    log: &mut Log,
+    pass: &mut Pass,
+    served: &Bloom,
+    holder: Ref,
+    budget: &mut Budget,
+) {
     // SAFETY: by the caller.
     unsafe {
         let header = holder.header();
@@ -333,21 +385,24 @@ unsafe fn clean_part<R: Runtime>(rt: &R, cx: &mut Context, log: &mut Log, pass: 
         if pass.slot < to {
             budget.spend(to - pass.slot);
             let cx: *mut Context = cx;
+            let in_cycle = pass.purpose != Phase::Idle;
             // The two callbacks are called one after the other, and nothing else uses the context meanwhile.
             rt.clean(
                 holder,
                 pass.slot..to,
                 &mut |target, side| {
-                    let dead = match side {
-                        Side::Key => dead_key(&*cx, target),
-                        Side::Value => dead_value(&*cx, target),
-                    };
+                    // served-are-filtered
+                    let dead = (in_cycle || served.may_have(target))
+                        && match side {
+                            Side::Key => dead_key(&*cx, target),
+                            Side::Value => dead_value(&*cx, target),
+                        };
                     if dead { Verdict::Clear } else { Verdict::Keep }
                 },
                 // R3: the collector's own stores.
                 &mut |slot| {
                     if !holder.header().has(flags::LOGGED) && !log.is_recorded(&*cx, holder, slot) {
-                        log.record_write(rt, &mut *cx, holder, slot);
+                        log.record_write(rt, &mut *cx, holder, slot, Recorded::Nothing);
                     }
                 },
             );

@@ -13,6 +13,7 @@ use super::os::OutOfMemory;
 use super::pages::{Pages, split};
 use super::segment::*;
 use super::size_class::{CLASSES, GRANULE, size_of_class};
+use std::ops::Range;
 use std::ptr::{NonNull, null_mut};
 
 /// The free cells that are handed out next: `cursor..end`, a multiple of the cell size.
@@ -24,6 +25,19 @@ pub struct Bump {
 
 impl Bump {
     pub const EMPTY: Bump = Bump { cursor: null_mut(), end: null_mut() };
+
+    /// Some granules of a block.
+    ///
+    /// # Safety
+    /// They lie in it.
+    #[inline(always)]
+    unsafe fn of(segment: Segment, block: usize, granules: Range<usize>) -> Bump {
+        // SAFETY: by the caller.
+        unsafe {
+            let base = segment.data(block * BLOCK).as_ptr();
+            Bump { cursor: base.add(granules.start * GRANULE), end: base.add(granules.end * GRANULE) }
+        }
+    }
 
     /// The next cell, of `size` bytes, if there is one.
     #[inline(always)]
@@ -192,15 +206,10 @@ impl Pages {
         unsafe {
             let desc = segment.block_desc(block);
             let cell = (*desc).cell as usize;
-            let limit = (*desc).capacity as usize * cell;
-            let start = first_free(segment, block, cell, (*desc).scan as usize, limit);
-            if start >= limit {
-                (*desc).scan = limit as u16;
+            let Range { start, mut end } = self.free_run(segment, block);
+            if start == end {
+                (*desc).scan = end as u16;
                 return Ok(None);
-            }
-            let mut end = first_live(segment, block, start, limit);
-            if (end - start) * GRANULE > self.run_max_bytes {
-                end = start + (self.run_max_bytes / (cell * GRANULE)).max(1) * cell;
             }
             let touched = || block_byte(&(*segment.head()).touched, block);
             if touched() != 0xff {
@@ -213,8 +222,48 @@ impl Pages {
                 }
             }
             (*desc).scan = end as u16;
-            let base = segment.data(block * BLOCK).as_ptr();
-            Ok(Some(Bump { cursor: base.add(start * GRANULE), end: base.add(end * GRANULE) }))
+            Ok(Some(Bump::of(segment, block, start..end)))
+        }
+    }
+
+    /// The same where that needs no commitment, and if the run is shorter than so many bytes.
+    #[inline(always)]
+    pub fn next_touched_run(&mut self, id: u32, bytes: usize) -> Option<Bump> {
+        let (segment, block) = (self.segment_of_id(id), split(id).1);
+        // SAFETY: the descriptor and head of a block in use.
+        unsafe {
+            if block_byte(&(*segment.head()).touched, block) != 0xff {
+                return None;
+            }
+            let run = self.free_run(segment, block);
+            if run.is_empty() || run.len() * GRANULE >= bytes {
+                return None;
+            }
+            (*segment.block_desc(block)).scan = run.end as u16;
+            Some(Bump::of(segment, block, run))
+        }
+    }
+
+    /// The granules of the first free cells of a block from `scan` on, as many as may be handed out at once.
+    ///
+    /// # Safety
+    /// The block is in use.
+    #[inline(always)]
+    unsafe fn free_run(&self, segment: Segment, block: usize) -> Range<usize> {
+        // SAFETY: the descriptor and bits of a block in use.
+        unsafe {
+            let desc = segment.block_desc(block);
+            let cell = (*desc).cell as usize;
+            let limit = (*desc).capacity as usize * cell;
+            let start = first_free(segment, block, cell, (*desc).scan as usize, limit);
+            if start >= limit {
+                return limit..limit;
+            }
+            let end = first_live(segment, block, start, limit);
+            if (end - start) * GRANULE > self.run_max_bytes {
+                return start..start + (self.run_max_bytes / (cell * GRANULE)).max(1) * cell;
+            }
+            start..end
         }
     }
 

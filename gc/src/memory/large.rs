@@ -158,7 +158,7 @@ impl Memory {
             let bytes = (*desc).pages as usize * PAGE;
             self.large_bytes += bytes;
             self.young_large += bytes;
-            self.young_cells += 1;
+            self.young_run_cells += 1;
         }
         self.ring();
         Ok(cell)
