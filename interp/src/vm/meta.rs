@@ -355,6 +355,22 @@ impl Vm {
     /// `object[key] = value`, for the instruction in progress.
     #[inline(never)]
     pub(super) fn op_assign(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
+        // What is most: there is nothing to be asked.
+        if let (Some(t), Some(s)) = (object.as_table(), key.as_str())
+            && s.is_interned()
+            && t.meta().is_none()
+            && !t.is_weak()
+        {
+            return match t.set_str(&mut self.heap, s, value) {
+                Ok(()) => Ok(Flow::Next),
+                Err(e) => Err(self.set_error(e)),
+            };
+        }
+        self.assign_any(object, key, value)
+    }
+
+    #[inline(never)]
+    fn assign_any(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
         match self.assign(object, key, value)? {
             None => Ok(Flow::Next),
             Some((f, receiver)) => self.call_meta(f, &[receiver, key, value]),

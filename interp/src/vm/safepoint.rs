@@ -2,7 +2,7 @@
 
 use super::stop::STOPS;
 use super::{Flow, Throw, Vm, step};
-use crate::value::{Gc, Str, StringTable, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
 use neap_gc::{Ref, RootSource};
 use std::sync::atomic::Ordering;
@@ -121,7 +121,7 @@ impl Vm {
             // SAFETY: M3.
             unsafe { heap.safepoint(roots) }
         });
-        self.settle_strings(StringTable::PER_SAFEPOINT);
+        self.settle_tables();
         if self.heap.take_exhausted() { Err(self.memory_error()) } else { Ok(()) }
     }
 
@@ -158,8 +158,15 @@ impl Vm {
         StringTable::settle(&mut self.heap, units).unwrap_or(false)
     }
 
+    /// What tables have to do at a safepoint, the one of interned strings among them.
+    fn settle_tables(&mut self) {
+        self.settle_strings(StringTable::PER_SAFEPOINT);
+        SparseTables::settle(&mut self.heap, false);
+    }
+
     /// A whole collection and nothing else: finalizers wait for a calmer moment. Every live value of the running thread stands below `live_top`.
     pub(super) fn collect_heap(&mut self, live_top: usize) {
+        while SparseTables::settle(&mut self.heap, true) {}
         self.collect_with(live_top, |heap, roots| {
             // SAFETY: M3.
             unsafe { heap.collect_full(roots) }
@@ -189,7 +196,7 @@ impl Vm {
             // SAFETY: as above.
             unsafe { heap.step(roots, bytes) }
         });
-        self.settle_strings(StringTable::PER_SAFEPOINT);
+        self.settle_tables();
         done
     }
 }

@@ -13,7 +13,7 @@
 //!   is large.
 
 use super::nodes::Nodes;
-use super::parts::{Directory, LARGE, Node, NodePart, SEGMENT, part_of};
+use super::parts::{Directory, LARGE, Node, NodePart, SEGMENT, SPARSE, part_of};
 use super::progression::Progressions;
 use super::weak::Leavings;
 use super::{LuaHeap, SetError, Table};
@@ -26,8 +26,6 @@ use std::ops::Range;
 const SPLIT_FROM: usize = SEGMENT / 4 * 3;
 /// Two parts that have so many together become one.
 const MERGED: usize = SEGMENT / 4 * 3;
-/// A part with fewer may be merged.
-const SPARSE: usize = SEGMENT / 4;
 
 fn part<'a>(cell: Ref) -> &'a NodePart {
     // SAFETY: what stands in a directory is such a cell, and lives while it does and till the next safepoint.
@@ -122,6 +120,16 @@ impl Gc<Table> {
         let learned = (depth == 1).then_some(Progressions::NONE);
         let both = entries.start.min(other_start);
         let both = both..both + 2 * entries.len();
+        for (kept, empty) in [(one, other), (other, one)] {
+            if part(empty).live.get() == 0 && learned.is_none() {
+                // SAFETY: V1; the barrier comes before the writes (V2).
+                unsafe { heap.barrier_range(part_of(self.nodes.get()), both.clone()) };
+                part(kept).depth.set(depth - 1);
+                both.clone().for_each(|i| directory.entry(i).set(kept));
+                self.halve_directory(heap)?;
+                return Ok(true);
+            }
+        }
         self.replace(heap, &[Nodes::of_segment(one), Nodes::of_segment(other)], &[(both, depth - 1)], learned)?;
         self.halve_directory(heap)?;
         Ok(true)
@@ -144,7 +152,7 @@ impl Gc<Table> {
             nodes.part().depth.set(*depth);
             parts.push(nodes);
         }
-        let leavings = hold.map_or(0, |hold| old.iter().map(|nodes| nodes.leavings(heap, hold)).sum());
+        let leavings = old.iter().map(|nodes| nodes.leavings(heap, hold)).sum();
         let mut leavings = Leavings::new(heap, leavings);
         for nodes in old {
             let hash = |n: &Node| rehashed.map_or(n.hash, |progressions| progressions.hash(n.key()));

@@ -4,7 +4,7 @@
 //! `array`, what weak tables do otherwise in `weak`, traversal and the border in `walk`. Nothing here moves more than some thousand entries at once.
 //!
 //! * **T1** All slots of the array part are initialised; key `i` with `1 <= i <= array_len` stands there and nowhere else. What its cell has beyond is nil.
-//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`.
+//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`. **T10** See `sparse`.
 //! * **T5** The bits of [`Table::absent`] say that a metamethod is surely absent; any new key clears them.
 
 mod array;
@@ -15,6 +15,7 @@ mod parts;
 mod programs;
 mod progression;
 mod resize;
+mod sparse;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -22,6 +23,7 @@ mod weak;
 
 pub use parts::Node;
 pub(super) use parts::{ArrayPart, Directory, Hold, NodePart};
+pub use sparse::SparseTables;
 pub use walk::Entry;
 
 use super::gc::Gc;
@@ -30,7 +32,7 @@ use super::string::Str;
 use super::{Tag, Value, float_to_int, hash};
 use neap_gc::{Header, Heap, OutOfMemory, Ref};
 use nodes::Nodes;
-use parts::{NO_NODES, SEGMENT, part_of};
+use parts::{KEPT_NODES, NO_NODES, SEGMENT, part_of};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -59,6 +61,8 @@ mod mark {
     pub const INTEGERS: u8 = 2;
     /// As a metatable it says nothing of weakness, for all that is known (T5).
     pub const NO_MODE: u8 = 4;
+    /// It waits for what becomes of it (T10).
+    pub const WAITS: u8 = 8;
 }
 
 /// Bits of `Header::aux` of a table.
@@ -67,6 +71,9 @@ const AUX_ABSENT: u8 = 0x7F;
 
 /// Slots that are copied behind one barrier.
 const COPY_STEP: usize = 64;
+
+/// The longest string that is held when it has been removed (T3), in bytes: with its head it takes about as much memory as its node.
+const HELD_LEN: usize = 40;
 
 /// Why a key can't be set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -329,15 +336,34 @@ impl Gc<Table> {
 
     #[inline(always)]
     fn write(self, heap: &mut LuaHeap, nodes: Nodes, i: usize, value: Value) {
+        if value.is_nil() {
+            return self.remove(heap, nodes, i);
+        }
         let n = nodes.node(i);
-        if value.is_ref() || n.value().is_ref() || (value.is_nil() && n.key().is_ref()) {
+        if value.is_ref() || n.value().is_ref() {
             // SAFETY: a node with a key; the barrier comes before the write (V2).
             unsafe { heap.barrier(nodes.cell(), i) };
         }
         nodes.overwrite(i, value);
-        if value.is_nil() {
-            self.has_lost_one(heap, nodes, nodes.node(i).hash);
+    }
+
+    /// The value of a node that has its key becomes nil.
+    #[inline(never)]
+    fn remove(self, heap: &mut LuaHeap, nodes: Nodes, i: usize) {
+        let n = nodes.node(i);
+        // A traversal takes no memory with it: what it removes may be the last for a long time.
+        let held =
+            nodes.len() > KEPT_NODES && n.key().as_str().is_some_and(|s| s.len() <= HELD_LEN) && !self.has_mark(mark::TRAVERSED);
+        if n.value().is_ref() || (n.key().is_ref() && !held) {
+            // SAFETY: a node with a key; the barrier comes before the write (V2).
+            unsafe { heap.barrier(nodes.cell(), i) };
         }
+        if held {
+            nodes.retire(i);
+        } else {
+            nodes.overwrite(i, Value::NIL);
+        }
+        self.has_lost_one(heap, nodes, n.hash);
     }
 
     #[inline]
@@ -351,8 +377,38 @@ impl Gc<Table> {
     }
 
     /// Sets the value of an interned string.
+    #[inline(never)]
     pub fn set_str(self, heap: &mut LuaHeap, key: Gc<Str>, value: Value) -> Result<(), SetError> {
-        self.set_hashed(heap, Value::str(key), value)
+        let (hash, key) = (key.key_hash(), Value::str(key));
+        if self.is_weak() {
+            return self.set_weak(heap, hash, key, value);
+        }
+        let nodes = self.nodes_for(hash);
+        match nodes.find_str(hash, key) {
+            Some(i) if nodes.node(i).is_removed_str() => {
+                if !value.is_nil() {
+                    self.revive(heap, nodes, i, value);
+                }
+                Ok(())
+            }
+            Some(i) => {
+                self.write(heap, nodes, i, value);
+                Ok(())
+            }
+            None if value.is_nil() => Ok(()),
+            None => self.insert(heap, hash, key, value),
+        }
+    }
+
+    /// A string that was removed from a node, and is held there, has a value again.
+    #[inline(always)]
+    fn revive(self, heap: &mut LuaHeap, nodes: Nodes, i: usize, value: Value) {
+        self.note_new_key();
+        if value.is_ref() {
+            // SAFETY: a node with a key; the barrier comes before the write (V2).
+            unsafe { heap.barrier(nodes.cell(), i) };
+        }
+        nodes.revive(i, value);
     }
 
     pub fn set(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
@@ -368,7 +424,7 @@ impl Gc<Table> {
                 } else {
                     s.interned(heap)?
                 };
-                self.set_hashed(heap, Value::str(s), value)
+                self.set_str(heap, s, value)
             }
             Tag::FLOAT => match float_to_int(key.raw_float()) {
                 Some(i) => self.set_int(heap, i, value),
@@ -380,7 +436,7 @@ impl Gc<Table> {
         }
     }
 
-    /// Sets a normalised key that does not belong to the array part.
+    /// Sets a normalised key that is no string and does not belong to the array part.
     #[inline(never)]
     fn set_hashed(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
         let hash = self.hash_of(key);
@@ -397,11 +453,16 @@ impl Gc<Table> {
         self.insert(heap, hash, key, value)
     }
 
-    /// Adds a key that is not in the table. The value is not nil.
-    fn insert(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
-        // T5.
+    /// T5; and all traversals end.
+    #[inline(always)]
+    fn note_new_key(self) {
         self.header().aux.set(self.header().aux.get() & AUX_WEAK);
         self.marks.set(self.marks.get() & !(mark::TRAVERSED | mark::NO_MODE));
+    }
+
+    /// Adds a key that is not in the table. The value is not nil.
+    fn insert(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+        self.note_new_key();
         if key.is_int() && self.takes_next(key.raw_int()) {
             return self.append(heap, key, value);
         }

@@ -8,7 +8,8 @@
 //!
 //! * **T2** Every entry whose value is not nil is reached by the chain that starts at the main position of its key. String keys are interned.
 //! * **T3** An entry whose value becomes nil gives up its key at once if that is a reference (`DEAD_KEY`); its node stays in its chain, where the
-//!   next key of that chain may take it over.
+//!   next key of that chain may take it over. A short string, whose life nobody can see, is held by a larger part (`REMOVED_STR`): it may come again, and
+//!   then the collector need not be told of either. No such key is in a weak table, nor a second time in its chain behind its own node.
 //! * **T6** `live` is the number of nodes whose value is not nil; no node at or above `free` is unused.
 
 use super::LuaHeap;
@@ -118,7 +119,41 @@ impl Nodes {
         }
     }
 
-    /// Adds an entry whose key is in no node; the value is not nil. `hold` is that of weak nodes. `false`: there is no room.
+    /// The value of a node becomes nil, after the barrier if that had a reference. The key, a string, is held.
+    pub(super) fn retire(self, i: usize) {
+        self.node(i).retire();
+        let part = self.part();
+        part.live.set(part.live.get() - 1);
+        part.holds_removed.set(true);
+    }
+
+    /// The node of a string, also if it has been removed and is held.
+    #[inline(always)]
+    pub(super) fn find_str(self, hash: u32, key: Value) -> Option<usize> {
+        let mut i = (hash & self.mask) as usize;
+        loop {
+            let n = self.node(i);
+            if n.key_bits == key.bits() && (n.key_tag == Tag::STR.0 || n.is_removed_str()) {
+                return Some(i);
+            }
+            if n.next == 0 {
+                return None;
+            }
+            i = n.after(i);
+        }
+    }
+
+    /// A string that was removed is a key again, after the barrier if the value is a reference.
+    #[inline(always)]
+    pub(super) fn revive(self, i: usize, value: Value) {
+        let n = self.node(i);
+        n.key_tag = Tag::STR.0;
+        n.set_value(value);
+        let live = &self.part().live;
+        live.set(live.get() + 1);
+    }
+
+    /// Adds an entry whose key is in no node, not as a string that was removed either; the value is not nil. `hold` is that of weak nodes. `false`: there is no room.
     pub(super) fn insert(self, heap: &LuaHeap, hold: Option<Hold>, hash: u32, key: Value, value: Value) -> bool {
         if !self.exist() {
             return false;
@@ -179,12 +214,12 @@ impl Nodes {
             }
             i = n.after(i);
         };
-        // What stood there has no reference, or has passed the barrier.
-        if has_strong(key, value) {
+        let n = self.node(target);
+        // What else stood there has no reference, or has passed the barrier.
+        if n.is_removed_str() || has_strong(key, value) {
             // SAFETY: as above.
             unsafe { heap.barrier(part, target) };
         }
-        let n = self.node(target);
         n.key_bits = key.bits();
         n.key_tag = key.tag().0 | if hold.is_some() { WEAK_KEY } else { 0 };
         n.hash = hash;

@@ -10,8 +10,6 @@ use crate::value::{Tag, Value, hash};
 use neap_gc::Ref;
 use smallvec::SmallVec;
 
-/// A part that has no more than so many nodes stays when it is empty.
-const KEPT_NODES: usize = 64;
 /// Whenever so many entries fewer are left, a removal looks at the size.
 const LOOK_EVERY: u16 = SEGMENT as u16 / 16;
 
@@ -106,7 +104,7 @@ impl Gc<Table> {
         let (old, old_len) = (self.own_nodes(), self.array_len());
         // What shrinks out of the array part goes to the new hash part; all memory is had before anything is moved.
         let new = if count > 0 { Nodes::alloc(heap, self.nodes_kind(), count)? } else { Nodes::NONE };
-        let mut leavings = Leavings::new(heap, hold.map_or(0, |hold| old.leavings(heap, hold)));
+        let mut leavings = Leavings::new(heap, old.leavings(heap, hold));
         if array > old_len {
             self.resize_array(heap, array)?;
         }
@@ -126,6 +124,7 @@ impl Gc<Table> {
         for i in 0..old.len() {
             let n = old.node(i);
             if n.value_tag == Tag::NIL {
+                old.leave_removed(heap, i, &mut leavings);
                 continue;
             }
             match (hold, n.key().as_int()) {
@@ -169,8 +168,8 @@ impl Gc<Table> {
         self.mask.set(nodes.mask() as u16);
     }
 
-    /// An entry of some nodes has been removed: if few are left, and no traversal may stand at one of them, the rest takes less memory. Memory that is refused for
-    /// that is no error.
+    /// An entry of some nodes has been removed: if few are left, and no traversal may stand at one of them, the rest takes less memory, at once or after a while
+    /// (`sparse`). Memory that is refused for that is no error.
     #[inline(always)]
     pub(super) fn has_lost_one(self, heap: &mut LuaHeap, nodes: Nodes, hash: u32) {
         if nodes.part().live.get().is_multiple_of(LOOK_EVERY) && !self.has_mark(mark::TRAVERSED) {
@@ -181,15 +180,20 @@ impl Gc<Table> {
     #[cold]
     #[inline(never)]
     fn shrink(self, heap: &mut LuaHeap, nodes: Nodes, hash: u32) {
-        if self.is_large() {
-            while self.is_large() && matches!(self.merge(heap, hash), Ok(true)) {}
+        if !self.is_sparse(nodes) || self.waits(heap) {
             return;
         }
-        let live = nodes.part().live.get() as usize;
-        if live * 8 <= nodes.len() && nodes.len() > KEPT_NODES {
-            let count = if live == 0 { usize::from(self.is_weak()) } else { (live * 2).next_power_of_two() };
-            let _ = self.resize(heap, self.array_len(), count);
+        if !self.is_large() {
+            return self.shrink_own(heap, nodes);
         }
+        while self.is_large() && matches!(self.merge(heap, hash), Ok(true)) {}
+    }
+
+    /// A smaller hash part for a table that is not large, or none.
+    pub(super) fn shrink_own(self, heap: &mut LuaHeap, nodes: Nodes) {
+        let live = nodes.part().live.get() as usize;
+        let count = if live == 0 { usize::from(self.is_weak()) } else { (live * 2).next_power_of_two() };
+        let _ = self.resize(heap, self.array_len(), count);
     }
 }
 
@@ -207,6 +211,7 @@ impl Nodes {
         for i in 0..self.len() {
             let n = self.node(i);
             if n.value_tag == Tag::NIL {
+                self.leave_removed(heap, i, leavings);
                 continue;
             }
             match hold {

@@ -6,9 +6,9 @@
 use super::nodes::Nodes;
 use super::parts::{Hold, NO_NODES, Node, WEAK_KEY, alloc_slots, part_of};
 use super::{AUX_WEAK, LuaHeap, SetError, Table};
-use crate::value::Value;
 use crate::value::gc::Gc;
 use crate::value::kinds::kind;
+use crate::value::{Tag, Value};
 use neap_gc::Ref;
 use std::ptr::NonNull;
 
@@ -128,10 +128,16 @@ impl Gc<Table> {
 }
 
 impl Nodes {
-    /// How many strong references go with the entries of these weak nodes that a copy does not keep.
-    pub(super) fn leavings(self, heap: &LuaHeap, hold: Hold) -> usize {
-        let nodes = (0..self.len()).map(|i| self.node(i)).filter(|n| !n.value().is_nil());
-        nodes.filter(|n| !hold.copy_keeps(heap, n) && hold.any_strong(n.key(), n.value())).count()
+    /// How many strong references go with what a copy of these nodes does not keep: entries of weak ones, and strings that were removed.
+    pub(super) fn leavings(self, heap: &LuaHeap, hold: Option<Hold>) -> usize {
+        let nodes = (0..self.len()).map(|i| self.node(i));
+        match hold {
+            Some(hold) => {
+                nodes.filter(|n| !n.value().is_nil() && !hold.copy_keeps(heap, n) && hold.any_strong(n.key(), n.value())).count()
+            }
+            None if self.exist() && self.part().holds_removed.get() => nodes.filter(|n| n.is_removed_str()).count(),
+            None => 0,
+        }
     }
 
     /// Entry `i`, which the copy of these weak nodes does not keep. What takes over the counts of the old part must hold the same references (R28): the
@@ -144,15 +150,28 @@ impl Nodes {
             (None, Some(_)) => n.value(),
             (None, None) => return,
         };
+        self.give_up(heap, i, strong, leavings);
+    }
+
+    /// The same for a node without a value: it may hold a string that was removed.
+    #[inline(always)]
+    pub(super) fn leave_removed(self, heap: &LuaHeap, i: usize, leavings: &mut Leavings) {
+        let n = self.node(i);
+        if n.is_removed_str() {
+            self.give_up(heap, i, Value::from_parts(Tag::STR, n.key_bits), leavings);
+        }
+    }
+
+    fn give_up(self, heap: &LuaHeap, i: usize, strong: Value, leavings: &mut Leavings) {
         if !leavings.take(strong) {
             // SAFETY: V1: the part is the table's until the next safepoint; the barrier comes before the write (V2).
             unsafe { heap.barrier(self.cell(), i) };
-            n.kill();
+            self.node(i).kill();
         }
     }
 }
 
-/// The strong references of the entries that a weak hash part gives up when it is copied: an array part that nobody refers to. Beside the new hash part
+/// The strong references that a hash part gives up when it is copied (most of them of weak entries): an array part that nobody refers to. Beside the new hash part
 /// it takes over the counts of the old one, and then it dies, and its references are given back a few at a time. (Removed from the old part one by one
 /// they would be so many records of the log, all for the same epoch end.)
 pub(super) struct Leavings {
@@ -193,7 +212,6 @@ impl Leavings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::intern::StringTable;
     use crate::value::kinds::LuaRuntime;
     use neap_gc::heap::Drive;
     use neap_gc::{Config, Heap, RootSource};
@@ -212,7 +230,7 @@ mod tests {
     fn entries_move_under_a_pass() {
         let mut random = Xoshiro256StarStar::seed_from_u64(1);
         for (keys, values) in [(false, true), (true, false), (true, true)] {
-            let mut heap = Heap::new(LuaRuntime { strings: StringTable::new() }, Config::default()).expect("a heap");
+            let mut heap = Heap::new(LuaRuntime::default(), Config::default()).expect("a heap");
             let t = Gc::<Table>::new(&mut heap, 0, 0).expect("memory");
             // SAFETY: a young cell of this heap.
             let _held = unsafe { heap.handle(t.as_ref()) };
