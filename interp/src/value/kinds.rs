@@ -6,7 +6,7 @@ use super::gc::Gc;
 use super::intern::StringTable;
 use super::proto::ProtoCell;
 use super::string::Str;
-use super::table::{ArrayPart, Directory, Hold, NodePart, SparseTables, Table};
+use super::table::{ArrayPart, Directory, Hold, ModeChanges, NodePart, SparseTables, Table};
 use super::thread::Thread;
 use super::userdata::Userdata;
 use neap_gc::{Kind, Ref, Runtime, Shape, Side, Stack, Verdict};
@@ -36,6 +36,7 @@ pub mod kind {
 pub struct LuaRuntime {
     pub strings: StringTable,
     pub sparse: SparseTables,
+    pub changes: ModeChanges,
 }
 
 /// # Safety

@@ -28,7 +28,7 @@ pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
 pub use proto::ProtoCell;
 pub use string::{NewStr, Str};
-pub use table::{Entry, SetError, SparseTables, Table};
+pub use table::{Entry, ModeChanges, SetError, SparseTables, Table};
 pub use text::Text;
 pub use thread::{Frame, FrameKind, Hook, Status, Thread, ThreadState, frame_flags};
 pub use userdata::{Owned, Userdata};

@@ -2,7 +2,7 @@
 
 use super::stop::STOPS;
 use super::{Flow, Throw, Vm, step};
-use crate::value::{Gc, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, ModeChanges, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
 use neap_gc::{Ref, RootSource};
 use std::sync::atomic::Ordering;
@@ -117,6 +117,16 @@ impl Vm {
 
     /// The collector works, if it wants to. Errors: memory.
     pub(super) fn collect_some(&mut self, live_top: usize) -> Result<(), Throw> {
+        if ModeChanges::hold_collector(&self.heap) {
+            // A piece of that instead, and another one where the program comes by next.
+            if let Err(error) = ModeChanges::step(&mut self.heap) {
+                ModeChanges::give_up(&mut self.heap);
+                return Err(self.set_error(error));
+            }
+            if ModeChanges::hold_collector(&self.heap) {
+                return Ok(());
+            }
+        }
         self.collect_with(live_top, |heap, roots| {
             // SAFETY: M3.
             unsafe { heap.safepoint(roots) }
@@ -162,11 +172,16 @@ impl Vm {
     fn settle_tables(&mut self) {
         self.settle_strings(StringTable::PER_SAFEPOINT);
         SparseTables::settle(&mut self.heap, false);
+        // What is refused is tried again when the mode is asked for.
+        let _ = ModeChanges::step(&mut self.heap);
     }
 
     /// A whole collection and nothing else: finalizers wait for a calmer moment. Every live value of the running thread stands below `live_top`.
     pub(super) fn collect_heap(&mut self, live_top: usize) {
         while SparseTables::settle(&mut self.heap, true) {}
+        if ModeChanges::finish(&mut self.heap).is_err() && ModeChanges::hold_collector(&self.heap) {
+            return;
+        }
         self.collect_with(live_top, |heap, roots| {
             // SAFETY: M3.
             unsafe { heap.collect_full(roots) }
@@ -192,6 +207,10 @@ impl Vm {
     /// As much work of the collector as the allocation of so many bytes would call for. Returned: whether a cycle has ended.
     pub(crate) fn collect_step(&mut self, bytes: usize) -> bool {
         let top = self.top;
+        if ModeChanges::hold_collector(&self.heap) {
+            let _ = ModeChanges::step(&mut self.heap);
+            return false;
+        }
         let done = self.collect_with(top, |heap, roots| {
             // SAFETY: as above.
             unsafe { heap.step(roots, bytes) }

@@ -113,6 +113,10 @@ impl Gc<Table> {
         let other_start = entries.start ^ entries.len();
         let other = directory.entry(other_start).get();
         let depth = part(one).depth.get();
+        // On the way to another mode only like ones can be merged.
+        if Nodes::of_segment(other).kind() != Nodes::of_segment(one).kind() {
+            return Ok(false);
+        }
         if part(other).depth.get() != depth || (part(one).live.get() + part(other).live.get()) as usize > MERGED {
             return Ok(false);
         }
@@ -144,8 +148,7 @@ impl Gc<Table> {
         new: &[(Range<usize>, u8)],
         rehashed: Option<Progressions>,
     ) -> Result<(), SetError> {
-        let hold = self.is_weak().then(|| self.hold());
-        let kind = self.nodes_kind();
+        let (hold, kind) = (old[0].hold(), old[0].kind());
         let mut parts: SmallVec<[Nodes; 2]> = SmallVec::new();
         for (_, depth) in new {
             let nodes = Nodes::alloc(heap, kind, SEGMENT)?;

@@ -1,13 +1,14 @@
 //! Tables: an array part and a hash part, each a storage cell of its own; the hash part of a large table is many.
 //!
 //! Here are the table's own cell, reading and writing. One hash part is in `nodes`, large tables in `directory`, the sizes in `resize`, the array part in
-//! `array`, what weak tables do otherwise in `weak`, traversal and the border in `walk`. Nothing here moves more than some thousand entries at once.
+//! `array`, what weak tables do otherwise in `weak`, how a table becomes one in `change`, what is put off in `sparse`, traversal and the border in `walk`. Nothing here moves more than some thousand entries at once.
 //!
 //! * **T1** All slots of the array part are initialised; key `i` with `1 <= i <= array_len` stands there and nowhere else. What its cell has beyond is nil.
-//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`. **T10** See `sparse`.
+//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`. **T10** See `sparse`. **T11** See `change`.
 //! * **T5** The bits of [`Table::absent`] say that a metamethod is surely absent; any new key clears them.
 
 mod array;
+mod change;
 mod directory;
 mod nodes;
 mod parts;
@@ -21,6 +22,7 @@ mod tests;
 mod walk;
 mod weak;
 
+pub use change::ModeChanges;
 pub use parts::Node;
 pub(super) use parts::{ArrayPart, Directory, Hold, NodePart};
 pub use sparse::SparseTables;
@@ -51,6 +53,8 @@ pub struct Table {
     /// Number of nodes minus one (a power of two minus one); T8.
     mask: Cell<u16>,
     marks: Cell<u8>,
+    /// The kind of its hash parts (T11).
+    mode: Cell<u8>,
 }
 
 /// Bits of [`Table::marks`].
@@ -63,6 +67,10 @@ mod mark {
     pub const NO_MODE: u8 = 4;
     /// It waits for what becomes of it (T10).
     pub const WAITS: u8 = 8;
+    /// It is on its way to another mode (T11).
+    pub const CHANGES: u8 = 16;
+    /// A key has been added since a removal last looked at the size.
+    pub const GREW: u8 = 32;
 }
 
 /// Bits of `Header::aux` of a table.
@@ -213,6 +221,7 @@ impl Gc<Table> {
             (&raw mut (*t).border).write(Cell::new(0));
             (&raw mut (*t).mask).write(Cell::new(0));
             (&raw mut (*t).marks).write(Cell::new(0));
+            (&raw mut (*t).mode).write(Cell::new(kind::NODES));
             Gc::from_ref(cell)
         };
         if array > 0 {
@@ -463,6 +472,7 @@ impl Gc<Table> {
     /// Adds a key that is not in the table. The value is not nil.
     fn insert(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         self.note_new_key();
+        self.set_mark(mark::GREW, true);
         if key.is_int() && self.takes_next(key.raw_int()) {
             return self.append(heap, key, value);
         }
@@ -489,8 +499,12 @@ impl Gc<Table> {
             if key.is_int() {
                 self.set_mark(mark::INTEGERS, true);
             }
-            let hold = self.is_weak().then(|| self.hold());
-            if self.nodes_for(hash).insert(heap, hold, hash, key, value) {
+            let nodes = self.nodes_for(hash);
+            let hold = if self.is_weak() { nodes.hold() } else { None };
+            if let Some(hold) = hold {
+                hold.tell(heap, key, value);
+            }
+            if nodes.insert(heap, hold, hash, key, value) {
                 return Ok(());
             }
             self.grow(heap, hash, key)?;

@@ -215,6 +215,12 @@ impl NodePart {
     pub(in crate::value) fn forget(&self) {
         self.len.set(0);
     }
+    /// What is said of another part is true of this one, but that so many entries live.
+    pub(super) fn take_over(&self, other: &NodePart, live: u16) {
+        self.live.set(live);
+        self.free.set(other.free.get());
+        self.depth.set(other.depth.get());
+    }
 }
 
 /// What stands where a table without a hash part has its nodes: one that is never written.

@@ -205,6 +205,7 @@ impl Program {
     /// Nothing is left but what is certain.
     fn collect_fully(&mut self) {
         let mut before = usize::MAX;
+        ModeChanges::finish(&mut self.heap).expect("memory");
         loop {
             // SAFETY: as above.
             unsafe { self.heap.collect_full(&NoRoots) };

@@ -26,8 +26,8 @@ impl Gc<Table> {
 
     /// Chooses the sizes of both parts anew for the present keys and one more.
     pub(super) fn rehash(self, heap: &mut LuaHeap, hash: u32, extra: Value) -> Result<(), SetError> {
-        let hold = self.is_weak().then(|| self.hold());
         let (own, len) = (self.own_nodes(), self.array_len());
+        let hold = own.hold();
         // A long array part is not counted.
         let counted = len <= SEGMENT;
         let mut nums = [0usize; POWERS];
@@ -60,7 +60,7 @@ impl Gc<Table> {
         let (mut array, mut in_array, mut below) = (0usize, 0, 0);
         if !counted {
             array = len;
-        } else if hold.is_none() {
+        } else if !self.is_weak() {
             for (b, &n) in nums.iter().enumerate().take(32) {
                 if ints <= (1usize << b) / 2 {
                     break;
@@ -100,10 +100,11 @@ impl Gc<Table> {
 
     /// Sets the length of the array part, and the number of nodes. On an error nothing has changed.
     fn resize(self, heap: &mut LuaHeap, array: usize, count: usize) -> Result<(), SetError> {
-        let hold = self.is_weak().then(|| self.hold());
         let (old, old_len) = (self.own_nodes(), self.array_len());
+        let hold = old.hold();
         // What shrinks out of the array part goes to the new hash part; all memory is had before anything is moved.
-        let new = if count > 0 { Nodes::alloc(heap, self.nodes_kind(), count)? } else { Nodes::NONE };
+        let kind = if old.exist() { old.kind() } else { self.mode.get() };
+        let new = if count > 0 { Nodes::alloc(heap, kind, count)? } else { Nodes::NONE };
         let mut leavings = Leavings::new(heap, old.leavings(heap, hold));
         if array > old_len {
             self.resize_array(heap, array)?;
@@ -118,7 +119,11 @@ impl Gc<Table> {
             let v = unsafe { *self.array.get().add(i) };
             if !v.is_nil() {
                 same = false;
-                self.refill(heap, new, hash::of_int(i as i64 + 1), Value::int(i as i64 + 1), v);
+                let key = Value::int(i as i64 + 1);
+                if let Some(hold) = new.hold() {
+                    hold.tell(heap, key, v);
+                }
+                self.refill(heap, new, hash::of_int(i as i64 + 1), key, v);
             }
         }
         for i in 0..old.len() {
@@ -158,8 +163,7 @@ impl Gc<Table> {
         if key.is_int() {
             self.set_mark(mark::INTEGERS, true);
         }
-        let hold = self.is_weak().then(|| self.hold());
-        let fits = new.insert(heap, hold, hash, key, value);
+        let fits = new.insert(heap, new.hold(), hash, key, value);
         assert!(fits, "the new part is as large as was counted");
     }
 
@@ -180,7 +184,10 @@ impl Gc<Table> {
     #[cold]
     #[inline(never)]
     fn shrink(self, heap: &mut LuaHeap, nodes: Nodes, hash: u32) {
-        if !self.is_sparse(nodes) || self.waits(heap) {
+        // What loses some and gets others at the same time is no larger later.
+        let grew = self.has_mark(mark::GREW);
+        self.set_mark(mark::GREW, false);
+        if !self.is_sparse(nodes) || !grew && self.waits(heap) {
             return;
         }
         if !self.is_large() {

@@ -1,6 +1,6 @@
 //! Tables that have become nearly empty by removals. Many of them are filled again soon, with the same keys (sets that mark what has been seen, buffers): to
 //! make them small at once would be to copy and count what they have twice a round. So a table that is not very large waits for some epochs, and gives its
-//! memory back at safepoints, a hash part at a time, if it is nearly empty still.
+//! memory back at safepoints, a hash part at a time, if it is nearly empty still. One that keys are added to meanwhile (a window, a cache) does not wait.
 //!
 //! The list holds its tables: nobody tells it when one dies. So it is short, and a whole collection begins with what waits.
 //!
@@ -104,8 +104,9 @@ impl Gc<Table> {
             let nodes = Nodes::of_segment(directory.entry(i).get());
             let entries = span(directory, i, nodes.part());
             let shift = 32 - u32::from(directory.depth());
-            // The merged part is looked at again, and it may begin with the neighbour.
-            let (start, end) = (((entries.start & !entries.len()) as u64) << shift, (entries.end as u64) << shift);
+            // The merged part and its neighbour are looked at again, whichever of them comes first.
+            let (start, end) = (entries.start & !(3 * entries.len()), entries.end);
+            let (start, end) = ((start as u64) << shift, (end as u64) << shift);
             if self.is_sparse(nodes) && matches!(self.merge(heap, hash), Ok(true)) {
                 *at = start;
                 return true;

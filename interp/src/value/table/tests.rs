@@ -22,6 +22,10 @@ pub(super) unsafe fn collect_some(heap: &mut LuaHeap, random: &mut Xoshiro256Sta
     if random.next_u64().is_multiple_of(8) {
         SparseTables::settle(heap, random.next_u64().is_multiple_of(2));
     }
+    ModeChanges::step(heap).expect("memory");
+    if ModeChanges::hold_collector(heap) {
+        return;
+    }
     let what = match random.next_u64() % 8 {
         0 => Drive::EpochEnd(1),
         1 => Drive::EpochEndAndStart,
@@ -303,4 +307,53 @@ fn removed_strings_are_not_in_the_table() {
     assert!(reclaimed(&mut world) >= before + 300);
     world.check();
     world.traverse(true);
+}
+
+/// A large table changes its mode a part at a time, and what is strong again by then stays.
+#[test]
+fn a_change_of_mode_goes_in_steps() {
+    const COUNT: usize = 40_000;
+    let part = parts::SEGMENT * size_of::<Node>();
+    for family in [Family::Dense, Family::Sparse, Family::Strings, Family::Objects] {
+        let mut world = World::new(11, COUNT);
+        for n in 1..=COUNT {
+            let (key, object) = (world.key(family, n), Gc::<Table>::new(&mut world.heap, 0, 0).expect("memory"));
+            world.table.set(&mut world.heap, key, Value::table(object)).expect("memory");
+        }
+        let modes = [(true, false), (false, false), (false, true), (false, false), (true, true), (true, false), (false, true)];
+        for (i, (keys, values)) in modes.into_iter().enumerate() {
+            let before = world.heap.allocated_bytes();
+            world.table.set_weakness(&mut world.heap, keys, values).expect("memory");
+            let mut steps = 0;
+            let mut most = world.heap.allocated_bytes() - before;
+            loop {
+                let before = world.heap.allocated_bytes();
+                if !ModeChanges::step(&mut world.heap).expect("memory") {
+                    break;
+                }
+                steps += 1;
+                most = most.max(world.heap.allocated_bytes().saturating_sub(before));
+            }
+            assert!(steps > 10, "{family:?}, mode {i}: {steps} steps");
+            assert!(most < 12 * part, "{family:?}, mode {i}: a step of {most} bytes");
+            assert_eq!(world.table.is_weak(), keys || values);
+            let (mut at, mut count) = (0, 0);
+            while let Some((next, _, value)) = world.table.next_entry(&mut world.heap, at) {
+                assert!(value.as_table().is_some());
+                (at, count) = (next, count + 1);
+            }
+            assert_eq!(count, COUNT, "{family:?}, mode {i}");
+            if !values {
+                // SAFETY: what is needed later is in the two tables.
+                unsafe { world.heap.collect_full(&NoRoots) };
+            }
+            // SAFETY: as above.
+            if let Err(error) = unsafe { world.heap.audit() } {
+                panic!("{family:?}, mode {i}: {error}");
+            }
+        }
+        // SAFETY: as above.
+        unsafe { world.heap.collect_full(&NoRoots) };
+        assert!(world.table.next_entry(&mut world.heap, 0).is_none(), "{family:?}: all values are weak now");
+    }
 }
