@@ -16,7 +16,7 @@ use super::nodes::Nodes;
 use super::parts::{Directory, LARGE, Node, NodePart, SEGMENT, SPARSE, part_of};
 use super::progression::Progressions;
 use super::weak::Leavings;
-use super::{LuaHeap, SetError, Table};
+use super::{LuaHeap, SetError, Table, mark};
 use crate::value::gc::Gc;
 use neap_gc::Ref;
 use smallvec::SmallVec;
@@ -80,7 +80,10 @@ impl Gc<Table> {
         if !self.is_large() || live >= SPLIT_FROM {
             return self.split(heap, full, hash);
         }
-        if live < SPARSE && self.merge(heap, hash)? {
+        if live < SPARSE && !self.has_mark(mark::WAITS) && self.merge(heap, hash)? {
+            return Ok(());
+        }
+        if full.clear() {
             return Ok(());
         }
         let directory = self.directory();

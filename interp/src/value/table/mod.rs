@@ -1,7 +1,8 @@
 //! Tables: an array part and a hash part, each a storage cell of its own; the hash part of a large table is many.
 //!
-//! Here are the table's own cell, reading and writing. One hash part is in `nodes`, large tables in `directory`, the sizes in `resize`, the array part in
-//! `array`, what weak tables do otherwise in `weak`, how a table becomes one in `change`, what is put off in `sparse`, traversal and the border in `walk`. Nothing here moves more than some thousand entries at once.
+//! Here are the table's own cell, reading and writing. One hash part is in `nodes`, large tables in `directory`, the sizes in `resize`, what is put off in
+//! `sparse`, the array part in `array`, what weak tables do otherwise in `weak`, how a table becomes one in `change`, traversal and the border in `walk`.
+//! Nothing here moves more than some thousand entries at once.
 //!
 //! * **T1** All slots of the array part are initialised; key `i` with `1 <= i <= array_len` stands there and nowhere else. What its cell has beyond is nil.
 //! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`. **T10** See `sparse`. **T11** See `change`.
@@ -470,12 +471,24 @@ impl Gc<Table> {
     }
 
     /// Adds a key that is not in the table. The value is not nil.
-    fn insert(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+    fn insert(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         self.note_new_key();
         self.set_mark(mark::GREW, true);
-        if key.is_int() && self.takes_next(key.raw_int()) {
-            return self.append(heap, key, value);
+        if key.is_int() {
+            if self.takes_next(key.raw_int()) {
+                return self.append(heap, key, value);
+            }
+            self.set_mark(mark::INTEGERS, true);
         }
+        if self.goal.get() == self.array_len.get() && !self.is_weak() && self.nodes_for(hash).put(heap, hash, key, value) {
+            return Ok(());
+        }
+        self.insert_further(heap, hash, key, value)
+    }
+
+    /// The same where there is more to be done than to write a node.
+    #[inline(never)]
+    fn insert_further(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         if self.goal.get() != self.array_len.get() {
             if self.move_on(heap).is_err() {
                 // No memory for another length: this one will do.

@@ -14,6 +14,7 @@
 
 use super::LuaHeap;
 use super::parts::{Hold, LARGE, NO_NODES, Node, NodePart, SEGMENT, WEAK_KEY, alloc_nodes, part_of};
+use crate::value::kinds::kind;
 use crate::value::{Tag, Value};
 use neap_gc::{OutOfMemory, Ref};
 
@@ -153,6 +154,33 @@ impl Nodes {
         live.set(live.get() + 1);
     }
 
+    /// Does what [`insert`](Self::insert) does, for nodes that are not weak, if the main position has no entry.
+    #[inline(always)]
+    pub(super) fn put(self, heap: &LuaHeap, hash: u32, key: Value, value: Value) -> bool {
+        let i = (hash & self.mask) as usize;
+        let n = self.node(i);
+        if n.value_tag != Tag::NIL || n.is_removed_str() || !self.exist() {
+            return false;
+        }
+        if key.is_ref() || value.is_ref() {
+            // SAFETY: V1; the barrier comes before the write (V2).
+            unsafe { heap.barrier(self.cell(), i) };
+        }
+        self.write_entry(i, hash, key, key.tag().0, value);
+        true
+    }
+
+    #[inline(always)]
+    fn write_entry(self, i: usize, hash: u32, key: Value, key_tag: u8, value: Value) {
+        let n = self.node(i);
+        n.key_bits = key.bits();
+        n.key_tag = key_tag;
+        n.hash = hash;
+        n.set_value(value);
+        let live = &self.part().live;
+        live.set(live.get() + 1);
+    }
+
     /// Adds an entry whose key is in no node, not as a string that was removed either; the value is not nil. `hold` is that of weak nodes. `false`: there is no room.
     pub(super) fn insert(self, heap: &LuaHeap, hold: Option<Hold>, hash: u32, key: Value, value: Value) -> bool {
         if !self.exist() {
@@ -220,13 +248,48 @@ impl Nodes {
             // SAFETY: as above.
             unsafe { heap.barrier(part, target) };
         }
-        n.key_bits = key.bits();
-        n.key_tag = key.tag().0 | if hold.is_some() { WEAK_KEY } else { 0 };
-        n.hash = hash;
-        n.set_value(value);
-        let live = &self.part().live;
-        live.set(live.get() + 1);
+        self.write_entry(target, hash, key, key.tag().0 | if hold.is_some() { WEAK_KEY } else { 0 }, value);
         true
+    }
+
+    /// Lets the nodes go that have no key any more and links the others anew: no entry moves, and the collector need not know. `false`: that is no help, few
+    /// nodes could go, or what is to go holds references.
+    pub(super) fn clear(self) -> bool {
+        if !self.exist() || self.kind() != kind::NODES || self.part().holds_removed.get() {
+            return false;
+        }
+        let mut unused = self.len() - self.part().live.get() as usize;
+        for i in 0..self.len() {
+            let n = self.node(i);
+            if n.value_tag == Tag::NIL {
+                *n = Node::UNUSED;
+            }
+            n.next = 0;
+        }
+        for i in 0..self.len() {
+            let n = self.node(i);
+            let home = (n.hash & self.mask) as usize;
+            if n.key_tag == Tag::NIL.0 || n.key_tag == Tag::DEAD_KEY.0 || home == i {
+                continue;
+            }
+            let first = self.node(home);
+            if first.key_tag == Tag::NIL.0 {
+                // The chain begins there all the same.
+                (first.key_tag, first.hash) = (Tag::DEAD_KEY.0, n.hash);
+                unused -= 1;
+            }
+            // It stands behind its main position, with those that stand behind it (whose main position it has).
+            let mut last = i;
+            while self.node(last).next != 0 {
+                last = self.node(last).after(last);
+            }
+            if first.next != 0 {
+                self.node(last).next = (first.after(home) as i32 - last as i32) as i16;
+            }
+            first.next = (i as i32 - home as i32) as i16;
+        }
+        self.part().free.set(self.len() as u16);
+        unused > 0 && unused >= self.len() / 8
     }
 
     /// A node that no chain uses.

@@ -38,7 +38,8 @@ pub struct Node {
 
 impl Node {
     /// One that no chain uses: zeros.
-    const UNUSED: Node = Node { value_bits: 0, key_bits: 0, hash: 0, next: 0, value_tag: Tag::NIL, key_tag: Tag::NIL.0 };
+    pub(super) const UNUSED: Node =
+        Node { value_bits: 0, key_bits: 0, hash: 0, next: 0, value_tag: Tag::NIL, key_tag: Tag::NIL.0 };
 
     /// The index of the next one of the chain, this one's being `i`.
     #[inline(always)]

@@ -33,8 +33,13 @@ impl Gc<Table> {
         let mut nums = [0usize; POWERS];
         let mut ints = 0;
         let mut total = 0;
+        // No array part is longer than twice what there may be to stand in it.
+        let most = 2 * (len + 1 + if own.exist() { own.part().live.get() as usize } else { 0 }) as u64;
         let mut count_int = |key: Value| {
-            if let Some(b) = power_of(key) {
+            if key.is_int()
+                && (key.raw_int() as u64).wrapping_sub(1) < most
+                && let Some(b) = power_of(key)
+            {
                 nums[b] += 1;
                 ints += 1;
             }
@@ -82,7 +87,10 @@ impl Gc<Table> {
             // Nearly full of live entries: the same size again would soon be rehashed again.
             count *= 2;
         }
-        if count <= SEGMENT {
+        let fits = array == len && count <= own.len() && count * 2 >= own.len();
+        if fits && own.clear() {
+            // There is room now.
+        } else if count <= SEGMENT {
             self.resize(heap, array, count)?;
         } else if own.len() < SEGMENT {
             self.resize(heap, len, SEGMENT)?;
@@ -186,12 +194,17 @@ impl Gc<Table> {
     fn shrink(self, heap: &mut LuaHeap, nodes: Nodes, hash: u32) {
         // What loses some and gets others at the same time is no larger later.
         let grew = self.has_mark(mark::GREW);
-        self.set_mark(mark::GREW, false);
-        if !self.is_sparse(nodes) || !grew && self.waits(heap) {
+        if grew {
+            self.set_mark(mark::GREW | mark::WAITS, false);
+        }
+        let sparse = self.is_sparse(nodes);
+        if !grew && (!sparse || self.waits(heap)) {
             return;
         }
         if !self.is_large() {
-            return self.shrink_own(heap, nodes);
+            return if sparse {
+                self.shrink_own(heap, nodes)
+            };
         }
         while self.is_large() && matches!(self.merge(heap, hash), Ok(true)) {}
     }

@@ -4,7 +4,7 @@
 //!
 //! The list holds its tables: nobody tells it when one dies. So it is short, and a whole collection begins with what waits.
 //!
-//! * **T10** A table that waits has [`mark::WAITS`].
+//! * **T10** A table with [`mark::WAITS`] is in the list. One that is there without it has had keys added since.
 
 use super::directory::span;
 use super::nodes::Nodes;
@@ -71,11 +71,13 @@ impl Gc<Table> {
         if self.is_large() && self.directory().len() > LARGEST || list(heap).waiting.len() == MOST {
             return false;
         }
-        // SAFETY: a live or young cell.
-        let table = unsafe { heap.handle(self.as_ref()) };
-        let since = heap.counters().epochs;
-        list(heap).waiting.push(Waiting { table, since, at: 0 });
         self.set_mark(mark::WAITS, true);
+        if !heap.runtime().sparse.waiting.iter().any(|waiting| heap.held(&waiting.table) == self.as_ref()) {
+            // SAFETY: a live or young cell.
+            let table = unsafe { heap.handle(self.as_ref()) };
+            let since = heap.counters().epochs;
+            list(heap).waiting.push(Waiting { table, since, at: 0 });
+        }
         true
     }
 
@@ -107,7 +109,7 @@ impl Gc<Table> {
             // The merged part and its neighbour are looked at again, whichever of them comes first.
             let (start, end) = (entries.start & !(3 * entries.len()), entries.end);
             let (start, end) = ((start as u64) << shift, (end as u64) << shift);
-            if self.is_sparse(nodes) && matches!(self.merge(heap, hash), Ok(true)) {
+            if matches!(self.merge(heap, hash), Ok(true)) {
                 *at = start;
                 return true;
             }
