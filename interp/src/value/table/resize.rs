@@ -201,12 +201,11 @@ impl Gc<Table> {
         if !grew && (!sparse || self.waits(heap)) {
             return;
         }
-        if !self.is_large() {
-            return if sparse {
-                self.shrink_own(heap, nodes)
-            };
+        if self.is_large() {
+            while self.is_large() && matches!(self.merge(heap, hash), Ok(true)) {}
+        } else if sparse {
+            self.shrink_own(heap, nodes);
         }
-        while self.is_large() && matches!(self.merge(heap, hash), Ok(true)) {}
     }
 
     /// A smaller hash part for a table that is not large, or none.
@@ -238,7 +237,8 @@ impl Nodes {
                 Some(hold) if !hold.copy_keeps(heap, n) => self.leave(heap, hold, i, leavings),
                 _ => {
                     let hash = hash(n);
-                    let fits = target(hash).insert(heap, hold, hash, n.key(), n.value());
+                    let (to, key, value) = (target(hash), n.key(), n.value());
+                    let fits = hold.is_none() && to.put(heap, hash, key, value) || to.insert(heap, hold, hash, key, value);
                     assert!(fits, "new parts have room");
                 }
             }
