@@ -207,3 +207,39 @@ do
     assert(not ok and e == "object length is not an integer")
   end
 end
+
+-- A metamethod that comes again after it was found absent, in a metatable of many fields.
+do
+  local meta = {}
+  for i = 1, 100 do meta["field" .. i] = i end
+  local t = setmetatable({}, meta)
+  for i = 1, 3 do
+    meta.__index = function(_, k) return k .. i end
+    assert(t.x == "x" .. i)
+    meta.__index = nil
+    assert(t.x == nil)
+  end
+end
+
+-- A set that is emptied and filled again, and what is left of it when it is let alone.
+do
+  local names, set = {}, {}
+  for i = 1, n_big do names[i] = "name " .. i end
+  for round = 1, 3 do
+    for _, name in ipairs(names) do set[name] = round end
+    assert(count(set) == n_big and next(set, next(set)))
+    for i, name in ipairs(names) do
+      set[name] = nil
+      assert(set[name] == nil and rawget(set, name) == nil)
+      if i == 10 then set[name] = i end
+    end
+    assert(count(set) == 1 and next(set) == names[10] and next(set, names[10]) == nil)
+  end
+  set[names[10]] = nil
+  collectgarbage()
+  local before = collectgarbage("count")
+  for _, name in ipairs(names) do set[name] = true end
+  for _, name in ipairs(names) do set[name] = nil end
+  collectgarbage()
+  assert(collectgarbage("count") - before < 4, "an empty table keeps its memory")
+end

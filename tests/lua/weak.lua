@@ -292,3 +292,58 @@ do
   collectgarbage() collectgarbage()
   assert(t[1] and t[key] == "kept", "all is strong")
 end
+
+-- A large table comes to its mode by and by, while the program goes on; whoever asks for a collection, or traverses, sees nothing of that.
+do
+  local n = os.getenv("NEAP_GC") and 200 or 12000
+  local function left(t)
+    local count = 0
+    for _, v in pairs(t) do
+      assert(type(v) == "table")
+      count = count + 1
+    end
+    return count
+  end
+  for _, key in ipairs({ function(i) return i end, function(i) return i * 64 + 7 end, function(i) return "k" .. i end,
+    function(i) return i + 0.5 end }) do
+    local t, held = {}, {}
+    for i = 1, n do
+      t[key(i)] = { i }
+      if i % 10 == 0 then held[i] = t[key(i)] end
+    end
+    -- Weak keys that are no objects lose nothing; nor does what is strong again before anything is collected.
+    local meta = setmetatable(t, { __mode = "k" }) and getmetatable(t)
+    collectgarbage()
+    assert(left(t) == n)
+    meta.__mode = "v"
+    t.x = nil
+    local seen = 0
+    for k, v in pairs(t) do
+      seen = seen + 1
+      if seen == 5 then
+        -- A new mode in the midst of a traversal.
+        setmetatable(t, nil)
+        t[k] = v
+        break
+      end
+    end
+    for i = 1, 1000 do held[-i] = { i } end
+    collectgarbage()
+    local strong = left(t)
+    assert(strong >= n / 10 and strong <= n)
+    setmetatable(t, { __mode = "v" })
+    t[key(10)] = t[key(10)]
+    collectgarbage()
+    collectgarbage()
+    assert(left(t) == n / 10)
+    setmetatable(t, nil)
+    held = nil
+    collectgarbage()
+    assert(left(t) == n / 10)
+    for i = 10, n, 10 do assert(t[key(i)][1] == i) end
+    setmetatable(t, { __mode = "kv" })
+    t[1] = nil
+    collectgarbage()
+    assert(next(t) == nil)
+  end
+end

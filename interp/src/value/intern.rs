@@ -298,7 +298,7 @@ mod tests {
 
     /// A heap that meets no safepoint, so that nothing in it dies.
     fn heap() -> LuaHeap {
-        Heap::new(LuaRuntime { strings: StringTable::new() }, Config::default()).expect("a heap")
+        Heap::new(LuaRuntime::default(), Config::default()).expect("a heap")
     }
 
     fn enter_new(heap: &mut LuaHeap, name: u64, hash: u32) -> Gc<Str> {

@@ -6,7 +6,7 @@ use super::gc::Gc;
 use super::intern::StringTable;
 use super::proto::ProtoCell;
 use super::string::Str;
-use super::table::{ArrayPart, Directory, Hold, NodePart, Table};
+use super::table::{ArrayPart, Directory, Hold, ModeChanges, NodePart, SparseTables, Table};
 use super::thread::Thread;
 use super::userdata::Userdata;
 use neap_gc::{Kind, Ref, Runtime, Shape, Side, Stack, Verdict};
@@ -32,8 +32,11 @@ pub mod kind {
 }
 
 /// The part of the interpreter that the collector may call.
+#[derive(Default)]
 pub struct LuaRuntime {
     pub strings: StringTable,
+    pub sparse: SparseTables,
+    pub changes: ModeChanges,
 }
 
 /// # Safety

@@ -28,7 +28,7 @@ pub use kinds::{LuaRuntime, kind};
 pub use number::{NumberBuffer, number_text};
 pub use proto::ProtoCell;
 pub use string::{NewStr, Str};
-pub use table::{Entry, SetError, Table};
+pub use table::{Entry, ModeChanges, SetError, SparseTables, Table};
 pub use text::Text;
 pub use thread::{Frame, FrameKind, Hook, Status, Thread, ThreadState, frame_flags};
 pub use userdata::{Owned, Userdata};
@@ -60,6 +60,8 @@ impl Tag {
     pub const THREAD: Tag = Tag(13);
     /// Only in registers of captured variables (B2 of the instruction set).
     pub const BOX: Tag = Tag(14);
+    /// Only as the key of a hash node: a string key that was removed, and is held as long as its node is not needed. A reference.
+    pub const REMOVED_STR: Tag = Tag(15);
 
     #[inline(always)]
     pub const fn is_ref(self) -> bool {

@@ -348,6 +348,15 @@ impl Vm {
     /// `R[a] = object[key]`, for the instruction in progress.
     #[inline(never)]
     pub(super) fn op_index(&mut self, dest: usize, object: Value, key: Value) -> Result<Flow, Throw> {
+        if let Some(t) = object.as_table()
+            && key.is_int()
+        {
+            let value = t.get_int(&mut self.heap, key.raw_int());
+            if !value.is_nil() || t.meta().is_none() {
+                self.set_slot(dest, value);
+                return Ok(Flow::Next);
+            }
+        }
         let access = self.access(object, key)?;
         self.finish(dest, access)
     }
@@ -355,6 +364,24 @@ impl Vm {
     /// `object[key] = value`, for the instruction in progress.
     #[inline(never)]
     pub(super) fn op_assign(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
+        // Mostly there is no metatable to be asked, and no mode to be changed.
+        let Some(t) = object.as_table().filter(|t| t.meta().is_none() && !t.is_weak()) else {
+            return self.assign_any(object, key, value);
+        };
+        let result = match key.as_str() {
+            Some(s) if s.is_interned() => t.set_str(&mut self.heap, s, value),
+            None if key.is_int() => t.set_int(&mut self.heap, key.raw_int(), value),
+            None => t.set(&mut self.heap, key, value),
+            Some(_) => return self.assign_any(object, key, value),
+        };
+        match result {
+            Ok(()) => Ok(Flow::Next),
+            Err(e) => Err(self.set_error(e)),
+        }
+    }
+
+    #[inline(never)]
+    fn assign_any(&mut self, object: Value, key: Value, value: Value) -> Result<Flow, Throw> {
         match self.assign(object, key, value)? {
             None => Ok(Flow::Next),
             Some((f, receiver)) => self.call_meta(f, &[receiver, key, value]),

@@ -56,8 +56,8 @@ pub use work::PIECE;
 
 pub use crate::syntax::Arith;
 
+use crate::value::Gc;
 use crate::value::{Frame, LuaRuntime, Status, Str, Table, Thread, Value};
-use crate::value::{Gc, StringTable};
 use neap_gc::{Config, Heap, OutOfMemory};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -161,7 +161,7 @@ impl Vm {
     /// A new interpreter without libraries.
     pub fn new(config: Config) -> Result<Vm, OutOfMemory> {
         crate::value::hash::seed();
-        let mut heap = Heap::new(LuaRuntime { strings: StringTable::new() }, config)?;
+        let mut heap = Heap::new(LuaRuntime::default(), config)?;
         let main = Gc::<Thread>::new(&mut heap)?;
         main.status.set(Status::Running);
         let globals = Gc::<Table>::new(&mut heap, 0, 0)?;

@@ -2,7 +2,7 @@
 
 use super::stop::STOPS;
 use super::{Flow, Throw, Vm, step};
-use crate::value::{Gc, Str, StringTable, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, ModeChanges, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
 use neap_gc::{Ref, RootSource};
 use std::sync::atomic::Ordering;
@@ -116,32 +116,42 @@ impl Vm {
     }
 
     /// Lets the collector work, if it wants to, in the midst of a native function that writes much: every value that it still needs stands in the stack (M3).
-    /// That memory runs out, and finalizers that fall due, wait for the next safepoint of a Lua function.
+    /// That memory runs short, and finalizers that fall due, wait for the next safepoint of a Lua function. Errors: memory that a table needs on its way to
+    /// another mode.
     #[inline]
-    pub(crate) fn native_safepoint(&mut self) {
-        if self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0 {
-            self.work_for_collector();
-        }
+    pub(crate) fn native_safepoint(&mut self) -> Result<(), Throw> {
+        if self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0 { self.work_for_collector() } else { Ok(()) }
     }
 
     #[cold]
     #[inline(never)]
-    fn work_for_collector(&mut self) {
-        self.collect_at(self.top);
+    fn work_for_collector(&mut self) -> Result<(), Throw> {
+        self.collect_at(self.top)
     }
 
     /// The collector works, if it wants to. Errors: memory.
     pub(super) fn collect_some(&mut self, live_top: usize) -> Result<(), Throw> {
-        self.collect_at(live_top);
+        self.collect_at(live_top)?;
         if self.heap.take_exhausted() { Err(self.memory_error()) } else { Ok(()) }
     }
 
-    fn collect_at(&mut self, live_top: usize) {
+    fn collect_at(&mut self, live_top: usize) -> Result<(), Throw> {
+        if ModeChanges::hold_collector(&self.heap) {
+            // A piece of that instead, and another one where the program comes by next.
+            if let Err(error) = ModeChanges::step(&mut self.heap) {
+                ModeChanges::give_up(&mut self.heap);
+                return Err(self.set_error(error));
+            }
+            if ModeChanges::hold_collector(&self.heap) {
+                return Ok(());
+            }
+        }
         self.collect_with(live_top, |heap, roots| {
             // SAFETY: M3.
             unsafe { heap.safepoint(roots) }
         });
-        self.settle_strings(StringTable::PER_SAFEPOINT);
+        self.settle_tables();
+        Ok(())
     }
 
     /// Runs collector work at a safepoint.
@@ -177,8 +187,20 @@ impl Vm {
         StringTable::settle(&mut self.heap, units).unwrap_or(false)
     }
 
+    /// What tables have to do at a safepoint, the one of interned strings among them.
+    fn settle_tables(&mut self) {
+        self.settle_strings(StringTable::PER_SAFEPOINT);
+        SparseTables::settle(&mut self.heap, false);
+        // What is refused is tried again when the mode is asked for.
+        let _ = ModeChanges::step(&mut self.heap);
+    }
+
     /// A whole collection and nothing else: finalizers wait for a calmer moment. Every live value of the running thread stands below `live_top`.
     pub(super) fn collect_heap(&mut self, live_top: usize) {
+        while SparseTables::settle(&mut self.heap, true) {}
+        if ModeChanges::finish(&mut self.heap).is_err() && ModeChanges::hold_collector(&self.heap) {
+            return;
+        }
         self.collect_with(live_top, |heap, roots| {
             // SAFETY: M3.
             unsafe { heap.collect_full(roots) }
@@ -204,11 +226,15 @@ impl Vm {
     /// As much work of the collector as the allocation of so many bytes would call for. Returned: whether a cycle has ended.
     pub(crate) fn collect_step(&mut self, bytes: usize) -> bool {
         let top = self.top;
+        if ModeChanges::hold_collector(&self.heap) {
+            let _ = ModeChanges::step(&mut self.heap);
+            return false;
+        }
         let done = self.collect_with(top, |heap, roots| {
             // SAFETY: as above.
             unsafe { heap.step(roots, bytes) }
         });
-        self.settle_strings(StringTable::PER_SAFEPOINT);
+        self.settle_tables();
         done
     }
 }

@@ -10,6 +10,7 @@ use super::{LuaHeap, SetError, Table, mark};
 use crate::value::Value;
 use crate::value::gc::Gc;
 use neap_gc::OutOfMemory;
+use smallvec::SmallVec;
 use std::ptr::NonNull;
 
 /// Slots that a large array grows by, and the length from which on it does.
@@ -21,6 +22,8 @@ const MOVED: usize = 64;
 /// Slots that tell whether a large array is worth its memory, and how many of them have to be in use.
 const SAMPLES: usize = 64;
 const DENSE_SAMPLES: usize = 24;
+/// Parts of a large table that tell whether its array part should be longer.
+const PARTS_ASKED: usize = 8;
 /// The longest array part.
 const LEN_MAX: usize = 1 << 30;
 
@@ -198,24 +201,41 @@ impl Gc<Table> {
         if !self.has_integers() {
             return;
         }
+        // The one that is full may have more than its share: where it would have a longer array, others are asked.
+        let mut best = self.estimate(&[nodes]);
+        if best > len {
+            let directory = self.directory();
+            let step = directory.len().div_ceil(PARTS_ASKED);
+            let asked = (0..directory.len()).step_by(step).map(|i| Nodes::of_segment(directory.entry(i).get()));
+            best = self.estimate(&asked.collect::<SmallVec<[Nodes; PARTS_ASKED]>>());
+        }
+        self.goal.set(best as u32);
+    }
+
+    /// The length that the array part should have, going by the integers in some parts of a large table (one that stands in several entries of the directory
+    /// may be among them as often).
+    fn estimate(self, parts: &[Nodes]) -> usize {
+        let len = self.array_len();
         let mut powers = [0usize; POWERS];
-        for i in 0..nodes.len() {
-            let n = nodes.node(i);
-            if let Some(b) = power_of(n.key())
-                && !n.value().is_nil()
-            {
-                powers[b] += 1;
+        for nodes in parts {
+            for i in 0..nodes.len() {
+                let n = nodes.node(i);
+                if let Some(b) = power_of(n.key())
+                    && !n.value().is_nil()
+                {
+                    powers[b] += 1 << nodes.part().depth.get();
+                }
             }
         }
         let (mut present, mut best) = (len, len);
         for (b, count) in powers.into_iter().enumerate().take_while(|&(b, _)| 1 << b <= LEN_MAX) {
-            present += count << nodes.part().depth.get();
+            present += count / parts.len();
             // Somewhat more than half: it is an estimate.
             if present > (1 << b) / 8 * 5 && 1 << b > len + len / 4 {
                 best = 1 << b;
             }
         }
-        self.goal.set(best as u32);
+        best
     }
 
     /// Makes the array part at least `len` slots long, for a constructor.

@@ -13,10 +13,10 @@
 //!   is large.
 
 use super::nodes::Nodes;
-use super::parts::{Directory, LARGE, Node, NodePart, SEGMENT, part_of};
+use super::parts::{Directory, LARGE, Node, NodePart, SEGMENT, SPARSE, part_of};
 use super::progression::Progressions;
 use super::weak::Leavings;
-use super::{LuaHeap, SetError, Table};
+use super::{LuaHeap, SetError, Table, mark};
 use crate::value::gc::Gc;
 use neap_gc::Ref;
 use smallvec::SmallVec;
@@ -26,8 +26,6 @@ use std::ops::Range;
 const SPLIT_FROM: usize = SEGMENT / 4 * 3;
 /// Two parts that have so many together become one.
 const MERGED: usize = SEGMENT / 4 * 3;
-/// A part with fewer may be merged.
-const SPARSE: usize = SEGMENT / 4;
 
 fn part<'a>(cell: Ref) -> &'a NodePart {
     // SAFETY: what stands in a directory is such a cell, and lives while it does and till the next safepoint.
@@ -82,7 +80,10 @@ impl Gc<Table> {
         if !self.is_large() || live >= SPLIT_FROM {
             return self.split(heap, full, hash);
         }
-        if live < SPARSE && self.merge(heap, hash)? {
+        if live < SPARSE && !self.has_mark(mark::WAITS) && self.merge(heap, hash)? {
+            return Ok(());
+        }
+        if full.clear() {
             return Ok(());
         }
         let directory = self.directory();
@@ -115,6 +116,10 @@ impl Gc<Table> {
         let other_start = entries.start ^ entries.len();
         let other = directory.entry(other_start).get();
         let depth = part(one).depth.get();
+        // On the way to another mode only like ones can be merged.
+        if Nodes::of_segment(other).kind() != Nodes::of_segment(one).kind() {
+            return Ok(false);
+        }
         if part(other).depth.get() != depth || (part(one).live.get() + part(other).live.get()) as usize > MERGED {
             return Ok(false);
         }
@@ -122,6 +127,16 @@ impl Gc<Table> {
         let learned = (depth == 1).then_some(Progressions::NONE);
         let both = entries.start.min(other_start);
         let both = both..both + 2 * entries.len();
+        for (kept, empty) in [(one, other), (other, one)] {
+            if part(empty).live.get() == 0 && learned.is_none() {
+                // SAFETY: V1; the barrier comes before the writes (V2).
+                unsafe { heap.barrier_range(part_of(self.nodes.get()), both.clone()) };
+                part(kept).depth.set(depth - 1);
+                both.clone().for_each(|i| directory.entry(i).set(kept));
+                self.halve_directory(heap)?;
+                return Ok(true);
+            }
+        }
         self.replace(heap, &[Nodes::of_segment(one), Nodes::of_segment(other)], &[(both, depth - 1)], learned)?;
         self.halve_directory(heap)?;
         Ok(true)
@@ -136,15 +151,14 @@ impl Gc<Table> {
         new: &[(Range<usize>, u8)],
         rehashed: Option<Progressions>,
     ) -> Result<(), SetError> {
-        let hold = self.is_weak().then(|| self.hold());
-        let kind = self.nodes_kind();
+        let (hold, kind) = (old[0].hold(), old[0].kind());
         let mut parts: SmallVec<[Nodes; 2]> = SmallVec::new();
         for (_, depth) in new {
             let nodes = Nodes::alloc(heap, kind, SEGMENT)?;
             nodes.part().depth.set(*depth);
             parts.push(nodes);
         }
-        let leavings = hold.map_or(0, |hold| old.iter().map(|nodes| nodes.leavings(heap, hold)).sum());
+        let leavings = old.iter().map(|nodes| nodes.leavings(heap, hold)).sum();
         let mut leavings = Leavings::new(heap, leavings);
         for nodes in old {
             let hash = |n: &Node| rehashed.map_or(n.hash, |progressions| progressions.hash(n.key()));

@@ -1,13 +1,15 @@
 //! Tables: an array part and a hash part, each a storage cell of its own; the hash part of a large table is many.
 //!
-//! Here are the table's own cell, reading and writing. One hash part is in `nodes`, large tables in `directory`, the sizes in `resize`, the array part in
-//! `array`, what weak tables do otherwise in `weak`, traversal and the border in `walk`. Nothing here moves more than some thousand entries at once.
+//! Here are the table's own cell, reading and writing. One hash part is in `nodes`, large tables in `directory`, the sizes in `resize`, what is put off in
+//! `sparse`, the array part in `array`, what weak tables do otherwise in `weak`, how a table becomes one in `change`, traversal and the border in `walk`.
+//! Nothing here moves more than some thousand entries at once.
 //!
 //! * **T1** All slots of the array part are initialised; key `i` with `1 <= i <= array_len` stands there and nowhere else. What its cell has beyond is nil.
-//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`.
+//! * **T2**, **T3**, **T6** See `nodes`. **T4** See `weak`. **T7**, **T8** See `directory`. **T9** See `progression`. **T10** See `sparse`. **T11** See `change`.
 //! * **T5** The bits of [`Table::absent`] say that a metamethod is surely absent; any new key clears them.
 
 mod array;
+mod change;
 mod directory;
 mod nodes;
 mod parts;
@@ -15,13 +17,16 @@ mod parts;
 mod programs;
 mod progression;
 mod resize;
+mod sparse;
 #[cfg(test)]
 mod tests;
 mod walk;
 mod weak;
 
+pub use change::ModeChanges;
 pub use parts::Node;
 pub(super) use parts::{ArrayPart, Directory, Hold, NodePart};
+pub use sparse::SparseTables;
 pub use walk::Entry;
 
 use super::gc::Gc;
@@ -30,7 +35,7 @@ use super::string::Str;
 use super::{Tag, Value, float_to_int, hash};
 use neap_gc::{Header, Heap, OutOfMemory, Ref};
 use nodes::Nodes;
-use parts::{NO_NODES, SEGMENT, part_of};
+use parts::{KEPT_NODES, NO_NODES, SEGMENT, part_of};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -49,6 +54,8 @@ pub struct Table {
     /// Number of nodes minus one (a power of two minus one); T8.
     mask: Cell<u16>,
     marks: Cell<u8>,
+    /// The kind of its hash parts (T11).
+    mode: Cell<u8>,
 }
 
 /// Bits of [`Table::marks`].
@@ -59,6 +66,12 @@ mod mark {
     pub const INTEGERS: u8 = 2;
     /// As a metatable it says nothing of weakness, for all that is known (T5).
     pub const NO_MODE: u8 = 4;
+    /// It waits for what becomes of it (T10).
+    pub const WAITS: u8 = 8;
+    /// It is on its way to another mode (T11).
+    pub const CHANGES: u8 = 16;
+    /// A key has been added since a removal last looked at the size.
+    pub const GREW: u8 = 32;
 }
 
 /// Bits of `Header::aux` of a table.
@@ -67,6 +80,9 @@ const AUX_ABSENT: u8 = 0x7F;
 
 /// Slots that are copied behind one barrier.
 const COPY_STEP: usize = 64;
+
+/// The longest string that is held when it has been removed (T3), in bytes: with its head it takes about as much memory as its node.
+const HELD_LEN: usize = 40;
 
 /// Why a key can't be set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -206,6 +222,7 @@ impl Gc<Table> {
             (&raw mut (*t).border).write(Cell::new(0));
             (&raw mut (*t).mask).write(Cell::new(0));
             (&raw mut (*t).marks).write(Cell::new(0));
+            (&raw mut (*t).mode).write(Cell::new(kind::NODES));
             Gc::from_ref(cell)
         };
         if array > 0 {
@@ -329,15 +346,34 @@ impl Gc<Table> {
 
     #[inline(always)]
     fn write(self, heap: &mut LuaHeap, nodes: Nodes, i: usize, value: Value) {
+        if value.is_nil() {
+            return self.remove(heap, nodes, i);
+        }
         let n = nodes.node(i);
-        if value.is_ref() || n.value().is_ref() || (value.is_nil() && n.key().is_ref()) {
+        if value.is_ref() || n.value().is_ref() {
             // SAFETY: a node with a key; the barrier comes before the write (V2).
             unsafe { heap.barrier(nodes.cell(), i) };
         }
         nodes.overwrite(i, value);
-        if value.is_nil() {
-            self.has_lost_one(heap, nodes, nodes.node(i).hash);
+    }
+
+    /// The value of a node that has its key becomes nil.
+    #[inline(never)]
+    fn remove(self, heap: &mut LuaHeap, nodes: Nodes, i: usize) {
+        let n = nodes.node(i);
+        // A traversal takes no memory with it: what it removes may be the last for a long time.
+        let held =
+            nodes.len() > KEPT_NODES && n.key().as_str().is_some_and(|s| s.len() <= HELD_LEN) && !self.has_mark(mark::TRAVERSED);
+        if n.value().is_ref() || (n.key().is_ref() && !held) {
+            // SAFETY: a node with a key; the barrier comes before the write (V2).
+            unsafe { heap.barrier(nodes.cell(), i) };
         }
+        if held {
+            nodes.retire(i);
+        } else {
+            nodes.overwrite(i, Value::NIL);
+        }
+        self.has_lost_one(heap, nodes, n.hash);
     }
 
     #[inline]
@@ -351,8 +387,38 @@ impl Gc<Table> {
     }
 
     /// Sets the value of an interned string.
+    #[inline(never)]
     pub fn set_str(self, heap: &mut LuaHeap, key: Gc<Str>, value: Value) -> Result<(), SetError> {
-        self.set_hashed(heap, Value::str(key), value)
+        let (hash, key) = (key.key_hash(), Value::str(key));
+        if self.is_weak() {
+            return self.set_weak(heap, hash, key, value);
+        }
+        let nodes = self.nodes_for(hash);
+        match nodes.find_str(hash, key) {
+            Some(i) if nodes.node(i).is_removed_str() => {
+                if !value.is_nil() {
+                    self.revive(heap, nodes, i, value);
+                }
+                Ok(())
+            }
+            Some(i) => {
+                self.write(heap, nodes, i, value);
+                Ok(())
+            }
+            None if value.is_nil() => Ok(()),
+            None => self.insert(heap, hash, key, value),
+        }
+    }
+
+    /// A string that was removed from a node, and is held there, has a value again.
+    #[inline(always)]
+    fn revive(self, heap: &mut LuaHeap, nodes: Nodes, i: usize, value: Value) {
+        self.note_new_key();
+        if value.is_ref() {
+            // SAFETY: a node with a key; the barrier comes before the write (V2).
+            unsafe { heap.barrier(nodes.cell(), i) };
+        }
+        nodes.revive(i, value);
     }
 
     pub fn set(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
@@ -368,7 +434,7 @@ impl Gc<Table> {
                 } else {
                     s.interned(heap)?
                 };
-                self.set_hashed(heap, Value::str(s), value)
+                self.set_str(heap, s, value)
             }
             Tag::FLOAT => match float_to_int(key.raw_float()) {
                 Some(i) => self.set_int(heap, i, value),
@@ -380,7 +446,7 @@ impl Gc<Table> {
         }
     }
 
-    /// Sets a normalised key that does not belong to the array part.
+    /// Sets a normalised key that is no string and does not belong to the array part.
     #[inline(never)]
     fn set_hashed(self, heap: &mut LuaHeap, key: Value, value: Value) -> Result<(), SetError> {
         let hash = self.hash_of(key);
@@ -397,14 +463,32 @@ impl Gc<Table> {
         self.insert(heap, hash, key, value)
     }
 
-    /// Adds a key that is not in the table. The value is not nil.
-    fn insert(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
-        // T5.
+    /// T5; and all traversals end.
+    #[inline(always)]
+    fn note_new_key(self) {
         self.header().aux.set(self.header().aux.get() & AUX_WEAK);
         self.marks.set(self.marks.get() & !(mark::TRAVERSED | mark::NO_MODE));
-        if key.is_int() && self.takes_next(key.raw_int()) {
-            return self.append(heap, key, value);
+    }
+
+    /// Adds a key that is not in the table. The value is not nil.
+    fn insert(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+        self.note_new_key();
+        self.set_mark(mark::GREW, true);
+        if key.is_int() {
+            if self.takes_next(key.raw_int()) {
+                return self.append(heap, key, value);
+            }
+            self.set_mark(mark::INTEGERS, true);
         }
+        if self.goal.get() == self.array_len.get() && !self.is_weak() && self.nodes_for(hash).put(heap, hash, key, value) {
+            return Ok(());
+        }
+        self.insert_further(heap, hash, key, value)
+    }
+
+    /// The same where there is more to be done than to write a node.
+    #[inline(never)]
+    fn insert_further(self, heap: &mut LuaHeap, mut hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         if self.goal.get() != self.array_len.get() {
             if self.move_on(heap).is_err() {
                 // No memory for another length: this one will do.
@@ -428,8 +512,12 @@ impl Gc<Table> {
             if key.is_int() {
                 self.set_mark(mark::INTEGERS, true);
             }
-            let hold = self.is_weak().then(|| self.hold());
-            if self.nodes_for(hash).insert(heap, hold, hash, key, value) {
+            let nodes = self.nodes_for(hash);
+            let hold = if self.is_weak() { nodes.hold() } else { None };
+            if let Some(hold) = hold {
+                hold.tell(heap, key, value);
+            }
+            if nodes.insert(heap, hold, hash, key, value) {
                 return Ok(());
             }
             self.grow(heap, hash, key)?;

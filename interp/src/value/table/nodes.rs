@@ -8,11 +8,13 @@
 //!
 //! * **T2** Every entry whose value is not nil is reached by the chain that starts at the main position of its key. String keys are interned.
 //! * **T3** An entry whose value becomes nil gives up its key at once if that is a reference (`DEAD_KEY`); its node stays in its chain, where the
-//!   next key of that chain may take it over.
+//!   next key of that chain may take it over. A short string, whose life nobody can see, is held by a larger part (`REMOVED_STR`): it may come again, and
+//!   then the collector need not be told of either. No such key is in a weak table, nor a second time in its chain behind its own node.
 //! * **T6** `live` is the number of nodes whose value is not nil; no node at or above `free` is unused.
 
 use super::LuaHeap;
 use super::parts::{Hold, LARGE, NO_NODES, Node, NodePart, SEGMENT, WEAK_KEY, alloc_nodes, part_of};
+use crate::value::kinds::kind;
 use crate::value::{Tag, Value};
 use neap_gc::{OutOfMemory, Ref};
 
@@ -118,7 +120,68 @@ impl Nodes {
         }
     }
 
-    /// Adds an entry whose key is in no node; the value is not nil. `hold` is that of weak nodes. `false`: there is no room.
+    /// The value of a node becomes nil, after the barrier if that had a reference. The key, a string, is held.
+    pub(super) fn retire(self, i: usize) {
+        self.node(i).retire();
+        let part = self.part();
+        part.live.set(part.live.get() - 1);
+        part.holds_removed.set(true);
+    }
+
+    /// The node of a string, also if it has been removed and is held.
+    #[inline(always)]
+    pub(super) fn find_str(self, hash: u32, key: Value) -> Option<usize> {
+        let mut i = (hash & self.mask) as usize;
+        loop {
+            let n = self.node(i);
+            if n.key_bits == key.bits() && (n.key_tag == Tag::STR.0 || n.is_removed_str()) {
+                return Some(i);
+            }
+            if n.next == 0 {
+                return None;
+            }
+            i = n.after(i);
+        }
+    }
+
+    /// A string that was removed is a key again, after the barrier if the value is a reference.
+    #[inline(always)]
+    pub(super) fn revive(self, i: usize, value: Value) {
+        let n = self.node(i);
+        n.key_tag = Tag::STR.0;
+        n.set_value(value);
+        let live = &self.part().live;
+        live.set(live.get() + 1);
+    }
+
+    /// Does what [`insert`](Self::insert) does, for nodes that are not weak, if the main position has no entry.
+    #[inline(always)]
+    pub(super) fn put(self, heap: &LuaHeap, hash: u32, key: Value, value: Value) -> bool {
+        let i = (hash & self.mask) as usize;
+        let n = self.node(i);
+        if n.value_tag != Tag::NIL || n.is_removed_str() || !self.exist() {
+            return false;
+        }
+        if key.is_ref() || value.is_ref() {
+            // SAFETY: V1; the barrier comes before the write (V2).
+            unsafe { heap.barrier(self.cell(), i) };
+        }
+        self.write_entry(i, hash, key, key.tag().0, value);
+        true
+    }
+
+    #[inline(always)]
+    fn write_entry(self, i: usize, hash: u32, key: Value, key_tag: u8, value: Value) {
+        let n = self.node(i);
+        n.key_bits = key.bits();
+        n.key_tag = key_tag;
+        n.hash = hash;
+        n.set_value(value);
+        let live = &self.part().live;
+        live.set(live.get() + 1);
+    }
+
+    /// Adds an entry whose key is in no node, not as a string that was removed either; the value is not nil. `hold` is that of weak nodes. `false`: there is no room.
     pub(super) fn insert(self, heap: &LuaHeap, hold: Option<Hold>, hash: u32, key: Value, value: Value) -> bool {
         if !self.exist() {
             return false;
@@ -179,19 +242,54 @@ impl Nodes {
             }
             i = n.after(i);
         };
-        // What stood there has no reference, or has passed the barrier.
-        if has_strong(key, value) {
+        let n = self.node(target);
+        // What else stood there has no reference, or has passed the barrier.
+        if n.is_removed_str() || has_strong(key, value) {
             // SAFETY: as above.
             unsafe { heap.barrier(part, target) };
         }
-        let n = self.node(target);
-        n.key_bits = key.bits();
-        n.key_tag = key.tag().0 | if hold.is_some() { WEAK_KEY } else { 0 };
-        n.hash = hash;
-        n.set_value(value);
-        let live = &self.part().live;
-        live.set(live.get() + 1);
+        self.write_entry(target, hash, key, key.tag().0 | if hold.is_some() { WEAK_KEY } else { 0 }, value);
         true
+    }
+
+    /// Lets the nodes go that have no key any more and links the others anew: no entry moves, and the collector need not know. `false`: that is no help, few
+    /// nodes could go, or what is to go holds references.
+    pub(super) fn clear(self) -> bool {
+        if !self.exist() || self.kind() != kind::NODES || self.part().holds_removed.get() {
+            return false;
+        }
+        let mut unused = self.len() - self.part().live.get() as usize;
+        for i in 0..self.len() {
+            let n = self.node(i);
+            if n.value_tag == Tag::NIL {
+                *n = Node::UNUSED;
+            }
+            n.next = 0;
+        }
+        for i in 0..self.len() {
+            let n = self.node(i);
+            let home = (n.hash & self.mask) as usize;
+            if n.key_tag == Tag::NIL.0 || n.key_tag == Tag::DEAD_KEY.0 || home == i {
+                continue;
+            }
+            let first = self.node(home);
+            if first.key_tag == Tag::NIL.0 {
+                // The chain begins there all the same.
+                (first.key_tag, first.hash) = (Tag::DEAD_KEY.0, n.hash);
+                unused -= 1;
+            }
+            // It stands behind its main position, with those that stand behind it (whose main position it has).
+            let mut last = i;
+            while self.node(last).next != 0 {
+                last = self.node(last).after(last);
+            }
+            if first.next != 0 {
+                self.node(last).next = (first.after(home) as i32 - last as i32) as i16;
+            }
+            first.next = (i as i32 - home as i32) as i16;
+        }
+        self.part().free.set(self.len() as u16);
+        unused > 0 && unused >= self.len() / 8
     }
 
     /// A node that no chain uses.

@@ -15,6 +15,10 @@ pub(super) const WEAK_KEY: u8 = 0x80;
 /// Nodes of the largest hash part. What has more entries has a directory of parts of this size. (In tests small tables are to
 /// be large.)
 pub(in crate::value) const SEGMENT: usize = if cfg!(test) { 512 } else { 4096 };
+/// A part of that size with fewer entries may be merged.
+pub(super) const SPARSE: usize = SEGMENT / 4;
+/// A hash part that has no more than so many nodes stays when it is empty.
+pub(super) const KEPT_NODES: usize = 64;
 /// Key tag of the node that stands in front of a directory, where other tables have their first one: it is no key.
 pub(super) const LARGE: u8 = 0x7F;
 
@@ -34,7 +38,8 @@ pub struct Node {
 
 impl Node {
     /// One that no chain uses: zeros.
-    const UNUSED: Node = Node { value_bits: 0, key_bits: 0, hash: 0, next: 0, value_tag: Tag::NIL, key_tag: Tag::NIL.0 };
+    pub(super) const UNUSED: Node =
+        Node { value_bits: 0, key_bits: 0, hash: 0, next: 0, value_tag: Tag::NIL, key_tag: Tag::NIL.0 };
 
     /// The index of the next one of the chain, this one's being `i`.
     #[inline(always)]
@@ -45,7 +50,9 @@ impl Node {
     #[inline(always)]
     pub(super) fn is_trace(&self, key: Value) -> bool {
         let tag = self.key_tag & !WEAK_KEY;
-        self.key_bits == key.bits() && (tag == key.tag().0 || (tag == Tag::DEAD_KEY.0 && key.is_ref()))
+        let was = |removed: Tag| tag == removed.0;
+        self.key_bits == key.bits()
+            && (was(key.tag()) || was(Tag::DEAD_KEY) && key.is_ref() || was(Tag::REMOVED_STR) && key.is_str())
     }
     #[inline(always)]
     pub fn key(&self) -> Value {
@@ -73,6 +80,16 @@ impl Node {
         } else {
             self.set_value(v);
         }
+    }
+    /// Whether a string that was removed is held here still (T3).
+    #[inline(always)]
+    pub(super) fn is_removed_str(&self) -> bool {
+        self.key_tag == Tag::REMOVED_STR.0
+    }
+    /// The value becomes nil, and the key, a string, is held (T3).
+    pub(super) fn retire(&mut self) {
+        self.set_value(Value::NIL);
+        self.key_tag = Tag::REMOVED_STR.0;
     }
     /// The value becomes nil (T3).
     pub(in crate::value) fn kill(&mut self) {
@@ -143,6 +160,8 @@ pub(in crate::value) struct NodePart {
     pub(super) live: Cell<u16>,
     /// Leading bits of the hash that all keys of a part of a directory have in common.
     pub(super) depth: Cell<u8>,
+    /// Whether there may be strings that were removed and are held.
+    pub(super) holds_removed: Cell<bool>,
 }
 
 pub(super) const PART_HEAD: usize = 16;
@@ -196,6 +215,12 @@ impl NodePart {
     }
     pub(in crate::value) fn forget(&self) {
         self.len.set(0);
+    }
+    /// What is said of another part is true of this one, but that so many entries live.
+    pub(super) fn take_over(&self, other: &NodePart, live: u16) {
+        self.live.set(live);
+        self.free.set(other.free.get());
+        self.depth.set(other.depth.get());
     }
 }
 
@@ -301,6 +326,7 @@ pub(super) fn alloc_nodes(heap: &LuaHeap, k: u8, count: usize) -> Result<*mut No
         (&raw mut (*part).free).write(Cell::new(count as u16));
         (&raw mut (*part).live).write(Cell::new(0));
         (&raw mut (*part).depth).write(Cell::new(0));
+        (&raw mut (*part).holds_removed).write(Cell::new(false));
         let nodes = cell.as_ptr().add(PART_HEAD).cast::<Node>();
         nodes.write_bytes(0, count);
         Ok(nodes)

@@ -6,7 +6,6 @@
 
 use super::tests::{NoRoots, collect_some};
 use super::*;
-use crate::value::intern::StringTable;
 use neap_gc::Config;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256StarStar;
@@ -49,7 +48,7 @@ struct Program {
 impl Program {
     fn new(seed: u64) -> Program {
         hash::seed();
-        let mut heap = Heap::new(LuaRuntime { strings: StringTable::new() }, Config::default()).expect("a heap");
+        let mut heap = Heap::new(LuaRuntime::default(), Config::default()).expect("a heap");
         let mut table = || Gc::<Table>::new(&mut heap, 0, 0).expect("memory");
         let (table, held) = (table(), table());
         // SAFETY: young cells of this heap.
@@ -206,6 +205,7 @@ impl Program {
     /// Nothing is left but what is certain.
     fn collect_fully(&mut self) {
         let mut before = usize::MAX;
+        ModeChanges::finish(&mut self.heap).expect("memory");
         loop {
             // SAFETY: as above.
             unsafe { self.heap.collect_full(&NoRoots) };

@@ -10,8 +10,6 @@ use crate::value::{Tag, Value, hash};
 use neap_gc::Ref;
 use smallvec::SmallVec;
 
-/// A part that has no more than so many nodes stays when it is empty.
-const KEPT_NODES: usize = 64;
 /// Whenever so many entries fewer are left, a removal looks at the size.
 const LOOK_EVERY: u16 = SEGMENT as u16 / 16;
 
@@ -28,15 +26,20 @@ impl Gc<Table> {
 
     /// Chooses the sizes of both parts anew for the present keys and one more.
     pub(super) fn rehash(self, heap: &mut LuaHeap, hash: u32, extra: Value) -> Result<(), SetError> {
-        let hold = self.is_weak().then(|| self.hold());
         let (own, len) = (self.own_nodes(), self.array_len());
+        let hold = own.hold();
         // A long array part is not counted.
         let counted = len <= SEGMENT;
         let mut nums = [0usize; POWERS];
         let mut ints = 0;
         let mut total = 0;
+        // No array part is longer than twice what there may be to stand in it.
+        let most = 2 * (len + 1 + if own.exist() { own.part().live.get() as usize } else { 0 }) as u64;
         let mut count_int = |key: Value| {
-            if let Some(b) = power_of(key) {
+            if key.is_int()
+                && (key.raw_int() as u64).wrapping_sub(1) < most
+                && let Some(b) = power_of(key)
+            {
                 nums[b] += 1;
                 ints += 1;
             }
@@ -62,7 +65,7 @@ impl Gc<Table> {
         let (mut array, mut in_array, mut below) = (0usize, 0, 0);
         if !counted {
             array = len;
-        } else if hold.is_none() {
+        } else if !self.is_weak() {
             for (b, &n) in nums.iter().enumerate().take(32) {
                 if ints <= (1usize << b) / 2 {
                     break;
@@ -84,7 +87,10 @@ impl Gc<Table> {
             // Nearly full of live entries: the same size again would soon be rehashed again.
             count *= 2;
         }
-        if count <= SEGMENT {
+        let fits = array == len && count <= own.len() && count * 2 >= own.len();
+        if fits && own.clear() {
+            // There is room now.
+        } else if count <= SEGMENT {
             self.resize(heap, array, count)?;
         } else if own.len() < SEGMENT {
             self.resize(heap, len, SEGMENT)?;
@@ -102,11 +108,12 @@ impl Gc<Table> {
 
     /// Sets the length of the array part, and the number of nodes. On an error nothing has changed.
     fn resize(self, heap: &mut LuaHeap, array: usize, count: usize) -> Result<(), SetError> {
-        let hold = self.is_weak().then(|| self.hold());
         let (old, old_len) = (self.own_nodes(), self.array_len());
+        let hold = old.hold();
         // What shrinks out of the array part goes to the new hash part; all memory is had before anything is moved.
-        let new = if count > 0 { Nodes::alloc(heap, self.nodes_kind(), count)? } else { Nodes::NONE };
-        let mut leavings = Leavings::new(heap, hold.map_or(0, |hold| old.leavings(heap, hold)));
+        let kind = if old.exist() { old.kind() } else { self.mode.get() };
+        let new = if count > 0 { Nodes::alloc(heap, kind, count)? } else { Nodes::NONE };
+        let mut leavings = Leavings::new(heap, old.leavings(heap, hold));
         if array > old_len {
             self.resize_array(heap, array)?;
         }
@@ -120,12 +127,17 @@ impl Gc<Table> {
             let v = unsafe { *self.array.get().add(i) };
             if !v.is_nil() {
                 same = false;
-                self.refill(heap, new, hash::of_int(i as i64 + 1), Value::int(i as i64 + 1), v);
+                let key = Value::int(i as i64 + 1);
+                if let Some(hold) = new.hold() {
+                    hold.tell(heap, key, v);
+                }
+                self.refill(heap, new, hash::of_int(i as i64 + 1), key, v);
             }
         }
         for i in 0..old.len() {
             let n = old.node(i);
             if n.value_tag == Tag::NIL {
+                old.leave_removed(heap, i, &mut leavings);
                 continue;
             }
             match (hold, n.key().as_int()) {
@@ -159,8 +171,7 @@ impl Gc<Table> {
         if key.is_int() {
             self.set_mark(mark::INTEGERS, true);
         }
-        let hold = self.is_weak().then(|| self.hold());
-        let fits = new.insert(heap, hold, hash, key, value);
+        let fits = new.insert(heap, new.hold(), hash, key, value);
         assert!(fits, "the new part is as large as was counted");
     }
 
@@ -169,8 +180,8 @@ impl Gc<Table> {
         self.mask.set(nodes.mask() as u16);
     }
 
-    /// An entry of some nodes has been removed: if few are left, and no traversal may stand at one of them, the rest takes less memory. Memory that is refused for
-    /// that is no error.
+    /// An entry of some nodes has been removed: if few are left, and no traversal may stand at one of them, the rest takes less memory, at once or after a while
+    /// (`sparse`). Memory that is refused for that is no error.
     #[inline(always)]
     pub(super) fn has_lost_one(self, heap: &mut LuaHeap, nodes: Nodes, hash: u32) {
         if nodes.part().live.get().is_multiple_of(LOOK_EVERY) && !self.has_mark(mark::TRAVERSED) {
@@ -181,15 +192,27 @@ impl Gc<Table> {
     #[cold]
     #[inline(never)]
     fn shrink(self, heap: &mut LuaHeap, nodes: Nodes, hash: u32) {
-        if self.is_large() {
-            while self.is_large() && matches!(self.merge(heap, hash), Ok(true)) {}
+        // What loses some and gets others at the same time is no larger later.
+        let grew = self.has_mark(mark::GREW);
+        if grew {
+            self.set_mark(mark::GREW | mark::WAITS, false);
+        }
+        let sparse = self.is_sparse(nodes);
+        if !grew && (!sparse || self.waits(heap)) {
             return;
         }
-        let live = nodes.part().live.get() as usize;
-        if live * 8 <= nodes.len() && nodes.len() > KEPT_NODES {
-            let count = if live == 0 { usize::from(self.is_weak()) } else { (live * 2).next_power_of_two() };
-            let _ = self.resize(heap, self.array_len(), count);
+        if self.is_large() {
+            while self.is_large() && matches!(self.merge(heap, hash), Ok(true)) {}
+        } else if sparse {
+            self.shrink_own(heap, nodes);
         }
+    }
+
+    /// A smaller hash part for a table that is not large, or none.
+    pub(super) fn shrink_own(self, heap: &mut LuaHeap, nodes: Nodes) {
+        let live = nodes.part().live.get() as usize;
+        let count = if live == 0 { usize::from(self.is_weak()) } else { (live * 2).next_power_of_two() };
+        let _ = self.resize(heap, self.array_len(), count);
     }
 }
 
@@ -207,13 +230,15 @@ impl Nodes {
         for i in 0..self.len() {
             let n = self.node(i);
             if n.value_tag == Tag::NIL {
+                self.leave_removed(heap, i, leavings);
                 continue;
             }
             match hold {
                 Some(hold) if !hold.copy_keeps(heap, n) => self.leave(heap, hold, i, leavings),
                 _ => {
                     let hash = hash(n);
-                    let fits = target(hash).insert(heap, hold, hash, n.key(), n.value());
+                    let (to, key, value) = (target(hash), n.key(), n.value());
+                    let fits = hold.is_none() && to.put(heap, hash, key, value) || to.insert(heap, hold, hash, key, value);
                     assert!(fits, "new parts have room");
                 }
             }

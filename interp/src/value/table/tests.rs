@@ -1,7 +1,6 @@
 //! Tables against a naive model, while they grow and shrink and the collector works.
 
 use super::*;
-use crate::value::intern::StringTable;
 use neap_gc::heap::Drive;
 use neap_gc::{Config, RootSource};
 use rand_core::{Rng, SeedableRng};
@@ -15,11 +14,18 @@ unsafe impl RootSource for NoRoots {
     fn slots(&self, _: &mut dyn FnMut(Option<Ref>)) {}
 }
 
-/// Some work of the collector, now of one kind, now of another.
+/// Some work of the collector, now of one kind, now of another, or of tables that wait.
 ///
 /// # Safety
 /// What is needed later has a handle, or is reached from what has.
 pub(super) unsafe fn collect_some(heap: &mut LuaHeap, random: &mut Xoshiro256StarStar) {
+    if random.next_u64().is_multiple_of(8) {
+        SparseTables::settle(heap, random.next_u64().is_multiple_of(2));
+    }
+    ModeChanges::step(heap).expect("memory");
+    if ModeChanges::hold_collector(heap) {
+        return;
+    }
     let what = match random.next_u64() % 8 {
         0 => Drive::EpochEnd(1),
         1 => Drive::EpochEndAndStart,
@@ -56,7 +62,7 @@ struct World {
 impl World {
     fn new(seed: u64, objects: usize) -> World {
         crate::value::hash::seed();
-        let mut heap = Heap::new(LuaRuntime { strings: StringTable::new() }, Config::default()).expect("a heap");
+        let mut heap = Heap::new(LuaRuntime::default(), Config::default()).expect("a heap");
         let mut table = || Gc::<Table>::new(&mut heap, 0, 0).expect("memory");
         let (table, list) = (table(), table());
         // SAFETY: young cells of this heap.
@@ -201,8 +207,11 @@ fn a_table_is_a_map() {
 #[test]
 fn memory_follows_the_entries() {
     let mut world = World::new(7, 0);
-    // SAFETY: what is needed later is in the two tables.
-    let collect = |world: &mut World| unsafe { world.heap.collect_full(&NoRoots) };
+    let collect = |world: &mut World| {
+        while SparseTables::settle(&mut world.heap, true) {}
+        // SAFETY: what is needed later is in the two tables.
+        unsafe { world.heap.collect_full(&NoRoots) }
+    };
     collect(&mut world);
     let empty = world.heap.used_bytes();
     for n in 1..=400_000 {
@@ -215,7 +224,7 @@ fn memory_follows_the_entries() {
         if n % 50_000 == 0 {
             collect(&mut world);
             let held = world.heap.used_bytes() - empty;
-            assert!(held < 4 * 1000 * 40, "{held} bytes for a window of 1000 entries at {n}");
+            assert!(held < 6 * 1000 * 40, "{held} bytes for a window of 1000 entries at {n}");
         }
     }
     let (mut world, count) = (World::new(8, 0), 100_000);
@@ -232,4 +241,119 @@ fn memory_follows_the_entries() {
     collect(&mut world);
     let held = world.heap.used_bytes() - empty;
     assert!(held < 4096, "{held} bytes for nothing");
+}
+
+/// A set that is filled with the same names again and again, emptied in between, makes nothing new and counts nothing; nor does it keep its memory when it
+/// is left.
+#[test]
+fn an_emptied_table_waits_for_what_comes_again() {
+    let (mut world, count) = (World::new(9, 0), 3000);
+    let names: Vec<Value> = (0..count).map(|n| world.key(Family::Strings, n)).collect();
+    for &name in &names {
+        world.objects.set(&mut world.heap, Value::int(world.model.len() as i64 + 1), name).expect("memory");
+        world.set(name, Some(1));
+    }
+    let empty = |world: &mut World| names.iter().for_each(|&name| world.set(name, None));
+    // SAFETY: what is needed later is in the two tables.
+    let end_epoch = |world: &mut World| unsafe { world.heap.drive(&NoRoots, Drive::EpochEnd(usize::MAX)) };
+    end_epoch(&mut world);
+    let (before, directory) = (world.heap.counters(), world.table.nodes());
+    assert!(world.table.is_large());
+    for _ in 0..10 {
+        empty(&mut world);
+        names.iter().for_each(|&name| world.set(name, Some(2)));
+    }
+    empty(&mut world);
+    end_epoch(&mut world);
+    let after = world.heap.counters();
+    assert_eq!((after.allocated_bytes, after.reclaimed_objects()), (before.allocated_bytes, before.reclaimed_objects()));
+    assert!(world.table.nodes() == directory && world.table.has_mark(mark::WAITS));
+    // It is left: after some epochs it goes in steps.
+    end_epoch(&mut world);
+    let mut steps = 0;
+    while SparseTables::settle(&mut world.heap, false) {
+        steps += 1;
+    }
+    assert!(steps > 3, "{steps} steps");
+    assert!(!world.table.has_nodes() && !world.table.has_mark(mark::WAITS));
+    world.check();
+}
+
+/// Strings that a table holds after their removal are no keys of it, and go with their nodes.
+#[test]
+fn removed_strings_are_not_in_the_table() {
+    let mut world = World::new(10, 0);
+    for n in 0..400 {
+        let key = world.key(Family::Strings, n);
+        world.set(key, Some(1));
+    }
+    let reclaimed = |world: &mut World| {
+        // SAFETY: what is needed later is in the two tables.
+        unsafe { world.heap.collect_full(&NoRoots) };
+        world.heap.counters().counted_objects
+    };
+    let before = reclaimed(&mut world);
+    for n in (0..400).filter(|n| n % 4 != 0) {
+        let key = world.key(Family::Strings, n);
+        world.set(key, None);
+        assert!(world.table.position_after(&mut world.heap, key).is_some());
+    }
+    world.traverse(false);
+    assert_eq!(reclaimed(&mut world), before, "they are held");
+    for n in 0..2000 {
+        let key = world.key(Family::Floats, n);
+        world.set(key, Some(1));
+    }
+    assert!(reclaimed(&mut world) >= before + 300);
+    world.check();
+    world.traverse(true);
+}
+
+/// A large table changes its mode a part at a time, and what is strong again by then stays.
+#[test]
+fn a_change_of_mode_goes_in_steps() {
+    const COUNT: usize = 40_000;
+    let part = parts::SEGMENT * size_of::<Node>();
+    for family in [Family::Dense, Family::Sparse, Family::Strings, Family::Objects] {
+        let mut world = World::new(11, COUNT);
+        for n in 1..=COUNT {
+            let (key, object) = (world.key(family, n), Gc::<Table>::new(&mut world.heap, 0, 0).expect("memory"));
+            world.table.set(&mut world.heap, key, Value::table(object)).expect("memory");
+        }
+        let modes = [(true, false), (false, false), (false, true), (false, false), (true, true), (true, false), (false, true)];
+        for (i, (keys, values)) in modes.into_iter().enumerate() {
+            let before = world.heap.allocated_bytes();
+            world.table.set_weakness(&mut world.heap, keys, values).expect("memory");
+            let mut steps = 0;
+            let mut most = world.heap.allocated_bytes() - before;
+            loop {
+                let before = world.heap.allocated_bytes();
+                if !ModeChanges::step(&mut world.heap).expect("memory") {
+                    break;
+                }
+                steps += 1;
+                most = most.max(world.heap.allocated_bytes().saturating_sub(before));
+            }
+            assert!(steps > 10, "{family:?}, mode {i}: {steps} steps");
+            assert!(most < 12 * part, "{family:?}, mode {i}: a step of {most} bytes");
+            assert_eq!(world.table.is_weak(), keys || values);
+            let (mut at, mut count) = (0, 0);
+            while let Some((next, _, value)) = world.table.next_entry(&mut world.heap, at) {
+                assert!(value.as_table().is_some());
+                (at, count) = (next, count + 1);
+            }
+            assert_eq!(count, COUNT, "{family:?}, mode {i}");
+            if !values {
+                // SAFETY: what is needed later is in the two tables.
+                unsafe { world.heap.collect_full(&NoRoots) };
+            }
+            // SAFETY: as above.
+            if let Err(error) = unsafe { world.heap.audit() } {
+                panic!("{family:?}, mode {i}: {error}");
+            }
+        }
+        // SAFETY: as above.
+        unsafe { world.heap.collect_full(&NoRoots) };
+        assert!(world.table.next_entry(&mut world.heap, 0).is_none(), "{family:?}: all values are weak now");
+    }
 }

@@ -64,6 +64,9 @@ impl Gc<Table> {
             Tag::STR => Value::str(key.as_str()?.lookup_interned(heap)?),
             _ => key,
         };
+        if self.is_weak() {
+            self.end_array(heap);
+        }
         if let Some(i) = key.as_int()
             && (i as u64).wrapping_sub(1) < self.array_len.get() as u64
         {
@@ -83,6 +86,9 @@ impl Gc<Table> {
     /// The first entry at or after a position, which is looked for in steps.
     #[inline(always)]
     pub fn entry_from(self, heap: &mut LuaHeap, mut at: usize) -> Entry {
+        if at == 0 && self.is_weak() {
+            self.end_array(heap);
+        }
         let len = self.array_len();
         let end = at + EMPTY_PLACES;
         while at < len {
@@ -117,7 +123,7 @@ impl Gc<Table> {
                 if n.key_tag & WEAK_KEY == 0 {
                     return Entry::Found(at, n.key(), n.value());
                 }
-                if let Some(v) = self.weak_entry(heap, &n) {
+                if let Some(v) = nodes.hold().and_then(|hold| hold.entry_of(heap, &n)) {
                     return Entry::Found(at, n.key(), v);
                 }
             }

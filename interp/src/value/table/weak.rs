@@ -1,88 +1,70 @@
 //! Weak tables (`__mode`): what stands in them is read, kept and copied by the collector's leave.
 //!
-//! * **T4** A weak table has no array part, and its nodes carry [`WEAK_KEY`] in the key tag, so that no fast path matches them: whoever misses looks
-//!   at [`Table::is_weak`] and asks the collector.
+//! * **T4** A weak table has no array part (or is about to lose it: `change`), and the nodes of weak parts carry [`WEAK_KEY`] in the key tag, so that no
+//!   fast path matches them: whoever misses looks at [`Table::is_weak`] and asks the collector.
 
 use super::nodes::Nodes;
-use super::parts::{Hold, NO_NODES, Node, WEAK_KEY, alloc_slots, part_of};
-use super::{AUX_WEAK, LuaHeap, SetError, Table};
-use crate::value::Value;
+use super::parts::{Hold, Node, WEAK_KEY, alloc_slots, part_of};
+use super::{LuaHeap, SetError, Table};
 use crate::value::gc::Gc;
-use crate::value::kinds::kind;
+use crate::value::{Tag, Value};
 use neap_gc::Ref;
 use std::ptr::NonNull;
 
 impl Gc<Table> {
-    /// Makes the table weak as `__mode` says, or strong again: a new storage (R8).
-    pub fn set_weakness(self, heap: &mut LuaHeap, keys: bool, values: bool) -> Result<(), SetError> {
-        let k = match (keys, values) {
-            (false, false) => kind::NODES,
-            (false, true) => kind::NODES_WEAK_VALUES,
-            (true, false) => kind::NODES_EPHEMERON,
-            (true, true) => kind::NODES_ALL_WEAK,
-        };
-        if k == self.nodes_kind() {
-            return Ok(());
-        }
-        // What there is stands in another table meanwhile.
-        let old = Gc::<Table>::new(heap, 0, 0)?;
-        // A weak table always has a hash part: its kind is the table's mode.
-        let nodes = Nodes::alloc(heap, k, 1)?;
-        // SAFETY: V1; the barrier comes before the write (V2), and the other table is new.
-        unsafe { heap.barrier(self.as_ref(), 0) };
-        old.take_parts(self);
-        self.install_nodes(nodes);
-        self.header().aux.set(self.header().aux.get() & !AUX_WEAK | if k == kind::NODES { 0 } else { AUX_WEAK });
-        let mut at = 0;
-        while let Some((next, key, value)) = old.next_entry(heap, at) {
-            if let Err(error) = self.set(heap, key, value) {
-                self.take_parts(old);
-                return Err(error);
-            }
-            at = next;
-        }
-        Ok(())
-    }
-
-    /// Takes over what another table has; that has nothing then.
-    fn take_parts(self, other: Gc<Table>) {
-        self.array.set(other.array.replace(NonNull::dangling().as_ptr()));
-        self.array_len.set(other.array_len.replace(0));
-        self.goal.set(other.goal.replace(0));
-        self.border.set(other.border.replace(0));
-        self.nodes.set(other.nodes.replace(NO_NODES.first()));
-        self.mask.set(other.mask.replace(0));
-        self.marks.set(other.marks.replace(0));
-        let weak = other.header().aux.get() & AUX_WEAK;
-        self.header().aux.set(self.header().aux.get() & !AUX_WEAK | weak);
-    }
-
-    /// The kind of its hash parts.
-    pub(super) fn nodes_kind(self) -> u8 {
-        // SAFETY: a weak table always has a hash part.
-        if self.is_weak() { unsafe { self.nodes_for(0).cell().kind() } } else { kind::NODES }
-    }
-
-    pub(super) fn hold(self) -> Hold {
-        Hold::of(self.nodes_kind())
-    }
-
     #[cold]
     pub(super) fn get_weak(self, heap: &mut LuaHeap, hash: u32, key: Value) -> Value {
         let nodes = self.nodes_for(hash);
-        match nodes.find(hash, key, key.tag().0 | WEAK_KEY) {
-            Some(i) => self.weak_value(heap, nodes.node(i)),
-            None => Value::NIL,
+        match (nodes.hold(), nodes.find(hash, key, key.tag().0 | WEAK_KEY)) {
+            (Some(hold), Some(i)) => hold.value_of(heap, nodes.node(i)),
+            _ => Value::NIL,
         }
     }
 
-    /// Reads the value of a weak table's node by the collector's leave.
-    fn weak_value(self, heap: &mut LuaHeap, n: &Node) -> Value {
+    #[cold]
+    pub(super) fn set_weak(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
+        let nodes = self.nodes_for(hash);
+        let Some(hold) = nodes.hold() else {
+            // This part is strong still, or by now.
+            return match nodes.find(hash, key, key.tag().0) {
+                Some(i) => {
+                    self.write(heap, nodes, i, value);
+                    Ok(())
+                }
+                None if value.is_nil() => Ok(()),
+                None => self.insert(heap, hash, key, value),
+            };
+        };
+        let Some(i) = nodes.find(hash, key, key.tag().0 | WEAK_KEY) else {
+            return if value.is_nil() { Ok(()) } else { self.insert(heap, hash, key, value) };
+        };
+        hold.tell(heap, key, value);
+        let n = nodes.node(i);
+        if hold.any_strong(n.key(), n.value()) || hold.strong_value(value).is_some() {
+            // SAFETY: V1; the barrier comes before the write (V2).
+            unsafe { heap.barrier(nodes.cell(), i) };
+        }
+        nodes.overwrite(i, value);
+        Ok(())
+    }
+}
+
+impl Hold {
+    /// Tells the collector of what an entry is about to hold weakly. The values are in the hands of the running program, or stand in a strong part.
+    pub(super) fn tell(self, heap: &LuaHeap, key: Value, value: Value) {
+        for r in [self.weak_key(key), self.weak_value(value)].into_iter().flatten() {
+            // SAFETY: as said.
+            unsafe { heap.weak_hold(r) };
+        }
+    }
+
+    /// Reads the value of a weak node by the collector's leave.
+    pub(super) fn value_of(self, heap: &LuaHeap, n: &Node) -> Value {
         let v = n.value();
         let Some(r) = v.as_ref() else { return v };
         // SAFETY: the value stands in a weak storage, as the collector left it.
         unsafe {
-            if self.hold().weak_value(v).is_none() {
+            if self.weak_value(v).is_none() {
                 // The key may be weak.
                 heap.ephemeron_value(r);
                 v
@@ -94,44 +76,29 @@ impl Gc<Table> {
         }
     }
 
+    /// The same where the key is read, too. `None`: there is no such entry any more.
     #[cold]
-    pub(super) fn set_weak(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
-        let nodes = self.nodes_for(hash);
-        let found = nodes.find(hash, key, key.tag().0 | WEAK_KEY);
-        if found.is_none() && value.is_nil() {
-            return Ok(());
-        }
-        let hold = self.hold();
-        for r in [hold.weak_key(key), hold.weak_value(value)].into_iter().flatten() {
-            // SAFETY: the values are in the hands of the running program.
-            unsafe { heap.weak_hold(r) };
-        }
-        let Some(i) = found else { return self.insert(heap, hash, key, value) };
-        let n = nodes.node(i);
-        if hold.any_strong(n.key(), n.value()) || hold.strong_value(value).is_some() {
-            // SAFETY: V1; the barrier comes before the write (V2).
-            unsafe { heap.barrier(nodes.cell(), i) };
-        }
-        nodes.overwrite(i, value);
-        Ok(())
-    }
-
-    #[cold]
-    pub(super) fn weak_entry(self, heap: &mut LuaHeap, n: &Node) -> Option<Value> {
+    pub(super) fn entry_of(self, heap: &LuaHeap, n: &Node) -> Option<Value> {
         // SAFETY: the key stands in a weak storage, as the collector left it.
-        if self.hold().weak_key(n.key()).is_some_and(|r| !unsafe { heap.weak_key(r) }) {
+        if self.weak_key(n.key()).is_some_and(|r| !unsafe { heap.weak_key(r) }) {
             return None;
         }
-        let v = self.weak_value(heap, n);
+        let v = self.value_of(heap, n);
         if v.is_nil() { None } else { Some(v) }
     }
 }
 
 impl Nodes {
-    /// How many strong references go with the entries of these weak nodes that a copy does not keep.
-    pub(super) fn leavings(self, heap: &LuaHeap, hold: Hold) -> usize {
-        let nodes = (0..self.len()).map(|i| self.node(i)).filter(|n| !n.value().is_nil());
-        nodes.filter(|n| !hold.copy_keeps(heap, n) && hold.any_strong(n.key(), n.value())).count()
+    /// How many strong references go with what a copy of these nodes does not keep: entries of weak ones, and strings that were removed.
+    pub(super) fn leavings(self, heap: &LuaHeap, hold: Option<Hold>) -> usize {
+        let nodes = (0..self.len()).map(|i| self.node(i));
+        match hold {
+            Some(hold) => {
+                nodes.filter(|n| !n.value().is_nil() && !hold.copy_keeps(heap, n) && hold.any_strong(n.key(), n.value())).count()
+            }
+            None if self.exist() && self.part().holds_removed.get() => nodes.filter(|n| n.is_removed_str()).count(),
+            None => 0,
+        }
     }
 
     /// Entry `i`, which the copy of these weak nodes does not keep. What takes over the counts of the old part must hold the same references (R28): the
@@ -144,15 +111,28 @@ impl Nodes {
             (None, Some(_)) => n.value(),
             (None, None) => return,
         };
+        self.give_up(heap, i, strong, leavings);
+    }
+
+    /// The same for a node without a value: it may hold a string that was removed.
+    #[inline(always)]
+    pub(super) fn leave_removed(self, heap: &LuaHeap, i: usize, leavings: &mut Leavings) {
+        let n = self.node(i);
+        if n.is_removed_str() {
+            self.give_up(heap, i, Value::from_parts(Tag::STR, n.key_bits), leavings);
+        }
+    }
+
+    fn give_up(self, heap: &LuaHeap, i: usize, strong: Value, leavings: &mut Leavings) {
         if !leavings.take(strong) {
             // SAFETY: V1: the part is the table's until the next safepoint; the barrier comes before the write (V2).
             unsafe { heap.barrier(self.cell(), i) };
-            n.kill();
+            self.node(i).kill();
         }
     }
 }
 
-/// The strong references of the entries that a weak hash part gives up when it is copied: an array part that nobody refers to. Beside the new hash part
+/// The strong references that a hash part gives up when it is copied (most of them of weak entries): an array part that nobody refers to. Beside the new hash part
 /// it takes over the counts of the old one, and then it dies, and its references are given back a few at a time. (Removed from the old part one by one
 /// they would be so many records of the log, all for the same epoch end.)
 pub(super) struct Leavings {
@@ -193,7 +173,6 @@ impl Leavings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::intern::StringTable;
     use crate::value::kinds::LuaRuntime;
     use neap_gc::heap::Drive;
     use neap_gc::{Config, Heap, RootSource};
@@ -212,7 +191,7 @@ mod tests {
     fn entries_move_under_a_pass() {
         let mut random = Xoshiro256StarStar::seed_from_u64(1);
         for (keys, values) in [(false, true), (true, false), (true, true)] {
-            let mut heap = Heap::new(LuaRuntime { strings: StringTable::new() }, Config::default()).expect("a heap");
+            let mut heap = Heap::new(LuaRuntime::default(), Config::default()).expect("a heap");
             let t = Gc::<Table>::new(&mut heap, 0, 0).expect("memory");
             // SAFETY: a young cell of this heap.
             let _held = unsafe { heap.handle(t.as_ref()) };
