@@ -40,16 +40,15 @@ impl Bump {
     }
 }
 
-/// What one allocator has per class: where it bumps, in which block, and the blocks that wait.
+/// What one allocator has per class: the block whose cells it hands out, and those that wait.
 pub struct Lanes {
-    pub bump: [Bump; CLASSES],
     pub current: [u32; CLASSES],
     pub available: [u32; CLASSES],
 }
 
 impl Lanes {
     pub const fn new() -> Lanes {
-        Lanes { bump: [Bump::EMPTY; CLASSES], current: [NONE; CLASSES], available: [NONE; CLASSES] }
+        Lanes { current: [NONE; CLASSES], available: [NONE; CLASSES] }
     }
 
     /// Puts a block in front of the list of its class.

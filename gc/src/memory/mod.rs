@@ -49,7 +49,7 @@ pub(crate) use gray::{Found, GrayWord};
 pub use os::{Faults, OutOfMemory};
 pub(crate) use size_class::{GRANULE, MAX_SMALL};
 
-use block::Lanes;
+use block::{Bump, Lanes};
 use pages::{Pages, split};
 use segment::{NONE, Owner, Pair, Segment, State, bits_of};
 use size_class::{CLASSES, class_of, size_of_class};
@@ -63,6 +63,8 @@ const LIMBO_STEP: usize = 32;
 
 /// The cells of a heap.
 pub(crate) struct Memory {
+    /// Where cells are handed out, by class, in the current block.
+    bump: [Bump; CLASSES],
     lanes: Lanes,
     pub(crate) pages: Pages,
     alarmed: bool,
@@ -89,6 +91,7 @@ impl Memory {
     /// Memory that maps nothing yet.
     pub fn new(limit_bytes: usize) -> Memory {
         Memory {
+            bump: [Bump::EMPTY; CLASSES],
             lanes: Lanes::new(),
             pages: Pages::new(limit_bytes),
             alarmed: false,
@@ -126,7 +129,7 @@ impl Memory {
             return None;
         }
         let class = class_of(size);
-        self.lanes.bump[class].take(size_of_class(class))
+        self.bump[class].take(size_of_class(class))
     }
 
     #[cold]
@@ -137,7 +140,7 @@ impl Memory {
         }
         let class = class_of(size);
         loop {
-            if let Some(cell) = self.lanes.bump[class].take(size_of_class(class)) {
+            if let Some(cell) = self.bump[class].take(size_of_class(class)) {
                 return Ok(cell);
             }
             if self.refill(class).is_err() {
@@ -167,7 +170,7 @@ impl Memory {
             let id = self.lanes.current[class];
             if id != NONE {
                 if let Some(bump) = self.pages.next_run(id)? {
-                    self.lanes.bump[class] = bump;
+                    self.bump[class] = bump;
                     let bytes = bump.end.addr() - bump.cursor.addr();
                     self.young_small += bytes;
                     self.young_cells += bytes / size_of_class(class);
@@ -387,7 +390,7 @@ impl Memory {
     /// again, the last of them before all.
     pub fn epoch_reset(&mut self) {
         self.pages.tick(Instant::now());
-        self.lanes.bump = [block::Bump::EMPTY; CLASSES];
+        self.bump = [Bump::EMPTY; CLASSES];
         self.lanes.current = [NONE; CLASSES];
         self.young_small = 0;
         self.young_large = 0;
@@ -487,7 +490,7 @@ impl Memory {
     /// Cells and bytes allocated in this epoch, without what is only at hand.
     pub fn young_allocated(&self) -> (usize, usize) {
         let mut young = (self.young_cells, self.young_bytes());
-        for (class, bump) in self.lanes.bump.iter().enumerate() {
+        for (class, bump) in self.bump.iter().enumerate() {
             let rest = bump.end.addr() - bump.cursor.addr();
             young = (young.0 - rest / size_of_class(class), young.1 - rest);
         }

@@ -110,7 +110,7 @@ pub struct BlockDesc {
     pub cell: u16,
     /// Granule where the search for the next free run goes on.
     pub scan: u16,
-    /// The words of gray bits that are not zero.
+    /// The words of gray bits that are not zero. Explicit blocks have none: there it is the number of cells with an alignment of their own.
     pub gray_words: u32,
     pub class: u8,
     pub state: State,
