@@ -300,7 +300,14 @@ fn a_large_block_is_resized_in_place() {
         assert_eq!(explicit.realloc(&mut memory, block, 100 << 20), Ok(block));
         block.add((100 << 20) - 1).write(1);
         assert_eq!(explicit.realloc(&mut memory, block, 300_000), Ok(block));
+        // What it no longer needs is kept for it for a while, as idle memory, and goes back like any other.
+        assert!(memory.mapped_bytes() > 100 << 20 && memory.mapped_bytes() - memory.idle_bytes() < 400_000);
+        assert_eq!(explicit.realloc(&mut memory, block, 50 << 20), Ok(block));
+        assert!(memory.mapped_bytes() - memory.idle_bytes() > 50 << 20);
+        assert_eq!(explicit.realloc(&mut memory, block, 300_000), Ok(block));
+        memory.release_idle(0, &|| true);
         assert!(memory.mapped_bytes() < 400_000);
+        assert_eq!(block.add(299_999).read(), 0);
         assert!(explicit.realloc(&mut memory, block, usize::MAX).is_err());
         explicit.free(&mut memory, block);
     }
