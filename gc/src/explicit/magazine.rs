@@ -18,8 +18,8 @@ use crate::memory::size_class::{CLASSES, size_of_class};
 use std::ptr::{NonNull, null_mut};
 
 /// Bytes of a class that are held at most, and between how many cells that keeps.
-const BYTES: usize = 8 << 10;
-const CELLS: (usize, usize) = (2, 64);
+const BYTES: usize = 16 << 10;
+const CELLS: (usize, usize) = (2, 128);
 
 /// The cells of a class that are held at most.
 pub const fn capacity(class: usize) -> usize {

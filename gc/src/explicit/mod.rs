@@ -24,7 +24,8 @@ mod tests;
 mod tests_checked;
 
 use crate::memory::asan;
-use crate::memory::block::Lanes;
+use crate::memory::block::{Lanes, set_live_run};
+use crate::memory::pages::split;
 use crate::memory::segment::{BLOCK, BlockDesc, FIRST_PAGE, NONE, Owner, PAGE, PAGES, RunState, SEGMENT, Segment, State, bits_of, block_id};
 use crate::memory::size_class::{CLASSES, GRANULE, MAX_SMALL, class_of, size_of_class};
 use crate::memory::{Memory, OutOfMemory};
@@ -128,14 +129,13 @@ impl Explicit {
                 let desc = memory.pages.block_desc(id);
                 if let Some(run) = memory.pages.next_run(id)? {
                     let cells = most.min((run.end.addr() - run.cursor.addr()) / size);
-                    // SAFETY: the descriptor of a block in use, and free cells of it, whose bits are set (live-while-taken).
+                    // SAFETY: the descriptor of a block in use, and free cells of it (live-while-taken).
                     unsafe {
-                        for n in 0..cells {
-                            let (pair, bit) = bits_of(NonNull::new_unchecked(run.cursor.add(n * size)));
-                            (*pair).live |= bit;
-                        }
+                        let (start, granules) = (run.cursor.addr() % BLOCK / GRANULE, size / GRANULE);
+                        let end = start + cells * granules;
+                        set_live_run(memory.pages.segment_of_id(id), split(id).1, granules, start, end);
                         (*desc).live += cells as u16;
-                        (*desc).scan = (run.cursor.add(cells * size).addr().wrapping_sub(1) % BLOCK / GRANULE + 1) as u16;
+                        (*desc).scan = end as u16;
                     }
                     return Ok((run.cursor, cells));
                 }
@@ -182,18 +182,19 @@ impl Explicit {
 
     /// Gives the `count` cells of a class that have been held longest back to their blocks.
     fn give_back(&mut self, memory: &mut Memory, class: usize, count: usize) {
-        for n in 0..count {
-            // SAFETY: a cell that is held (held-are-free), which is a start of a cell.
+        for &cell in &self.magazines.held(class)[..count] {
+            // SAFETY: a cell that is held (held-are-free), so a start of a cell and not null.
             unsafe {
-                let cell = NonNull::new_unchecked(self.magazines.held(class)[n]);
+                let cell = NonNull::new_unchecked(cell);
                 let (pair, bit) = bits_of(cell);
                 debug_assert!((*pair).live & bit != 0);
                 (*pair).live &= !bit;
                 let (segment, block) = (Segment::of(cell), block_of(cell));
                 let desc = segment.block_desc(block);
                 (*desc).live -= 1;
-                if (*desc).state != State::Current {
-                    self.room_in(memory, segment, block);
+                let wakes = (*desc).state == State::Full && (*desc).has_room();
+                if wakes || (*desc).live == 0 && (*desc).state != State::Current {
+                    Self::room_in(&mut self.lanes, memory, segment, block);
                 }
             }
         }
@@ -384,20 +385,20 @@ impl Explicit {
         self.magazines.put(class, cell);
     }
 
-    /// A block that is not current has one cell fewer that is taken (available-has-room).
-    fn room_in(&mut self, memory: &mut Memory, segment: Segment, block: usize) {
+    /// A block that is not current has come to have room, or no taken cell (available-has-room).
+    #[cold]
+    fn room_in(lanes: &mut Lanes, memory: &mut Memory, segment: Segment, block: usize) {
         // SAFETY: the descriptor of a block in use.
         unsafe {
             let desc = segment.block_desc(block);
             let id = block_id((*segment.head()).index, block);
-            if (*desc).live == 0 {
-                if (*desc).state == State::Available {
-                    self.lanes.unlink(&memory.pages, id);
-                }
-                memory.pages.give_back_block(segment, block);
-            } else if (*desc).state == State::Full && (*desc).has_room() {
-                self.lanes.push(&memory.pages, id);
+            if (*desc).live > 0 {
+                return lanes.push(&memory.pages, id);
             }
+            if (*desc).state == State::Available {
+                lanes.unlink(&memory.pages, id);
+            }
+            memory.pages.give_back_block(segment, block);
         }
     }
 
