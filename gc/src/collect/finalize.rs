@@ -10,7 +10,7 @@
 //! Invariants:
 //! * **finalizable-is-listed** Every mature object with FINALIZER stands in `finalizable` or, until the epoch ends, in `new`; its flag FINALIZABLE says the
 //!   first. Such a cell is not freed before its entry goes.
-//! * **queued-is-counted** The references in `due`, `waiting`, `resurrected` and `rearmed` are counted.
+//! * **queued-is-counted** The references in `due`, `waiting`, `resurrected`, `rearmed` and `loaned` are counted, and all of them are roots of marking.
 //!
 //! May import: `object`, and of the collector `context`, `budget`, `queue`, `weak`, `release`, `phase`.
 
@@ -48,7 +48,7 @@ pub(crate) struct Finalizers {
     rearm_left: usize,
     /// What had been allocated when that came last.
     rearm_before: u64,
-    /// Handed over in this epoch; counted until it ends (R2).
+    /// Handed over; counted until an epoch end takes that back (R2).
     loaned: Queue,
 }
 
@@ -57,11 +57,12 @@ pub(crate) struct FinalizerRoots {
     due: Cursor,
     waiting: Cursor,
     rearmed: Cursor,
+    loaned: Cursor,
 }
 
 impl FinalizerRoots {
     pub const fn new() -> FinalizerRoots {
-        FinalizerRoots { due: Cursor::new(), waiting: Cursor::new(), rearmed: Cursor::new() }
+        FinalizerRoots { due: Cursor::new(), waiting: Cursor::new(), rearmed: Cursor::new(), loaned: Cursor::new() }
     }
 }
 
@@ -214,7 +215,7 @@ impl Finalizers {
         dead.clear(&mut cx.store);
     }
 
-    /// R2: what was handed over in this epoch is counted no more.
+    /// R2: what was handed over is counted no more.
     pub fn end_loans(&mut self, cx: &mut Context) {
         for _ in 0..LOANS_MAX {
             let Some(word) = self.loaned.pop_front(&mut cx.store) else { break };
@@ -315,6 +316,7 @@ impl Finalizers {
         let word = self.due.next(&mut roots.due);
         let word = word.or_else(|| self.waiting.next(&mut roots.waiting));
         let word = word.or_else(|| self.rearmed.next(&mut roots.rearmed));
+        let word = word.or_else(|| self.loaned.next(&mut roots.loaned));
         // SAFETY: queued-is-counted.
         word.map(|word| unsafe { Ref::from_addr(word) })
     }
@@ -334,10 +336,13 @@ impl Finalizers {
     // ---- whole collections, and the end
 
     /// The addresses of all objects with a finalizer, each with its rank in the order in which they got it, sorted by address. None are ranked if the host
-    /// has no memory for that.
-    pub fn ranks(&self, stop: &Stop) -> Option<Vec<(usize, usize)>> {
+    /// has no memory for that, or it is more than `room` bytes.
+    pub fn ranks(&self, room: usize, stop: &Stop) -> Option<Vec<(usize, usize)>> {
+        /// With what sorting takes.
+        const BYTES: usize = 2 * size_of::<(usize, usize)>() + size_of::<usize>();
         let mut ranks = Vec::new();
-        if ranks.try_reserve_exact(self.finalizable.len() + self.new.len()).is_ok() {
+        let count = self.finalizable.len() + self.new.len();
+        if count <= room / BYTES && ranks.try_reserve_exact(count).is_ok() {
             let all = self.finalizable.iter().chain(self.new.iter());
             ranks.extend(all.enumerate().map(|(rank, word)| (word, rank)));
         }
@@ -347,7 +352,8 @@ impl Finalizers {
     /// Puts what fell due since `before` entries were there in the order of one cycle: last set first. Counting has queued the dead in the order of their
     /// deaths, and that it is if the sorting is given up, or the host has no memory for it.
     pub fn sort(&mut self, cx: &mut Context, before: usize, ranks: &[(usize, usize)], stop: &Stop) {
-        if self.due.len() <= before + 1 {
+        // Without ranks every order is the same.
+        if self.due.len() <= before + 1 || ranks.is_empty() {
             return;
         }
         // The same address twice: the object was given a finalizer again; the later rank counts.
