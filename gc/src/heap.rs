@@ -16,7 +16,7 @@
 
 use crate::audit::{self, AuditError, AuditReport};
 use crate::collect::{Checks, Collector, POLL_COLLECT, Settings};
-use crate::explicit::{Checked, CheckedBlocks, Explicit, FreeError};
+use crate::explicit::{Checked, CheckedBlocks, FreeError};
 use crate::memory::Memory;
 use crate::object::{Ref, Runtime, Side, flags};
 use crate::observe::{Counters, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_graph};
@@ -404,11 +404,12 @@ impl<R: Runtime> Heap<R> {
     }
     /// Bytes in use: live cells, young ones allocated since the last epoch end, explicit blocks.
     pub fn used_bytes(&self) -> usize {
-        self.memory().used_bytes()
+        self.memory().used_bytes() - self.get().cx.store.explicit.held_bytes()
     }
     /// The same as the program sees it: without what the allocator only has at hand, and without the lists of the collector. Dearer to find out.
     pub fn allocated_bytes(&self) -> usize {
-        self.memory().allocated_bytes().saturating_sub(self.get().cx.store.queue_bytes())
+        let store = &self.get().cx.store;
+        store.memory.allocated_bytes().saturating_sub(store.queue_bytes() + store.explicit.held_bytes())
     }
     /// Bytes committed to the heap: an estimate, from above, of its resident memory.
     pub fn mapped_bytes(&self) -> usize {
@@ -533,7 +534,7 @@ impl<R: Runtime> Heap<R> {
     }
     /// Bytes of all explicit blocks, rounded up to their cells; what the heap itself has allocated so is among them.
     pub fn explicit_bytes(&self) -> usize {
-        Explicit::allocated_bytes(self.memory())
+        self.get().cx.store.explicit.allocated_bytes(self.memory())
     }
     /// Calls `f` with address and size of each explicit block; what the heap itself has allocated so is among them.
     pub fn for_each_explicit(&self, f: impl FnMut(NonNull<u8>, usize)) {

@@ -317,6 +317,7 @@ mod tests {
             while index.shrink(&mut store) {}
         }
         store.trim();
+        store.trim_magazines();
         assert_eq!(store.memory.used_bytes(), 0, "all memory has gone back");
     }
 }

@@ -175,6 +175,11 @@ impl Store {
             self.chunks -= 1;
         }
     }
+
+    /// Gives the free cells that `malloc` has at hand back to their blocks.
+    pub fn trim_magazines(&mut self) {
+        self.explicit.trim(&mut self.memory);
+    }
 }
 
 impl Drop for Store {

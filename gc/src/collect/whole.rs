@@ -107,6 +107,7 @@ impl<R: Runtime> Collector<R> {
         self.finalizers.sort(&mut self.cx, due, &ranks, &stop);
         self.go_on()?;
         self.cx.store.trim();
+        self.cx.store.trim_magazines();
         let keep = (self.cx.store.memory.used_bytes() / KEEP_PART).max(KEEP_MIN);
         self.cx.store.memory.release_idle(keep, &|| !stop.is_wanted());
         self.pacer.cycle.rebase(&self.cx);

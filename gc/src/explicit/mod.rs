@@ -1,19 +1,21 @@
 //! Explicit allocation: `malloc`, `free` and their family, on the segments of the collected heap.
 //!
-//! Explicit cells stand in blocks and runs of their own, whose `live` bits say what is allocated. The collector neither
-//! scans nor frees them. There is no list of free cells and nothing is written into a free cell: a class bumps through the runs of
-//! free cells of its current block, around and around, and a block that was full comes back when one of its cells is freed: that cell is
-//! where it goes on. The cell that was handed out last, if it is freed next, is handed out next, and so is the first that is freed
-//! while nothing is at hand.
+//! Explicit cells stand in blocks and runs of their own, whose `live` bits say what is taken. The collector neither scans nor frees them. Nothing is
+//! written into a free cell. Small cells come from and go to a *magazine* of their class, which is filled from the blocks by runs of free cells, around
+//! and around the current block while there are enough of them, and emptied to them.
 //!
-//! * **live-while-allocated** The `live` bit of a cell is set exactly while it is allocated; `BlockDesc::live` counts them.
-//! * **bump-cells-are-free** The cells in a bump, and nobody else's, are free though their block is `Current`.
-//! * **available-is-part-full** A block in `available` has a free cell and a live one; a block without live cells is given back, unless it is `Current`.
+//! * **live-while-taken** The `live` bit of a cell is set exactly while it is allocated or held in a magazine; `BlockDesc::live` counts them, and so does
+//!   `Memory::explicit_bytes`.
+//! * **held-are-free** A cell in a magazine is not allocated, and stands in one place of it.
+//! * **available-has-room** A block in `available` has room (`BlockDesc::has_room`) and a taken cell; a block without taken cells is given back, unless it is
+//!   `Current`. A block without room is `Full` or `Current`.
 //! * **mark-says-aligned** The `mark` bit of an allocated small cell says that an alignment above 16 was asked for; its size is a multiple of it.
+//!   `BlockDesc::gray_words` counts them.
 //!
 //! Imports `memory`.
 
 mod checked;
+mod magazine;
 mod records;
 mod report;
 #[cfg(test)]
@@ -22,10 +24,12 @@ mod tests;
 mod tests_checked;
 
 use crate::memory::asan;
-use crate::memory::block::{Bump, Lanes};
-use crate::memory::segment::{BLOCK, FIRST_PAGE, NONE, Owner, PAGE, PAGES, RunState, SEGMENT, Segment, State, bits_of, block_id};
+use crate::memory::block::{Lanes, set_live_run};
+use crate::memory::pages::split;
+use crate::memory::segment::{BLOCK, BlockDesc, FIRST_PAGE, NONE, Owner, PAGE, PAGES, RunState, SEGMENT, Segment, State, bits_of, block_id};
 use crate::memory::size_class::{CLASSES, GRANULE, MAX_SMALL, class_of, size_of_class};
 use crate::memory::{Memory, OutOfMemory};
+use magazine::{Magazines, capacity};
 use std::ptr::NonNull;
 
 pub(crate) use checked::{Ask, Checked, Lender};
@@ -57,12 +61,16 @@ impl std::error::Error for FreeError {}
 
 /// The allocator of explicit blocks; the memory itself is passed in.
 pub(crate) struct Explicit {
+    magazines: Magazines,
     lanes: Lanes,
 }
 
+/// Runs of free cells that a magazine is filled from at a time.
+const RUNS: usize = 8;
+
 impl Explicit {
     pub const fn new() -> Explicit {
-        Explicit { lanes: Lanes::new() }
+        Explicit { magazines: Magazines::new(), lanes: Lanes::new() }
     }
 
     /// A block of at least `size` bytes, at a multiple of 16.
@@ -76,70 +84,129 @@ impl Explicit {
 
     #[inline]
     fn malloc_class(&mut self, memory: &mut Memory, class: usize) -> Result<NonNull<u8>, OutOfMemory> {
-        let size = size_of_class(class);
-        let cell = match self.lanes.bump[class].take(size) {
+        let cell = match self.magazines.take(class) {
             Some(cell) => cell,
             None => self.refill(memory, class)?,
         };
-        // SAFETY: a cell of a block in use, free until now (bump-cells-are-free).
-        unsafe {
-            let (pair, bit) = bits_of(cell);
-            (*pair).live |= bit;
-            (*Segment::of(cell).block_desc(block_of(cell))).live += 1;
-        }
-        memory.explicit_grew(size);
+        asan::unpoison(cell, size_of_class(class));
         Ok(cell)
     }
 
-    /// Finds the next run of free cells of a class, and takes its first.
+    /// Fills half of an empty magazine, and takes a cell.
     #[cold]
     #[inline(never)]
     fn refill(&mut self, memory: &mut Memory, class: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        let (size, wanted) = (size_of_class(class), capacity(class) / 2);
+        let mut runs = [(std::ptr::null_mut::<u8>(), 0); RUNS];
+        let (mut count, mut found) = (0, 0);
+        while found < wanted && count < RUNS {
+            match self.next_run(memory, class, wanted - found) {
+                Ok(run) => {
+                    runs[count] = run;
+                    (count, found) = (count + 1, found + run.1);
+                }
+                Err(_) if count > 0 => break,
+                Err(_) => self.make_room(memory)?,
+            }
+        }
+        memory.explicit_grew(found * size);
+        // The first is to be handed out first.
+        for (start, cells) in runs[..count].iter().rev() {
+            for n in (0..*cells).rev() {
+                // SAFETY: inside the run.
+                self.magazines.put(class, unsafe { NonNull::new_unchecked(start.add(n * size)) });
+            }
+        }
+        self.magazines.take(class).ok_or(OutOfMemory)
+    }
+
+    /// Takes the next run of free cells of a class, `most` of them at most: where it starts, and how many they are.
+    fn next_run(&mut self, memory: &mut Memory, class: usize, most: usize) -> Result<(*mut u8, usize), OutOfMemory> {
+        let size = size_of_class(class);
         loop {
             let id = self.lanes.current[class];
             if id != NONE {
                 let desc = memory.pages.block_desc(id);
-                // SAFETY: the descriptor of a block in use.
-                let full = unsafe { (*desc).live == (*desc).capacity };
-                if !full {
-                    match memory.pages.next_run(id) {
-                        Ok(Some(bump)) => {
-                            self.lanes.bump[class] = bump;
-                            if let Some(cell) = self.lanes.bump[class].take(size_of_class(class)) {
-                                return Ok(cell);
-                            }
-                        }
-                        // SAFETY: as above.
-                        Ok(None) => unsafe { (*desc).scan = 0 },
-                        Err(_) => memory.reclaim_limbo()?,
+                if let Some(run) = memory.pages.next_run(id)? {
+                    let cells = most.min((run.end.addr() - run.cursor.addr()) / size);
+                    // SAFETY: the descriptor of a block in use, and free cells of it (live-while-taken).
+                    unsafe {
+                        let (start, granules) = (run.cursor.addr() % BLOCK / GRANULE, size / GRANULE);
+                        let end = start + cells * granules;
+                        set_live_run(memory.pages.segment_of_id(id), split(id).1, granules, start, end);
+                        (*desc).live += cells as u16;
+                        (*desc).scan = end as u16;
                     }
-                    continue;
+                    return Ok((run.cursor, cells));
                 }
-                // SAFETY: as above.
-                unsafe { (*desc).state = State::Full };
+                // SAFETY: the descriptor of a block in use.
+                unsafe {
+                    if (*desc).has_room() {
+                        // Once more around it.
+                        (*desc).scan = 0;
+                        continue;
+                    }
+                    (*desc).state = State::Full;
+                }
+                self.lanes.current[class] = NONE;
             }
             let id = match self.lanes.pop(&memory.pages, class) {
                 Some(id) => id,
-                None => match memory.pages.new_block(class, Owner::Explicit) {
-                    Ok(id) => id,
-                    Err(_) => {
-                        self.lanes.current[class] = NONE;
-                        memory.reclaim_limbo()?;
-                        continue;
-                    }
-                },
+                None => memory.pages.new_block(class, Owner::Explicit)?,
             };
             // SAFETY: as above.
-            unsafe { (*memory.pages.block_desc(id)).state = State::Current };
+            unsafe {
+                let desc = memory.pages.block_desc(id);
+                (*desc).state = State::Current;
+                (*desc).scan = 0;
+            }
             self.lanes.current[class] = id;
         }
+    }
+
+    /// Memory is short: frees what can be freed, or fails if there is nothing.
+    #[cold]
+    fn make_room(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
+        memory.reclaim_limbo().or_else(|error| if self.trim(memory) { Ok(()) } else { Err(error) })
+    }
+
+    /// Gives what the magazines hold back to the blocks; `false`: that is nothing.
+    pub fn trim(&mut self, memory: &mut Memory) -> bool {
+        let mut any = false;
+        for class in 0..CLASSES {
+            any |= !self.magazines.held(class).is_empty();
+            self.give_back(memory, class, self.magazines.held(class).len());
+        }
+        any
+    }
+
+    /// Gives the `count` cells of a class that have been held longest back to their blocks.
+    fn give_back(&mut self, memory: &mut Memory, class: usize, count: usize) {
+        for &cell in &self.magazines.held(class)[..count] {
+            // SAFETY: a cell that is held (held-are-free), so a start of a cell and not null.
+            unsafe {
+                let cell = NonNull::new_unchecked(cell);
+                let (pair, bit) = bits_of(cell);
+                debug_assert!((*pair).live & bit != 0);
+                (*pair).live &= !bit;
+                let (segment, block) = (Segment::of(cell), block_of(cell));
+                let desc = segment.block_desc(block);
+                (*desc).live -= 1;
+                let wakes = (*desc).state == State::Full && (*desc).has_room();
+                if wakes || (*desc).live == 0 && (*desc).state != State::Current {
+                    Self::room_in(&mut self.lanes, memory, segment, block);
+                }
+            }
+        }
+        self.magazines.drop_first(class, count);
+        memory.explicit_shrank(count * size_of_class(class));
     }
 
     fn new_run(&mut self, memory: &mut Memory, size: usize, align: usize) -> Result<(NonNull<u8>, usize), OutOfMemory> {
         let (cell, touched) = loop {
             match memory.pages.new_run(size, align.div_ceil(PAGE), Owner::Explicit) {
                 Ok(run) => break run,
-                Err(_) => memory.reclaim_limbo()?,
+                Err(_) => self.make_room(memory)?,
             }
         };
         // SAFETY: a run just made.
@@ -183,6 +250,7 @@ impl Explicit {
             unsafe {
                 let (pair, bit) = bits_of(cell);
                 (*pair).mark |= bit;
+                (*Segment::of(cell).block_desc(block_of(cell))).gray_words += 1;
             }
         }
         Ok(cell)
@@ -233,7 +301,7 @@ impl Explicit {
                 let resized = loop {
                     match memory.pages.resize_run(cell, size) {
                         Ok(resized) => break resized,
-                        Err(_) => memory.reclaim_limbo()?,
+                        Err(_) => self.make_room(memory)?,
                     }
                 };
                 if resized {
@@ -265,51 +333,78 @@ impl Explicit {
     pub unsafe fn free(&mut self, memory: &mut Memory, cell: NonNull<u8>) {
         // SAFETY: by the caller.
         unsafe {
-            let (pair, bit) = bits_of(cell);
-            debug_assert!((*pair).live & bit != 0);
-            (*pair).live &= !bit;
-            (*pair).mark &= !bit;
-            let (segment, block) = (Segment::of(cell), block_of(cell));
-            let desc = segment.block_desc(block);
-            let state = (*desc).state;
-            if state == State::Free {
-                memory.explicit_shrank(memory.run_bytes(cell));
-                return memory.pages.give_back_run(segment, page_of(cell));
+            let desc = Segment::of(cell).block_desc(block_of(cell));
+            if (*desc).state == State::Free {
+                return Self::free_run(memory, cell);
             }
-            let size = (*desc).cell as usize * GRANULE;
-            asan::poison(cell, size);
-            memory.explicit_shrank(size);
-            (*desc).live -= 1;
-            if state == State::Current {
-                let bump = &mut self.lanes.bump[(*desc).class as usize];
-                if bump.cursor == cell.as_ptr().add(size) {
-                    bump.cursor = cell.as_ptr();
-                } else if bump.cursor == bump.end {
-                    // Or the whole block would be searched for it.
-                    *bump = Bump { cursor: cell.as_ptr(), end: cell.as_ptr().add(size) };
-                }
-            } else if state == State::Full || (*desc).live == 0 {
-                (*desc).scan = (cell.as_ptr().addr() % BLOCK / GRANULE) as u16;
-                self.room_in(memory, segment, block);
+            let class = (*desc).class as usize;
+            debug_assert!(!self.is_held(class, cell));
+            if (*desc).gray_words != 0 {
+                Self::forget_alignment(desc, cell);
+            }
+            asan::poison(cell, size_of_class(class));
+            if !self.magazines.put(class, cell) {
+                self.empty_half(memory, class, cell);
             }
         }
     }
 
-    /// A block that is not current has come to have a free cell, or no live one (available-is-part-full).
+    /// # Safety
+    /// As for [`Explicit::free`], of a run.
+    #[inline(never)]
+    unsafe fn free_run(memory: &mut Memory, cell: NonNull<u8>) {
+        // SAFETY: by the caller.
+        unsafe {
+            let (pair, bit) = bits_of(cell);
+            debug_assert!((*pair).live & bit != 0);
+            (*pair).live &= !bit;
+            memory.explicit_shrank(memory.run_bytes(cell));
+            memory.pages.give_back_run(Segment::of(cell), page_of(cell));
+        }
+    }
+
+    /// # Safety
+    /// `desc` is that of the block of `cell`.
     #[cold]
-    fn room_in(&mut self, memory: &mut Memory, segment: Segment, block: usize) {
+    unsafe fn forget_alignment(desc: *mut BlockDesc, cell: NonNull<u8>) {
+        // SAFETY: by the caller (mark-says-aligned).
+        unsafe {
+            let (pair, bit) = bits_of(cell);
+            if (*pair).mark & bit != 0 {
+                (*pair).mark &= !bit;
+                (*desc).gray_words -= 1;
+            }
+        }
+    }
+
+    /// A cell is freed whose magazine is full.
+    #[cold]
+    #[inline(never)]
+    fn empty_half(&mut self, memory: &mut Memory, class: usize, cell: NonNull<u8>) {
+        self.give_back(memory, class, capacity(class) / 2);
+        self.magazines.put(class, cell);
+    }
+
+    /// A block that is not current has come to have room, or no taken cell (available-has-room).
+    #[cold]
+    fn room_in(lanes: &mut Lanes, memory: &mut Memory, segment: Segment, block: usize) {
         // SAFETY: the descriptor of a block in use.
         unsafe {
             let desc = segment.block_desc(block);
             let id = block_id((*segment.head()).index, block);
             if (*desc).live > 0 {
-                return self.lanes.push(&memory.pages, id);
+                return lanes.push(&memory.pages, id);
             }
             if (*desc).state == State::Available {
-                self.lanes.unlink(&memory.pages, id);
+                lanes.unlink(&memory.pages, id);
             }
             memory.pages.give_back_block(segment, block);
         }
+    }
+
+    /// Whether a cell of the class is at hand.
+    fn is_held(&self, class: usize, cell: NonNull<u8>) -> bool {
+        self.magazines.held(class).contains(&cell.as_ptr())
     }
 
     // ---- questions about any address
@@ -347,7 +442,8 @@ impl Explicit {
                     return Err(FreeError::NotABlock);
                 }
                 let (pair, bit) = bits_of(cell);
-                return if (*pair).live & bit != 0 { Ok(cell) } else { Err(FreeError::AlreadyFree) };
+                let is_allocated = (*pair).live & bit != 0 && !self.is_held(desc.class as usize, cell);
+                return if is_allocated { Ok(cell) } else { Err(FreeError::AlreadyFree) };
             }
             let desc = &*segment.run_desc(page);
             if !offset.is_multiple_of(PAGE) || desc.page as usize != page || desc.owner != Owner::Explicit {
@@ -359,8 +455,13 @@ impl Explicit {
     }
 
     /// Bytes of all allocated blocks, rounded up to their cells.
-    pub fn allocated_bytes(memory: &Memory) -> usize {
-        memory.explicit_bytes
+    pub fn allocated_bytes(&self, memory: &Memory) -> usize {
+        memory.explicit_bytes - self.magazines.bytes()
+    }
+
+    /// Bytes of cells that are at hand, and count as used.
+    pub fn held_bytes(&self) -> usize {
+        self.magazines.bytes()
     }
 
     /// Calls `f` with the address and the bytes of each allocated block.
@@ -368,7 +469,10 @@ impl Explicit {
         let mut id = 0;
         while let Some(found) = memory.next_block(id) {
             if let Some(view) = memory.block(found).filter(|view| view.owner == Owner::Explicit) {
-                view.live_cells().for_each(|cell| f(cell, view.cell_size));
+                let class = class_of(view.cell_size.min(MAX_SMALL));
+                let is_small = view.cell_size <= MAX_SMALL;
+                let cells = view.live_cells().filter(|cell| !is_small || !self.is_held(class, *cell));
+                cells.for_each(|cell| f(cell, view.cell_size));
             }
             id = found + 1;
         }

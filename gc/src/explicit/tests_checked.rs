@@ -32,7 +32,7 @@ impl World {
     /// The bytes of explicit blocks, the records aside.
     fn bytes(&self) -> usize {
         let Plain { memory, explicit } = &self.lender;
-        Explicit::allocated_bytes(memory) - self.checked.records.bytes(memory, explicit)
+        explicit.allocated_bytes(memory) - self.checked.records.bytes(memory, explicit)
     }
     fn new(limit: usize) -> World {
         World { lender: Plain { memory: Memory::new(limit), explicit: Explicit::new() }, checked: Checked::new() }

@@ -54,16 +54,15 @@ impl Bump {
     }
 }
 
-/// What one allocator has per class: where it bumps, in which block, and the blocks that wait.
+/// What one allocator has per class: the block whose cells it hands out, and those that wait.
 pub struct Lanes {
-    pub bump: [Bump; CLASSES],
     pub current: [u32; CLASSES],
     pub available: [u32; CLASSES],
 }
 
 impl Lanes {
     pub const fn new() -> Lanes {
-        Lanes { bump: [Bump::EMPTY; CLASSES], current: [NONE; CLASSES], available: [NONE; CLASSES] }
+        Lanes { current: [NONE; CLASSES], available: [NONE; CLASSES] }
     }
 
     /// Puts a block in front of the list of its class.
@@ -149,6 +148,24 @@ unsafe fn first_free(segment: Segment, block: usize, cell: usize, from: usize, e
         }
     }
     at
+}
+
+/// Sets the `live` bits of the cells, of `cell` granules each, that start in a range of granules.
+///
+/// # Safety
+/// The block is in use, of cells of that size, one of which starts at `from`; they are free.
+pub unsafe fn set_live_run(segment: Segment, block: usize, cell: usize, from: usize, end: usize) {
+    let mut at = from;
+    while at < end {
+        let mut starts = if cell < 64 { STARTS[cell] << (at % 64) } else { 1 << (at % 64) };
+        let word = at / 64;
+        if end < (word + 1) * 64 {
+            starts &= (1 << (end % 64)) - 1;
+        }
+        // SAFETY: bits of the block.
+        unsafe { (*segment.pair(block * BLOCK_PAIRS + word)).live |= starts };
+        at += starts.count_ones() as usize * cell;
+    }
 }
 
 /// The first live cell at or after granule `from`, or `end`.

@@ -1,13 +1,17 @@
 //! Segments of one large run each, with address space behind it to grow into.
 //!
 //! ```text
-//!   | metadata | run, committed ... | room, untouched ...                    | dirty bits |
-//!   base       first data page      + committed                              + room
+//!   | metadata | run ...   | tail | room, untouched ...                      | dirty bits |
+//!   base       first data page    + committed                                + room
 //! ```
+//!
+//! An explicit run that becomes shorter, or that takes the place of a longer one, keeps what is committed behind it as a *tail*, which is idle: it may
+//! grow again, as vectors do. Where the collector is the owner the tail goes back at once.
 //!
 //! * **untouched-behind-committed** All of `committed`, and nothing behind it, may have been touched (dirty bits aside, a 64th at most).
 //! * **runless-is-dead-and-idle** A dedicated segment without a run is in the list of the dead, and all that it has committed is idle.
-//!
+//! * **tails-are-listed-and-idle** A dedicated segment with a run is in the list of tails if and only if its `tail` is not 0; the tail is idle, and nothing
+//!   else of the segment.
 //! * **pinned-dead-are-kept** While the layout is pinned no dead segment is taken again, nor unmapped: its `live` bit says that the run is dead.
 //!
 //! Imports `pages`, `segment`, `os`.
@@ -28,38 +32,100 @@ const REUSE_SCAN: usize = 8;
 impl Pages {
     /// A segment for a run of `bytes` (whole pages), at a multiple of `align` pages: all committed. Says where the run starts and
     /// how many of its first bytes are known to have been touched.
-    pub fn take_dedicated(&mut self, bytes: usize, align: usize) -> Result<(Segment, usize, usize), OutOfMemory> {
-        let segment = match self.reuse_dead(bytes, align) {
+    pub fn take_dedicated(&mut self, bytes: usize, align: usize, owner: Owner) -> Result<(Segment, usize, usize), OutOfMemory> {
+        let segment = match self.reuse_dead(bytes, align, owner) {
             Some(segment) => segment,
             None => self.map_dedicated(bytes, FIRST_PAGE.next_multiple_of(align))?,
         };
         // SAFETY: the head of a mapped segment.
         let (start, had) = unsafe { ((*segment.head()).own.page as usize, (*segment.head()).committed) };
         let meta = 1 | 1 << (start * PAGE / 1024 * size_of::<Pair>() / PAGE);
-        if let Err(error) = self.charge_meta(segment, meta).and_then(|()| self.resize_dedicated(segment, bytes).map(drop)) {
+        let paid = self.charge_meta(segment, meta).and_then(|()| self.resize_dedicated(segment, bytes, owner).map(drop));
+        if let Err(error) = paid {
             self.give_back_dedicated(segment);
             return Err(error);
         }
         Ok((segment, start, had.min(bytes)))
     }
 
-    /// Makes the committed part `bytes` long. `false`: there is no room for that.
-    pub fn resize_dedicated(&mut self, segment: Segment, bytes: usize) -> Result<bool, OutOfMemory> {
+    /// Makes the part that the run needs `bytes` long. `false`: there is no room for that.
+    pub fn resize_dedicated(&mut self, segment: Segment, bytes: usize, owner: Owner) -> Result<bool, OutOfMemory> {
         let head = segment.head();
         // SAFETY: the head of a mapped segment; no reference to it is held across a call.
         unsafe {
-            let committed = (*head).committed;
             if bytes > (*head).room {
                 return Ok(false);
             }
+            let (committed, tail) = ((*head).committed, (*head).tail);
+            // What is charged below is not to come from the tail.
+            self.set_tail(segment, 0);
             if bytes > committed {
-                self.charge(bytes - committed)?;
+                if let Err(error) = self.charge(bytes - committed) {
+                    self.set_tail(segment, tail);
+                    return Err(error);
+                }
                 (*head).committed = bytes;
+            } else if owner == Owner::Explicit {
+                self.set_tail(segment, committed - bytes);
             } else {
                 self.trim(segment, bytes);
             }
         }
         Ok(true)
+    }
+
+    /// So many of the committed bytes are not needed by the run (tails-are-listed-and-idle).
+    fn set_tail(&mut self, segment: Segment, bytes: usize) {
+        // SAFETY: heads of three different segments, all mapped.
+        unsafe {
+            let head = segment.head();
+            let id = block_id((*head).index, 0);
+            self.idle = self.idle - (*head).tail + bytes;
+            let was = std::mem::replace(&mut (*head).tail, bytes);
+            if was == 0 && bytes != 0 {
+                self.table[(*head).index as usize].stamp_ms = self.clock_ms;
+                (*head).tail_prev = NONE;
+                (*head).tail_next = self.tails_head;
+                match self.tails_head {
+                    NONE => self.tails_tail = id,
+                    next => (*self.segment_of_id(next).head()).tail_prev = id,
+                }
+                self.tails_head = id;
+            } else if was != 0 && bytes == 0 {
+                let (prev, next) = ((*head).tail_prev, (*head).tail_next);
+                match prev {
+                    NONE => self.tails_head = next,
+                    prev => (*self.segment_of_id(prev).head()).tail_next = next,
+                }
+                match next {
+                    NONE => self.tails_tail = prev,
+                    next => (*self.segment_of_id(next).head()).tail_prev = prev,
+                }
+            }
+        }
+    }
+
+    /// Gives back about `max` bytes of tails that have been so for `min_age_ms`.
+    pub fn purge_tails(&mut self, max: usize, min_age_ms: u32) -> usize {
+        let mut freed = 0;
+        while self.tails_tail != NONE && freed < max {
+            let index = split(self.tails_tail).0;
+            if self.age_ms(self.table[index].stamp_ms) < min_age_ms {
+                break;
+            }
+            let segment = self.segment_of_id(self.tails_tail);
+            // SAFETY: the head of a mapped segment.
+            let (committed, tail) = unsafe { ((*segment.head()).committed, (*segment.head()).tail) };
+            let part = tail.min((max - freed).next_multiple_of(PAGE));
+            self.set_tail(segment, tail - part);
+            let trimmed = self.trim(segment, committed - part);
+            freed += trimmed;
+            if trimmed == 0 {
+                // The system refuses: the tail counts as needed.
+                self.set_tail(segment, 0);
+            }
+        }
+        freed
     }
 
     /// Gives the committed pages from `bytes` on back to the system; says how many bytes that were.
@@ -101,28 +167,35 @@ impl Pages {
         }
     }
 
-    /// A dead segment with room enough, unlinked; the most recently freed of those that fit.
-    fn reuse_dead(&mut self, bytes: usize, align: usize) -> Option<Segment> {
+    /// A dead segment with room enough, unlinked: of those that were freed last, the one of which least is too much, or else too little.
+    fn reuse_dead(&mut self, bytes: usize, align: usize, owner: Owner) -> Option<Segment> {
         let mut id = if self.pinned { NONE } else { self.dead_head };
+        let mut best = None;
         for _ in 0..REUSE_SCAN {
             if id == NONE {
-                return None;
+                break;
             }
             let segment = self.segment_of_id(id);
             // SAFETY: the head of a mapped segment.
             let head = unsafe { &*segment.head() };
-            // Much more memory than is needed would only be given back.
-            if head.room >= bytes && (head.own.page as usize).is_multiple_of(align) && head.committed / 2 <= bytes {
-                self.unlink_dead(segment, id);
-                return Some(segment);
+            // Much more memory than is needed would only be given back, where no tail is kept.
+            let fits = owner == Owner::Explicit || head.committed / 2 <= bytes;
+            if head.room >= bytes && (head.own.page as usize).is_multiple_of(align) && fits {
+                let rank = (head.committed < bytes, head.committed.abs_diff(bytes));
+                if best.is_none_or(|(_, _, other)| rank < other) {
+                    best = Some((segment, id, rank));
+                }
             }
             id = head.own.next;
         }
-        None
+        let (segment, id, _) = best?;
+        self.unlink_dead(segment, id);
+        Some(segment)
     }
 
     /// The run of a dedicated segment is no more.
     pub fn give_back_dedicated(&mut self, segment: Segment) {
+        self.set_tail(segment, 0);
         // SAFETY: the head of a mapped segment.
         let head = unsafe { &mut *segment.head() };
         let id = block_id(head.index, 0);

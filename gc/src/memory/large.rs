@@ -43,7 +43,7 @@ impl Pages {
             let (segment, page) = self.take_run(bytes / PAGE, align)?;
             (segment, page, bytes)
         } else {
-            self.take_dedicated(bytes, align)?
+            self.take_dedicated(bytes, align, owner)?
         };
         // SAFETY: pages just taken: head, descriptor and bits of a mapped segment.
         unsafe {
@@ -115,8 +115,11 @@ impl Pages {
             let desc = segment.run_desc(page);
             let (old, new) = ((*desc).pages as usize, bytes / PAGE);
             if (*segment.head()).room != 0 {
-                if new != old && !self.resize_dedicated(segment, bytes)? {
+                if new != old && !self.resize_dedicated(segment, bytes, (*desc).owner)? {
                     return Ok(false);
+                }
+                if new < old {
+                    asan::poison(segment.data((page + new) * PAGE), (old - new) * PAGE);
                 }
             } else if new > old {
                 // In a segment of its own it could go on growing.

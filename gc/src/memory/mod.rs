@@ -49,7 +49,7 @@ pub(crate) use gray::{Found, GrayWord};
 pub use os::{Faults, OutOfMemory};
 pub(crate) use size_class::{GRANULE, MAX_SMALL};
 
-use block::Lanes;
+use block::{Bump, Lanes};
 use pages::{Pages, split};
 use segment::{NONE, Owner, Pair, Segment, State, bits_of};
 use size_class::{CLASSES, class_of, size_of_class};
@@ -63,6 +63,8 @@ const LIMBO_STEP: usize = 32;
 
 /// The cells of a heap.
 pub(crate) struct Memory {
+    /// Where cells are handed out, by class, in the current block.
+    bump: [Bump; CLASSES],
     lanes: Lanes,
     pub(crate) pages: Pages,
     alarmed: bool,
@@ -90,6 +92,7 @@ impl Memory {
     /// Memory that maps nothing yet.
     pub fn new(limit_bytes: usize) -> Memory {
         Memory {
+            bump: [Bump::EMPTY; CLASSES],
             lanes: Lanes::new(),
             pages: Pages::new(limit_bytes),
             alarmed: false,
@@ -128,7 +131,7 @@ impl Memory {
             return None;
         }
         let class = class_of(size);
-        self.lanes.bump[class].take(size_of_class(class))
+        self.bump[class].take(size_of_class(class))
     }
 
     /// The next cell of the class's current block, where no page has to be committed for it and no alarm rings: in a block whose free cells stand apart
@@ -143,10 +146,10 @@ impl Memory {
         if id == NONE {
             return None;
         }
-        debug_assert!(self.lanes.bump[class].cursor == self.lanes.bump[class].end);
+        debug_assert!(self.bump[class].cursor == self.bump[class].end);
         let bump = self.pages.next_touched_run(id, self.alarm_bytes.saturating_sub(self.young_bytes()))?;
         self.hand_out_run(class, bump);
-        self.lanes.bump[class].take(size_of_class(class))
+        self.bump[class].take(size_of_class(class))
     }
 
     #[cold]
@@ -157,7 +160,7 @@ impl Memory {
         }
         let class = class_of(size);
         loop {
-            if let Some(cell) = self.lanes.bump[class].take(size_of_class(class)) {
+            if let Some(cell) = self.bump[class].take(size_of_class(class)) {
                 return Ok(cell);
             }
             if self.refill(class).is_err() {
@@ -206,7 +209,7 @@ impl Memory {
 
     #[inline(always)]
     fn hand_out_run(&mut self, class: usize, bump: block::Bump) {
-        self.lanes.bump[class] = bump;
+        self.bump[class] = bump;
         let bytes = bump.end.addr() - bump.cursor.addr();
         self.young_small += bytes;
         self.young_class[class] += bytes;
@@ -412,7 +415,7 @@ impl Memory {
     /// again, the last of them before all.
     pub fn epoch_reset(&mut self) {
         self.pages.tick(Instant::now());
-        self.lanes.bump = [block::Bump::EMPTY; CLASSES];
+        self.bump = [Bump::EMPTY; CLASSES];
         self.lanes.current = [NONE; CLASSES];
         self.young_small = 0;
         self.young_large = 0;
@@ -513,7 +516,7 @@ impl Memory {
     /// Cells and bytes allocated in this epoch, without what is only at hand.
     pub fn young_allocated(&self) -> (usize, usize) {
         let mut young = (self.young_run_cells, self.young_large);
-        for (class, bump) in self.lanes.bump.iter().enumerate() {
+        for (class, bump) in self.bump.iter().enumerate() {
             let bytes = self.young_class[class] - (bump.end.addr() - bump.cursor.addr());
             young = (young.0 + bytes / size_of_class(class), young.1 + bytes);
         }

@@ -49,6 +49,9 @@ pub struct Pages {
     /// Dedicated segments without a run, last freed first.
     pub(super) dead_head: u32,
     pub(super) dead_tail: u32,
+    /// Dedicated segments with more committed than their run needs, the last that came to it first.
+    pub(super) tails_head: u32,
+    pub(super) tails_tail: u32,
     /// By segment: at least the length of the longest run of free pages.
     pub(super) longest: Maxima,
     /// By segment: free blocks without a touched page.
@@ -94,6 +97,8 @@ impl Pages {
             warm_tail: NONE,
             dead_head: NONE,
             dead_tail: NONE,
+            tails_head: NONE,
+            tails_tail: NONE,
             longest: Maxima::new(),
             cold: Maxima::new(),
             stray_head: NONE,
@@ -188,7 +193,9 @@ impl Pages {
     #[cold]
     pub(super) fn make_room(&mut self, bytes: usize) {
         let after = self.committed.saturating_add(bytes);
-        let over_peak = after.saturating_sub(self.peak).min(self.idle.saturating_sub(self.slack()));
+        // Somewhat more than must be, so that a heap that grows by small steps does not do it at each.
+        let over_peak = after.saturating_sub(self.peak).max(self.slack() / 2).min(self.idle.saturating_sub(self.slack()));
+        let over_peak = if after > self.peak { over_peak } else { 0 };
         let excess = over_peak.max(after.saturating_sub(self.limit));
         self.purge_idle(excess, 0);
     }

@@ -80,6 +80,9 @@ impl Pages {
         if freed < max {
             freed += self.purge_dead(max - freed, min_age_ms);
         }
+        if freed < max {
+            freed += self.purge_tails(max - freed, min_age_ms);
+        }
         if freed < max && self.idle > 0 {
             freed += self.purge_stray(max - freed, min_age_ms);
         }

@@ -110,7 +110,7 @@ pub struct BlockDesc {
     pub cell: u16,
     /// Granule where the search for the next free run goes on.
     pub scan: u16,
-    /// The words of gray bits that are not zero.
+    /// The words of gray bits that are not zero. Explicit blocks have none: there it is the number of cells with an alignment of their own.
     pub gray_words: u32,
     pub class: u8,
     pub state: State,
@@ -167,6 +167,10 @@ pub struct Head {
     pub room: usize,
     /// Dedicated: bytes from the first data page on that may have been touched.
     pub committed: usize,
+    /// Dedicated: the last of them that the run does not need, and the neighbours in the list of segments that have such.
+    pub tail: usize,
+    pub tail_next: u32,
+    pub tail_prev: u32,
     /// The table of dirty bits: the words of page `p` begin at `dirty + p * PAGE_WORDS`.
     pub dirty: *mut u64,
     /// Position in the table of segments.

@@ -367,7 +367,7 @@ impl Transfer {
             };
             done += moved;
             vm.work(moved as usize)?;
-            vm.native_safepoint()?;
+            vm.native_safepoint();
         }
         Ok(())
     }
@@ -387,7 +387,7 @@ impl Transfer {
             };
             left -= moved;
             vm.work(moved as usize)?;
-            vm.native_safepoint()?;
+            vm.native_safepoint();
         }
         Ok(())
     }
@@ -552,7 +552,7 @@ fn sort_on(vm: &mut Vm, args: Args, at: usize, mut yes: bool) -> Result<u32, Thr
                 set_plain(vm, table, a as i64, y)?;
                 set_plain(vm, table, b as i64, x)?;
                 // An order that no function stands for may never meet another.
-                vm.native_safepoint()?;
+                vm.native_safepoint();
             }
             Request::Invalid => return Err(vm.error("invalid order function for sorting")),
             Request::Done if at == SORTER => return Ok(0),

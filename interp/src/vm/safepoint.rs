@@ -116,26 +116,24 @@ impl Vm {
     }
 
     /// Lets the collector work, if it wants to, in the midst of a native function that writes much: every value that it still needs stands in the stack (M3).
-    /// That memory runs short, and finalizers that fall due, wait for the next safepoint of a Lua function. Errors: memory that a table needs on its way to
-    /// another mode.
+    /// That memory runs out, finalizers that fall due, and tables on their way to another mode wait for the next safepoint of a Lua function.
     #[inline]
-    pub(crate) fn native_safepoint(&mut self) -> Result<(), Throw> {
-        if self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0 { self.work_for_collector() } else { Ok(()) }
+    pub(crate) fn native_safepoint(&mut self) {
+        if self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0 {
+            self.work_for_collector();
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn work_for_collector(&mut self) -> Result<(), Throw> {
-        self.collect_at(self.top)
+    fn work_for_collector(&mut self) {
+        if !ModeChanges::hold_collector(&self.heap) {
+            self.collect_at(self.top);
+        }
     }
 
     /// The collector works, if it wants to. Errors: memory.
     pub(super) fn collect_some(&mut self, live_top: usize) -> Result<(), Throw> {
-        self.collect_at(live_top)?;
-        if self.heap.take_exhausted() { Err(self.memory_error()) } else { Ok(()) }
-    }
-
-    fn collect_at(&mut self, live_top: usize) -> Result<(), Throw> {
         if ModeChanges::hold_collector(&self.heap) {
             // A piece of that instead, and another one where the program comes by next.
             if let Err(error) = ModeChanges::step(&mut self.heap) {
@@ -146,12 +144,16 @@ impl Vm {
                 return Ok(());
             }
         }
+        self.collect_at(live_top);
+        if self.heap.take_exhausted() { Err(self.memory_error()) } else { Ok(()) }
+    }
+
+    fn collect_at(&mut self, live_top: usize) {
         self.collect_with(live_top, |heap, roots| {
             // SAFETY: M3.
             unsafe { heap.safepoint(roots) }
         });
         self.settle_tables();
-        Ok(())
     }
 
     /// Runs collector work at a safepoint.
