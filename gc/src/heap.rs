@@ -249,6 +249,10 @@ impl<R: Runtime> Heap<R> {
     pub fn held(&self, handle: &Handle) -> Ref {
         self.get().held(handle)
     }
+    /// Whether the handle is one of this heap.
+    pub fn owns_handle(&self, handle: &Handle) -> bool {
+        self.get().owns_handle(handle)
+    }
     /// Lets a handle hold another cell. A handle of another heap is a panic.
     ///
     /// # Safety
@@ -375,6 +379,14 @@ impl<R: Runtime> Heap<R> {
     /// As for [`Heap::safepoint`].
     pub unsafe fn collect_full(&mut self, roots: &dyn RootSource) -> bool {
         self.get_mut().collect_whole(roots)
+    }
+    /// Reclaims what counting finds: all garbage that is neither in a cycle nor hangs from one, finalizers queued. In proportion to that garbage, and to the weak
+    /// holders; not to the heap. `false`: it has been given up.
+    ///
+    /// # Safety
+    /// As for [`Heap::safepoint`].
+    pub unsafe fn collect_counted(&mut self, roots: &dyn RootSource) -> bool {
+        self.get_mut().collect_counted(roots)
     }
     /// Bits of the poll word at which long work is given up: whole collections, steps, and what comes before a refusal. None if they are not set.
     pub fn set_stop_bits(&mut self, bits: u32) {

@@ -82,6 +82,10 @@
 //! # Ok::<(), OutOfMemory>(())
 //! ```
 
+// The derive macros of `arena` name the crate so.
+extern crate self as neap_gc;
+
+pub mod arena;
 mod audit;
 mod collect;
 pub mod explicit;

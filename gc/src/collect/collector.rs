@@ -262,6 +262,9 @@ impl<R: Runtime> Collector<R> {
         // SAFETY: by the caller.
         unsafe { self.handles.insert(&mut self.cx, cell) }
     }
+    pub fn owns_handle(&self, handle: &Handle) -> bool {
+        self.handles.made(handle)
+    }
     pub fn held(&self, handle: &Handle) -> Ref {
         self.handles.get(handle)
     }
