@@ -10,7 +10,7 @@
 //!   with it falls under O2). A weak reference is read by [`Heap::weak_value`] or [`Heap::weak_key`], and copied if [`Heap::copy_keeps`] says so.
 //!
 //! Allocation, the barrier and the functions for weak references take the heap by shared reference: they call nothing of the runtime but the visits of
-//! references, no destructor above all, so a runtime may hold borrows of its own meanwhile.
+//! references (and `forget`), no destructor above all, so a runtime may hold borrows of its own meanwhile.
 //!
 //! May import: everything below (`audit`, `collect`, `memory`, `explicit`, `object`, `observe`).
 
@@ -208,9 +208,9 @@ impl<R: Runtime> Heap<R> {
     ///
     /// # Safety
     /// As said; all are of indexed shapes, and the new ones young.
-    pub unsafe fn replace_storage(&mut self, old: &[Ref], new: &[Ref]) {
-        // SAFETY: by the caller.
-        unsafe { self.get_mut().replace_storage(old, new) };
+    pub unsafe fn replace_storage(&self, old: &[Ref], new: &[Ref]) {
+        // SAFETY: by the caller; `shared`: nothing of the runtime is called but visits, and `forget`.
+        unsafe { self.shared().replace_storage(old, new) };
     }
 
     /// A young cell of an indexed shape was filled by copying memory, without barriers (R4).

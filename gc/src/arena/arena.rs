@@ -141,7 +141,7 @@ impl<R: Rootable> Arena<R> {
         let result = unsafe {
             let mc = Mutation::of(&self.heap);
             let root: Gc<'_, R::Root<'_>> = Gc::from_cell(self.root);
-            f(mc, Gc::as_ref(root))
+            f(mc, Gc::to_ref(root))
         };
         self.safepoint();
         result

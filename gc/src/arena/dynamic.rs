@@ -115,7 +115,7 @@ impl<'gc> Mutation<'gc> {
         let to = std::ptr::from_ref(coerce(&value));
         let object: Gc<'gc, Value<U, T>> = self.try_alloc(Value { head: Dyn { to }, value })?;
         // It is made anew of the value where it stands for good. What the value owns stays where it is; `coerce` may as well have led there, or to a constant.
-        let to = std::ptr::from_ref(coerce(&Gc::as_ref(object).value));
+        let to = std::ptr::from_ref(coerce(&Gc::to_ref(object).value));
         // SAFETY: the object is young, nobody else knows of it, and `head` is at its place; one-place.
         unsafe {
             let head = object.cell().as_ptr().add(Layout::<Value<U, T>>::OFFSET).cast::<Dyn<U>>();

@@ -50,8 +50,48 @@ impl Entry {
     }
 }
 
+/// In the word of the capacity, above it: what a `WeakMap` knows of a cell.
+#[derive(Clone, Copy)]
+pub(super) struct Note {
+    /// Entries that are not [`EMPTY`].
+    pub used: usize,
+    /// How many low bits the hashes of the keys have in common.
+    pub bits: u32,
+}
+
+const CAPACITY_BITS: u32 = 29;
+const USED_AT: u32 = CAPACITY_BITS;
+const BITS_AT: u32 = 2 * CAPACITY_BITS;
+const NUMBER: usize = (1 << CAPACITY_BITS) - 1;
+
+/// # Safety
+/// Here and below: a cell of entries, live or young.
+#[inline(always)]
+pub(super) unsafe fn capacity(cell: Ref) -> usize {
+    // SAFETY: by the caller.
+    unsafe { *word(cell, DESCRIPTOR_AT) & NUMBER }
+}
+/// # Safety
+/// As above.
+#[inline]
+pub(super) unsafe fn note(cell: Ref) -> Note {
+    // SAFETY: by the caller.
+    let all = unsafe { *word(cell, DESCRIPTOR_AT) };
+    Note { used: all >> USED_AT & NUMBER, bits: (all >> BITS_AT) as u32 }
+}
+/// # Safety
+/// As above.
+#[inline]
+pub(super) unsafe fn set_note(cell: Ref, note: Note) {
+    // SAFETY: by the caller.
+    unsafe { *word(cell, DESCRIPTOR_AT) = capacity(cell) | note.used << USED_AT | (note.bits as usize) << BITS_AT };
+}
+
 /// A new cell of so many empty entries.
 pub(super) fn new_cell(mc: &Mutation<'_>, capacity: usize) -> Result<Ref, OutOfMemory> {
+    if capacity > NUMBER {
+        return Err(OutOfMemory);
+    }
     // SAFETY: a kind of the table; 16 bytes a slot.
     unsafe {
         let cell = mc.heap().alloc(ENTRIES, cell_bytes(capacity))?;
@@ -64,7 +104,7 @@ pub(super) fn new_cell(mc: &Mutation<'_>, capacity: usize) -> Result<Ref, OutOfM
 }
 
 /// # Safety
-/// Here and below: a cell of entries, live or young, which has so many.
+/// As above; it has so many.
 #[inline(always)]
 pub(super) unsafe fn entry(cell: Ref, n: usize) -> *mut Entry {
     // SAFETY: by the caller.

@@ -86,7 +86,7 @@ impl<T: ?Sized> Gc<'_, T> {
 impl<'gc, T: ?Sized + Stored<'gc>> Gc<'gc, T> {
     /// The object, for as long as the mutation lasts.
     #[inline(always)]
-    pub fn as_ref(this: Self) -> &'gc T {
+    pub fn to_ref(this: Self) -> &'gc T {
         // SAFETY: branded, typed; nothing but locks changes in it.
         unsafe { &*T::place(this.cell) }
     }
@@ -119,7 +119,7 @@ impl<'gc, T: ?Sized + Stored<'gc>> Gc<'gc, T> {
             mc.barrier(this.cell);
         }
         // SAFETY: the barrier has been; what it recorded stays recorded until the mutation is over.
-        unsafe { Write::assume(Gc::as_ref(this)) }
+        unsafe { Write::assume(Gc::to_ref(this)) }
     }
 }
 
@@ -130,7 +130,7 @@ impl<'gc, T: Trace<'gc>> Gc<'gc, [T]> {
     /// If there is no such element.
     #[inline]
     pub fn write_at(this: Self, mc: &Mutation<'gc>, index: usize) -> &'gc Write<T> {
-        let element = &Gc::as_ref(this)[index];
+        let element = &Gc::to_ref(this)[index];
         if !T::MAP.is_none() {
             mc.barrier_at(this.cell, index);
         }
@@ -159,7 +159,7 @@ impl<'gc, T: ?Sized + Stored<'gc>> Deref for Gc<'gc, T> {
     type Target = T;
     #[inline(always)]
     fn deref(&self) -> &T {
-        Gc::as_ref(*self)
+        Gc::to_ref(*self)
     }
 }
 impl<'gc, T: ?Sized + Stored<'gc>> AsRef<T> for Gc<'gc, T> {

@@ -246,7 +246,7 @@ impl<'gc, T: Trace<'gc>> Gc<'gc, OnceLock<T>> {
             let made = make();
             assert!(self.set(mc, made).is_ok(), "what makes the value of a OnceLock has put one in itself");
         }
-        Gc::as_ref(self).get().expect("put in just now")
+        Gc::to_ref(self).get().expect("put in just now")
     }
 }
 

@@ -35,7 +35,8 @@
 //! | [`Trace`], [`Rootable`], [`Finalize`] | what a type says of itself; all derived but the last |
 //! | [`Lock`], [`RefLock`], [`OnceLock`], [`Write`], [`field!`] | what changes in an object, and the barrier before that |
 //! | [`Dyn`] | trait objects. Slices and strings are `Gc<[T]>` and `Gc<str>` |
-//! | [`Weak`], [`Ephemeron`] | references that keep nothing alive |
+//! | [`GcVec`], [`GcHashMap`], [`GcTreeMap`] | collections that stand on the heap themselves |
+//! | [`Weak`], [`Ephemeron`], [`WeakMap`] | references that keep nothing alive |
 //! | [`DynamicRoot`] | objects held by Rust data outside |
 //! | [`Static`], [`Local`] | content without `Gc` of foreign types, and of those that are bound to a thread |
 //!
@@ -51,9 +52,11 @@
 #[expect(clippy::module_inception, reason = "the type of that name is its one concept")]
 mod arena;
 mod descriptor;
+mod directory;
 mod dynamic;
 mod entries;
 mod gc;
+mod hash_map;
 mod impls;
 mod lock;
 mod map;
@@ -61,12 +64,16 @@ mod mutation;
 mod root;
 mod slice;
 mod statics;
+mod storage;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod tree_map;
 mod types;
+mod vec;
 mod weak;
+mod weak_map;
 mod write;
 
 pub use crate::heap::{Config, OutOfMemory};
@@ -74,15 +81,18 @@ pub use arena::Arena;
 pub use dynamic::Dyn;
 pub use entries::Ephemeron;
 pub use gc::Gc;
+pub use hash_map::GcHashMap;
 pub use lock::{Lock, OnceLock, RefLock};
 pub use map::Map;
 pub use mutation::Mutation;
-pub use neap_gc_derive::{Rootable, Trace};
 pub use root::DynamicRoot;
 #[doc(hidden)]
 pub use statics::assert_static;
 pub use statics::{Local, Static, StaticContent};
 pub use stored::Stored;
 pub use trace::{Finalize, Finalizer, Rootable, Trace, Tracer};
+pub use tree_map::GcTreeMap;
+pub use vec::GcVec;
 pub use weak::Weak;
+pub use weak_map::WeakMap;
 pub use write::{Write, field};

@@ -7,6 +7,8 @@ use super::map::Map;
 use super::mutation::Mutation;
 use crate::object::Ref;
 
+pub use neap_gc_derive::{Rootable, Trace};
+
 /// A type that can stand on the heap of an arena: it shows the collector every [`Gc`] in it.
 ///
 /// Derive it. The derived implementation looks into every field, and costs nothing where there are no references:

@@ -2,7 +2,7 @@
 //!
 //! Imports `descriptor`, `trace`, `object`.
 
-use super::descriptor::{CAPACITY_AT, DESCRIPTOR_AT, ENTRIES, HEADER_BYTES, LENGTH_AT, STORAGE, WORDS, descriptor, kinds, word};
+use super::descriptor::{CAPACITY_AT, ENTRIES, HEADER_BYTES, LENGTH_AT, STORAGE, WORDS, descriptor, kinds, word};
 use super::entries;
 use super::trace::Tracer;
 use super::weak::clean_weak;
@@ -132,7 +132,7 @@ pub(super) unsafe fn slots(cell: Ref) -> usize {
             // Elements without references may be smaller than slots are, and nobody looks at them.
             STORAGE if descriptor(cell).map.is_none() => 0,
             STORAGE => *word(cell, CAPACITY_AT),
-            ENTRIES => *word(cell, DESCRIPTOR_AT),
+            ENTRIES => entries::capacity(cell),
             _ => *word(cell, LENGTH_AT),
         }
     }

@@ -79,10 +79,11 @@ fn weak_references_to_a_cycle_and_from_it() {
 
 #[test]
 fn an_ephemeron_keeps_its_value_as_long_as_its_key_lives() {
+    type Number<'gc> = Gc<'gc, u64>;
     #[derive(Trace, Rootable)]
     struct Root<'gc> {
-        keys: Vec<Gc<'gc, u64>>,
-        chain: Vec<Ephemeron<'gc, u64, (Gc<'gc, u64>, Gc<'gc, u64>)>>,
+        keys: Vec<Number<'gc>>,
+        chain: Vec<Ephemeron<'gc, u64, (Number<'gc>, Number<'gc>)>>,
     }
     // Each value refers to its key and to the next: a chain that hangs from the first key.
     let mut arena = arena::<Root>(|mc| {
