@@ -234,6 +234,11 @@ impl<R: Runtime> Heap<R> {
         unsafe { self.shared().touch(thread) };
     }
 
+    /// Whether any write to the cell has been recorded in this epoch, or needs no record.
+    pub(crate) fn is_recorded(&self, cell: Ref) -> bool {
+        self.get().is_recorded(cell)
+    }
+
     // ---- handles
 
     /// Holds the cell until the handle is dropped, which may happen anywhere; the cell lives on at least until the next epoch end after that (R2).

@@ -102,7 +102,7 @@ impl Shape {
                 field_is_static(&field.attrs)?;
             }
         }
-        let map = quote!(::neap_gc::arena::Map::NONE);
+        let map = quote!(::neap_gc::arena::Map::EMPTY);
         Ok(Shape { map, body: TokenStream::new(), traced: Vec::new(), statics: Vec::new() })
     }
 
@@ -141,7 +141,7 @@ impl Shape {
 
     fn of_struct(fields: &Fields, brand: &Lifetime) -> Result<Shape> {
         let mut shape = Shape::empty();
-        let (mut visits, mut map) = (Vec::new(), quote!(::neap_gc::arena::Map::NONE));
+        let (mut visits, mut map) = (Vec::new(), quote!(::neap_gc::arena::Map::EMPTY));
         for (number, field) in fields.iter().enumerate() {
             if !shape.add(field)? {
                 continue;

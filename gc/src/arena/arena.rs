@@ -7,13 +7,14 @@
 //!
 //! Imports `mutation`, `descriptor`, `types`, `trace`, and the heap.
 
+use super::check::{self, CheckError};
 use super::descriptor::descriptor;
 use super::gc::Gc;
 use super::mutation::{Mutation, out_of_memory};
 use super::stored::Stored;
 use super::trace::Rootable;
 use super::types::Types;
-use crate::audit::{AuditError, AuditReport};
+use crate::audit::AuditReport;
 use crate::heap::{Config, Heap, OutOfMemory, RootSource};
 use crate::object::Ref;
 use crate::observe::{Counters, Observer, Pauses};
@@ -62,8 +63,8 @@ const FINALIZERS_A_STOP: usize = 64;
 pub struct Arena<R: Rootable> {
     heap: Heap<Types>,
     root: Ref,
-    /// Finalizers are left over from the last stop.
-    finalizers_left: bool,
+    /// Finalizers are left over from the last stop, or checks are on.
+    attention: bool,
     kind: PhantomData<fn() -> R>,
 }
 
@@ -120,13 +121,13 @@ impl<R: Rootable> Arena<R> {
         F: for<'gc> FnOnce(&'gc Mutation<'gc>) -> Result<R::Root<'gc>, E>,
         E: From<OutOfMemory>,
     {
-        let heap = Heap::new(Types { finalizing: Cell::new(false) }, config)?;
+        let heap = Heap::new(Types::default(), config)?;
         // SAFETY: one-brand-at-a-time: the closure works with any brand.
         let root = unsafe {
             let mc = Mutation::of(&heap);
             mc.try_alloc(root(mc)?)?.cell()
         };
-        Ok(Arena { heap, root, finalizers_left: false, kind: PhantomData })
+        Ok(Arena { heap, root, attention: false, kind: PhantomData })
     }
 
     /// Looks at the objects, from the root on; `'gc` is the brand of this mutation. Behind it the heap does what is due, if it has asked for that: then this is the pause.
@@ -168,7 +169,7 @@ impl<R: Rootable> Arena<R> {
     /// Lets the heap do what is due, if it has asked for it; every mutation ends with that. As cheap as a test if there is nothing to do.
     #[inline]
     pub fn safepoint(&mut self) {
-        if self.heap.wants_safepoint() || self.finalizers_left {
+        if self.heap.wants_safepoint() || self.attention {
             self.stop();
         }
     }
@@ -176,10 +177,12 @@ impl<R: Rootable> Arena<R> {
     #[cold]
     #[inline(never)]
     fn stop(&mut self) {
-        if self.heap.wants_safepoint() {
-            // SAFETY: no brand is in use, so nothing but the root (and handles) is held.
-            unsafe { self.heap.safepoint(&Root(self.root)) };
-        }
+        self.checked(|heap, root| {
+            if heap.wants_safepoint() {
+                // SAFETY: no brand is in use, so nothing but the root (and handles) is held.
+                unsafe { heap.safepoint(root) };
+            }
+        });
         self.run_finalizers(FINALIZERS_A_STOP);
     }
 
@@ -189,7 +192,7 @@ impl<R: Rootable> Arena<R> {
         let begin = Instant::now();
         loop {
             // SAFETY: as in `stop`.
-            let done = unsafe { self.heap.step(&Root(self.root), 0) };
+            let done = self.checked(|heap, root| unsafe { heap.step(root, 0) });
             self.run_finalizers(FINALIZERS_A_STOP);
             if done || begin.elapsed() >= budget {
                 return done;
@@ -201,20 +204,45 @@ impl<R: Rootable> Arena<R> {
     /// references aside, which are all looked at).
     pub fn collect(&mut self) {
         // SAFETY: as in `stop`.
-        unsafe { self.heap.collect_counted(&Root(self.root)) };
+        self.checked(|heap, root| unsafe { heap.collect_counted(root) });
         self.run_finalizers(usize::MAX);
     }
 
     /// Reclaims all garbage of now, cycles too, and runs the finalizers that fall due; what these let go stays for the next time. Takes as long as the heap is large; the memory goes back to the system.
     pub fn collect_cycles(&mut self) {
         // SAFETY: as in `stop`.
-        unsafe { self.heap.collect_full(&Root(self.root)) };
+        self.checked(|heap, root| unsafe { heap.collect_full(root) });
         self.run_finalizers(usize::MAX);
     }
 
     /// Stops the collections that the heap starts by itself, or lets them go on.
     pub fn set_running(&mut self, running: bool) {
         self.heap.set_running(running);
+    }
+
+    /// Lets the heap work, between two checks if these are on.
+    fn checked<T>(&mut self, work: impl FnOnce(&mut Heap<Types>, &Root) -> T) -> T {
+        let on = self.heap.runtime().checks.is_on();
+        if on && let Err(error) = check::check(&self.heap) {
+            panic!("{error}");
+        }
+        let result = work(&mut self.heap, &Root(self.root));
+        if on {
+            check::look(&self.heap);
+        }
+        result
+    }
+
+    /// Checks, from now on and behind every mutation, what the compiler can't see: that nothing changes without a barrier, and that a [`Trace`](super::Trace) which was written by
+    /// hand shows what there is. What they find is a panic with the type's name; [`Arena::check`] returns it. Each check takes as long as the heap is large: for tests of code that is
+    /// `unsafe`, together with [`Config::stress_cycle`] and [`Config::audit`]. Build with debug assertions, so that all types are known by their names.
+    pub fn set_checks(&mut self, on: bool) {
+        self.heap.runtime().checks.set_on(on);
+        self.attention |= on;
+    }
+    /// Makes the checks of [`Arena::set_checks`] now.
+    pub fn check(&self) -> Result<(), CheckError> {
+        check::check(&self.heap)
     }
 
     fn run_finalizers(&mut self, most: usize) {
@@ -226,7 +254,7 @@ impl<R: Rootable> Arena<R> {
             }
         }
         let waiting = self.heap.finalizers_waiting();
-        self.finalizers_left = waiting > most;
+        self.attention = waiting > most || self.heap.runtime().checks.is_on();
         for _ in 0..waiting.min(most) {
             let Some(object) = self.heap.next_finalizer() else { break };
             // SAFETY: one-brand-at-a-time; the object is on loan until the next safepoint, and was given a finalizer, so its type has one.
@@ -288,9 +316,9 @@ impl<R: Rootable> Arena<R> {
         self.heap.set_observer(observer.map(|observer| observer as Box<dyn Observer>));
     }
     /// Checks the whole heap, slowly: an error is a fault of the collector, or of a `Trace` or a `Write` that `unsafe` code has made wrong.
-    pub fn audit(&self) -> Result<AuditReport, AuditError> {
+    pub fn audit(&self) -> Result<AuditReport, CheckError> {
         // SAFETY: as in `stop`.
-        unsafe { self.heap.audit() }
+        unsafe { self.heap.audit() }.map_err(|error| check::named(&self.heap, error))
     }
 }
 

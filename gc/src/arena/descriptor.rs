@@ -80,6 +80,8 @@ pub(super) struct Descriptor {
     pub drop: unsafe fn(*mut u8, usize),
     pub finalize: Option<unsafe fn(Ref, &Mutation<'_>)>,
     pub name: fn() -> &'static str,
+    /// Something in it is visited by a `trace` that was written by hand.
+    pub by_hand: bool,
     /// Of an element.
     pub map: Map,
     pub size: usize,
@@ -156,6 +158,7 @@ impl<'gc, T: Trace<'gc>> Layout<'gc, T> {
             drop: drop_elements::<T>,
             finalize: if T::FINALIZE.is_some() { Some(finalize::<T>) } else { None },
             name: std::any::type_name::<T>,
+            by_hand: T::MAP.is_by_hand(),
             map: T::MAP,
             size: size_of::<T>(),
             offset,

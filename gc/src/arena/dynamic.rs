@@ -77,7 +77,7 @@ impl<U: ?Sized + fmt::Debug> fmt::Debug for Dyn<U> {
 
 // SAFETY: there is no value of it but in front of a `Value`, whose descriptor its cell has.
 unsafe impl<'gc, U: ?Sized + 'gc> Trace<'gc> for Dyn<U> {
-    const MAP: Map = Map::ANY;
+    const MAP: Map = Map::FOUND;
     fn trace(&self, _: &mut Tracer<'_>) {}
 }
 
@@ -90,7 +90,7 @@ struct Value<U: ?Sized, T> {
 // SAFETY: as for `T`; the pointer leads to it.
 unsafe impl<'gc, U: ?Sized + 'gc, T: Trace<'gc>> Trace<'gc> for Value<U, T> {
     /// one-place: like that of `Dyn`.
-    const MAP: Map = Map::ANY;
+    const MAP: Map = Map::FOUND;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         self.value.trace(tracer);

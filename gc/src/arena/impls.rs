@@ -36,7 +36,7 @@ macro_rules! without_references {
     ($($type:ty),* $(,)?) => {$(
         // SAFETY: no `Gc` in it, and `Send`.
         unsafe impl<'gc> Trace<'gc> for $type {
-            const MAP: Map = Map::NONE;
+            const MAP: Map = Map::EMPTY;
             #[inline]
             fn trace(&self, _: &mut Tracer<'_>) {}
         }
@@ -59,7 +59,7 @@ macro_rules! shared_without_references {
     ($($type:ty: [$($bound:tt)*]),* $(,)?) => {$(
         // SAFETY: no `Gc` in it, and `Send`.
         unsafe impl<'gc, T: ?Sized + 'static + $($bound)*> Trace<'gc> for $type {
-            const MAP: Map = Map::NONE;
+            const MAP: Map = Map::EMPTY;
             #[inline]
             fn trace(&self, _: &mut Tracer<'_>) {}
         }
@@ -78,7 +78,7 @@ macro_rules! cells_without_references {
     ($($type:ty),* $(,)?) => {$(
         // SAFETY: no `Gc` in it, and `Send`.
         unsafe impl<'gc, T: StaticContent> Trace<'gc> for $type {
-            const MAP: Map = Map::NONE;
+            const MAP: Map = Map::EMPTY;
             #[inline]
             fn trace(&self, _: &mut Tracer<'_>) {}
         }
@@ -91,7 +91,7 @@ cells_without_references! { Cell<T>, RefCell<T>, Mutex<T>, RwLock<T>, std::cell:
 
 // SAFETY: it holds nothing.
 unsafe impl<'gc, T: ?Sized + 'gc> Trace<'gc> for PhantomData<T> {
-    const MAP: Map = Map::NONE;
+    const MAP: Map = Map::EMPTY;
     #[inline]
     fn trace(&self, _: &mut Tracer<'_>) {}
 }
@@ -139,7 +139,7 @@ macro_rules! containers {
     ($($container:ident<T $(, $extra:ident)?>),* $(,)?) => {$(
         // SAFETY: every element is shown; the container owns them.
         unsafe impl<'gc, T: Trace<'gc> $(, $extra: StaticContent)?> Trace<'gc> for $container<T $(, $extra)?> {
-            const MAP: Map = Map::ANY;
+            const MAP: Map = Map::FOUND;
             #[inline]
             fn trace(&self, tracer: &mut Tracer<'_>) {
                 self.iter().for_each(|value| value.trace(tracer));
@@ -154,7 +154,7 @@ containers! { Vec<T>, VecDeque<T>, BTreeSet<T>, HashSet<T, S> }
 
 // SAFETY: the value is shown, and owned.
 unsafe impl<'gc, T: Trace<'gc>> Trace<'gc> for Box<T> {
-    const MAP: Map = Map::ANY;
+    const MAP: Map = Map::FOUND;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         (**self).trace(tracer);
@@ -165,7 +165,7 @@ impl<T: Rootable> Rootable for Box<T> {
 }
 // SAFETY: every element is shown, and owned.
 unsafe impl<'gc, T: Trace<'gc>> Trace<'gc> for Box<[T]> {
-    const MAP: Map = Map::ANY;
+    const MAP: Map = Map::FOUND;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         self.iter().for_each(|value| value.trace(tracer));
@@ -177,7 +177,7 @@ impl<T: Rootable> Rootable for Box<[T]> {
 
 // SAFETY: every key and value is shown, and owned.
 unsafe impl<'gc, K: Trace<'gc>, V: Trace<'gc>> Trace<'gc> for BTreeMap<K, V> {
-    const MAP: Map = Map::ANY;
+    const MAP: Map = Map::FOUND;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         for (key, value) in self {
@@ -191,7 +191,7 @@ impl<K: Rootable, V: Rootable> Rootable for BTreeMap<K, V> {
 }
 // SAFETY: every key and value is shown, and owned.
 unsafe impl<'gc, K: Trace<'gc>, V: Trace<'gc>, S: StaticContent> Trace<'gc> for HashMap<K, V, S> {
-    const MAP: Map = Map::ANY;
+    const MAP: Map = Map::FOUND;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         for (key, value) in self {
@@ -208,7 +208,7 @@ macro_rules! tuples {
     ($(($($name:ident $number:tt),+))*) => {$(
         // SAFETY: every part is shown.
         unsafe impl<'gc, $($name: Trace<'gc>),+> Trace<'gc> for ($($name,)+) {
-            const MAP: Map = Map::NONE$(.with($name::MAP, offset_of!(Self, $number)))+;
+            const MAP: Map = Map::EMPTY$(.with($name::MAP, offset_of!(Self, $number)))+;
             #[inline]
             fn trace(&self, tracer: &mut Tracer<'_>) {
                 $(self.$number.trace(tracer);)+

@@ -18,14 +18,23 @@
 /// assert!(<(u64, Gc<'_, u8>, Option<Gc<'_, u8>>)>::MAP.is_words());
 /// assert_eq!(<Vec<Gc<'_, u8>>>::MAP, Map::ANY);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Map {
     kind: MapKind,
     /// Bit n: the n-th word is a reference or null.
     words: u8,
     /// The one reference is never null, so that `Option` of the type has null for `None`.
     never_null: bool,
+    /// Said by somebody who has written a `Trace`: the checks look closely at such types.
+    by_hand: bool,
 }
+
+impl PartialEq for Map {
+    fn eq(&self, other: &Map) -> bool {
+        (self.kind, self.words) == (other.kind, other.words)
+    }
+}
+impl Eq for Map {}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum MapKind {
@@ -38,38 +47,43 @@ const WORD: usize = size_of::<usize>();
 
 impl Map {
     /// No references.
-    pub const NONE: Map = Map { kind: MapKind::None, words: 0, never_null: false };
+    pub const NONE: Map = Map { by_hand: true, ..Map::EMPTY };
     /// References at places that only `trace` knows. Always right, and slower than what the others say.
-    pub const ANY: Map = Map { kind: MapKind::Any, words: 0, never_null: false };
+    pub const ANY: Map = Map { by_hand: true, ..Map::FOUND };
+    /// The two as derived implementations say it.
+    #[doc(hidden)]
+    pub const EMPTY: Map = Map { kind: MapKind::None, words: 0, never_null: false, by_hand: false };
+    #[doc(hidden)]
+    pub const FOUND: Map = Map { kind: MapKind::Any, ..Map::EMPTY };
     /// One word: a reference.
-    pub(super) const REFERENCE: Map = Map { kind: MapKind::Words, words: 1, never_null: true };
+    pub(super) const REFERENCE: Map = Map { kind: MapKind::Words, words: 1, never_null: true, by_hand: false };
 
     /// The map of a type with one more field at `offset` bytes.
     pub const fn with(self, field: Map, offset: usize) -> Map {
+        let by_hand = self.by_hand || field.by_hand;
         match (self.kind, field.kind) {
-            (_, MapKind::None) => self,
-            (MapKind::Any, _) | (_, MapKind::Any) => Map::ANY,
+            (_, MapKind::None) => Map { by_hand, ..self },
+            (MapKind::Any, _) | (_, MapKind::Any) => Map { by_hand, ..Map::FOUND },
             (_, MapKind::Words) => {
                 let shift = offset / WORD;
                 if !offset.is_multiple_of(WORD) || shift > 7 || (field.words as usize) << shift > u8::MAX as usize {
-                    return Map::ANY;
+                    return Map { by_hand, ..Map::FOUND };
                 }
                 let words = self.words | field.words << shift;
-                Map { kind: MapKind::Words, words, never_null: field.never_null && words == 1 }
+                Map { kind: MapKind::Words, words, never_null: field.never_null && words == 1, by_hand }
             }
         }
     }
 
     /// The map of an enum whose variants have such fields: the tag decides what a word is, so a map of words can't tell.
     pub const fn of_variants(fields: &[Map]) -> Map {
-        let mut at = 0;
+        let (mut map, mut at) = (Map::EMPTY, 0);
         while at < fields.len() {
-            if !fields[at].is_none() {
-                return Map::ANY;
-            }
+            let by_hand = map.by_hand || fields[at].by_hand;
+            map = Map { by_hand, ..if fields[at].is_none() { map } else { Map::FOUND } };
             at += 1;
         }
-        Map::NONE
+        map
     }
 
     /// The map of `Option<T>`, if this is that of `T`.
@@ -79,7 +93,7 @@ impl Map {
         match self.kind {
             MapKind::None => self,
             MapKind::Words if null_is_none => self.nullable(),
-            _ => Map::ANY,
+            _ => Map { by_hand: self.by_hand, ..Map::FOUND },
         }
     }
     /// The same references, of which none says that it is never null: what hides its contents from `Option`.
@@ -88,17 +102,17 @@ impl Map {
     }
     /// The map of `[T; N]`, if this is that of `T`.
     pub(super) const fn repeated<T>(self, count: usize) -> Map {
-        let (mut map, mut n) = (Map::NONE, 0);
-        while n < count && !self.is_none() {
+        let (mut map, mut n) = (Map::EMPTY, 0);
+        while n < count && !self.is_none() && !matches!(map.kind, MapKind::Any) {
             map = map.with(self, n * size_of::<T>());
-            if matches!(map.kind, MapKind::Any) {
-                return Map::ANY;
-            }
             n += 1;
         }
         map
     }
 
+    pub(super) const fn is_by_hand(self) -> bool {
+        self.by_hand
+    }
     pub const fn is_none(self) -> bool {
         matches!(self.kind, MapKind::None)
     }

@@ -51,6 +51,7 @@
 
 #[expect(clippy::module_inception, reason = "the type of that name is its one concept")]
 mod arena;
+mod check;
 mod descriptor;
 mod directory;
 mod dynamic;
@@ -78,6 +79,7 @@ mod write;
 
 pub use crate::heap::{Config, OutOfMemory};
 pub use arena::Arena;
+pub use check::{CheckError, Fault};
 pub use dynamic::Dyn;
 pub use entries::Ephemeron;
 pub use gc::Gc;

@@ -77,6 +77,9 @@ impl<'gc> Mutation<'gc> {
                 describe(cell, Layout::<T>::DESCRIPTOR);
             }
             cell.as_ptr().add(Layout::<T>::OFFSET).cast::<T>().write(value);
+            if cfg!(debug_assertions) && Layout::<T>::PLAIN && self.heap.runtime().checks.is_on() {
+                self.heap.runtime().checks.allocated(cell, Layout::<T>::DESCRIPTOR);
+            }
             Ok(Gc::from_cell(cell))
         }
     }

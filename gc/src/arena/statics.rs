@@ -52,7 +52,7 @@ impl<T> DerefMut for Static<T> {
 
 // SAFETY: no `Gc` in it, and `Send`.
 unsafe impl<'gc, T: StaticContent> Trace<'gc> for Static<T> {
-    const MAP: Map = Map::NONE;
+    const MAP: Map = Map::EMPTY;
     fn trace(&self, _: &mut Tracer<'_>) {}
 }
 impl<T: StaticContent> Rootable for Static<T> {
@@ -111,7 +111,7 @@ impl<T> Drop for Local<T> {
 
 // SAFETY: no `Gc` in it, and `Send`.
 unsafe impl<'gc, T: 'static> Trace<'gc> for Local<T> {
-    const MAP: Map = Map::NONE;
+    const MAP: Map = Map::EMPTY;
     fn trace(&self, _: &mut Tracer<'_>) {}
 }
 impl<T: 'static> Rootable for Local<T> {

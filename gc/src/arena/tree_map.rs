@@ -73,7 +73,7 @@ impl<K, V> Copy for Node<'_, K, V> {}
 
 // SAFETY: the reference to the storage is shown.
 unsafe impl<'gc, K: 'gc, V: 'gc> Trace<'gc> for Node<'gc, K, V> {
-    const MAP: Map = Map::ANY;
+    const MAP: Map = Map::FOUND;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         match self {

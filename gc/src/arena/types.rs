@@ -2,7 +2,10 @@
 //!
 //! Imports `descriptor`, `trace`, `object`.
 
-use super::descriptor::{CAPACITY_AT, ENTRIES, HEADER_BYTES, LENGTH_AT, STORAGE, WORDS, descriptor, kinds, word};
+use super::check::Checks;
+use super::descriptor::{
+    CAPACITY_AT, ENTRIES, HEADER_BYTES, LENGTH_AT, SLICE_DROP, SLICE_OWNER, STORAGE, WORDS, descriptor, kinds, word,
+};
 use super::entries;
 use super::trace::Tracer;
 use super::weak::clean_weak;
@@ -12,9 +15,11 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 /// What an arena tells its heap, and what belongs to the arena beside the heap.
+#[derive(Default)]
 pub(super) struct Types {
     /// A finalizer is running.
     pub finalizing: Cell<bool>,
+    pub checks: Checks,
 }
 
 // SAFETY: the references of a cell are those that the map of its type has, or that its `trace` shows: for derived implementations that is all of them, for others it is
@@ -94,7 +99,6 @@ unsafe impl Runtime for Types {
     }
 
     unsafe fn destroy(&mut self, cell: Ref, _: &mut dyn FnMut(NonNull<u8>)) {
-        use super::descriptor::{SLICE_DROP, SLICE_OWNER};
         // SAFETY: by the caller, a cell of a kind with a destructor, which has a descriptor.
         unsafe {
             let described = descriptor(cell);

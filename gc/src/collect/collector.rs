@@ -195,6 +195,16 @@ impl<R: Runtime> Collector<R> {
         }
     }
 
+    /// Whether the log names the cell, live or young, or need not.
+    pub fn is_recorded(&self, cell: Ref) -> bool {
+        // SAFETY: the caller vouches for the cell.
+        unsafe {
+            let header = cell.header();
+            header.has(flags::LOGGED | flags::YOUNG)
+                || header.has(flags::BY_SLOT) && self.cx.store.memory.is_dirty(cell.as_nonnull(), self.rt.slots(cell))
+        }
+    }
+
     /// The write barrier for an object that is not LOGGED.
     #[inline(never)]
     pub fn record_write(&mut self, object: Ref, slot: usize) {

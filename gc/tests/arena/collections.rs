@@ -109,7 +109,8 @@ fn vectors_do_what_vectors_do() {
 
 #[test]
 fn a_long_vector_grows_where_it_stands() {
-    let mut arena = Arena::<GcVec<Gc<u64>>>::new(GcVec::new);
+    #[expect(clippy::redundant_closure, reason = "the function alone is of one brand")]
+    let mut arena = Arena::<GcVec<Gc<u64>>>::new(|mc| GcVec::new(mc));
     for n in 0..1_000_000 {
         arena.mutate(|mc, numbers| numbers.push(mc, mc.alloc(n)));
     }
