@@ -14,7 +14,7 @@ unsafe impl<'gc, const SHOWS: usize> Trace<'gc> for Pair<'gc, SHOWS> {
         self.1.set(self.1.get() + 1);
         match SHOWS {
             // Every second time.
-            0 if self.1.get() % 2 == 0 => {}
+            0 if self.1.get().is_multiple_of(2) => {}
             // The second is forgotten.
             1 | 2 => self.0[0].trace(tracer),
             _ => self.0.trace(tracer),

@@ -144,6 +144,19 @@ impl<'gc, T: Finalize<'gc>> Gc<'gc, T> {
     ///
     /// One that is given by a finalizer is held back until the program has allocated as much as is in use, or a [`collect_cycles`](super::Arena::collect_cycles): else an object
     /// that gives itself a finalizer in its finalizer would be finalized without end.
+    ///
+    /// A type that does not say that it has one is refused when the program is built:
+    ///
+    /// ```compile_fail,E0080
+    /// use neap_gc::arena::{Arena, Finalize, Gc, Mutation, Trace};
+    ///
+    /// #[derive(Trace)] // #[trace(finalize)] is missing.
+    /// struct Last(u32);
+    /// impl<'gc> Finalize<'gc> for Last {
+    ///     fn finalize(_: Gc<'gc, Self>, _: &'gc Mutation<'gc>) {}
+    /// }
+    /// Arena::<()>::new(|_| ()).mutate(|mc, _| Gc::finalize(mc.alloc(Last(1)), mc));
+    /// ```
     pub fn finalize(this: Self, mc: &Mutation<'gc>) {
         const {
             assert!(

@@ -16,6 +16,16 @@ use super::write::Write;
 use std::cell::{BorrowError, BorrowMutError, Cell, Ref, RefCell, RefMut, UnsafeCell};
 use std::fmt;
 
+/// What no lock is: so the functions that would write to one without a barrier, which are what one tries first, can be named and not called, and the compiler says what to do.
+#[diagnostic::on_unimplemented(
+    message = "the lock is written without a barrier",
+    label = "no barrier has been",
+    note = "a lock that a `Gc` leads to: `gc.set(mc, value)`, `gc.borrow_mut(mc)`",
+    note = "a lock in a field of an object: `field!(Gc::write(object, mc), Type, field).set(value)`, `.borrow_mut()`"
+)]
+#[doc(hidden)]
+pub trait BehindBarrier {}
+
 /// A `Copy` value that can be replaced: one word for a `Gc`, no flag, no guard.
 ///
 /// ```
@@ -41,6 +51,14 @@ impl<T: Copy> Lock<T> {
     #[inline(always)]
     pub fn get(&self) -> T {
         self.value.get()
+    }
+    /// There is none: see [`BehindBarrier`].
+    #[doc(hidden)]
+    pub fn set(&self, _: T)
+    where
+        Self: BehindBarrier,
+    {
+        unreachable!("no lock is behind a barrier by itself")
     }
     /// For a lock that is borrowed uniquely: in a value that is not on the heap yet, or in one that is behind its barrier.
     #[inline]
@@ -135,6 +153,14 @@ impl<T> RefLock<T> {
     pub fn try_borrow(&self) -> Result<Ref<'_, T>, BorrowError> {
         self.value.try_borrow()
     }
+    /// There is none: see [`BehindBarrier`].
+    #[doc(hidden)]
+    pub fn borrow_mut(&self) -> RefMut<'_, T>
+    where
+        Self: BehindBarrier,
+    {
+        unreachable!("no lock is behind a barrier by itself")
+    }
     /// For a lock that is borrowed uniquely: see [`Lock::get_mut`].
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
@@ -210,6 +236,14 @@ impl<T> OnceLock<T> {
     pub fn get(&self) -> Option<&T> {
         // SAFETY: it is written once, when nobody can have borrowed what is not there.
         unsafe { &*self.value.get() }.as_ref()
+    }
+    /// There is none: see [`BehindBarrier`].
+    #[doc(hidden)]
+    pub fn set(&self, _: T) -> Result<(), T>
+    where
+        Self: BehindBarrier,
+    {
+        unreachable!("no lock is behind a barrier by itself")
     }
     /// For a lock that is borrowed uniquely: see [`Lock::get_mut`].
     #[inline]
