@@ -4,6 +4,7 @@
 
 mod collections;
 mod derive;
+mod model;
 mod objects;
 mod roots;
 mod weak;
