@@ -54,7 +54,7 @@ impl Drop for Counted {
 
 /// Two objects of three are brought back by their finalizers.
 fn rises(id: usize) -> Option<usize> {
-    (id % 3 != 0).then_some(id % RISEN)
+    (!id.is_multiple_of(3)).then_some(id % RISEN)
 }
 
 impl<'gc> Finalize<'gc> for Node<'gc> {
@@ -281,10 +281,8 @@ fn step<'gc>(
                 model.objects[a.id].entry = Some((key.id, value.id));
             }
         }
-        11 => {
-            if world.values.try_insert(mc, a, b).is_ok() {
-                model.values.insert(a.id, b.id);
-            }
+        11 if world.values.try_insert(mc, a, b).is_ok() => {
+            model.values.insert(a.id, b.id);
         }
         12 => {
             world.values.remove(mc, a);
