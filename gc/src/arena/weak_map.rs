@@ -53,8 +53,11 @@ const ENTRIES_MAX: usize = 256;
 /// ```
 pub struct WeakMap<'gc, K: ?Sized, V: ?Sized> {
     head: Gc<'gc, Directory<'gc, PartOf<'gc>>>,
-    of: PhantomData<(*const K, *const V)>,
+    of: PhantomData<Of<K, V>>,
 }
+
+/// Both are read and written: none may be taken for a type with other lifetimes.
+type Of<K, V> = std::cell::Cell<(*const K, *const V)>;
 
 impl<K: ?Sized, V: ?Sized> Clone for WeakMap<'_, K, V> {
     fn clone(&self) -> Self {

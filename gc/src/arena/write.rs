@@ -43,6 +43,25 @@ impl<T: ?Sized> Write<T> {
         // SAFETY: the same layout.
         unsafe { &*(std::ptr::from_ref(value) as *const Write<T>) }
     }
+    /// A field of the value itself, to write to.
+    ///
+    /// # Panics
+    /// If the field is no part of it. (The compiler knows that it is one, and leaves the question out.)
+    #[doc(hidden)]
+    #[inline(always)]
+    #[track_caller]
+    pub fn __field<'a, F>(&'a self, field: &'a F) -> &'a Write<F>
+    where
+        T: Sized,
+    {
+        let offset = std::ptr::from_ref(field).addr().wrapping_sub(std::ptr::from_ref(self).addr());
+        assert!(
+            offset <= size_of::<T>() && size_of::<F>() <= size_of::<T>() - offset,
+            "not a field of the place that may be written to"
+        );
+        // SAFETY: recorded, and within it.
+        unsafe { Write::assume(field) }
+    }
     /// What is borrowed uniquely may be written: it is not in an object yet, or behind a barrier already.
     #[inline]
     pub fn from_mut(value: &mut T) -> &mut Write<T> {
@@ -118,11 +137,10 @@ impl<T> Index<usize> for Write<Vec<T>> {
 #[macro_export]
 macro_rules! __arena_field {
     ($write:expr, $type:path, $field:tt) => {{
-        let $crate::arena::Write { __value: $type { $field: field, .. } } = $write;
-        // A pattern does not go through `Deref`, so this is a field of the place itself.
-        let field: &_ = field;
-        // SAFETY: recorded, and within it.
-        unsafe { $crate::arena::Write::assume(field) }
+        let write: &$crate::arena::Write<_> = $write;
+        // A pattern does not go through `Deref`; that it has not gone through a reference, either, is looked at.
+        let $crate::arena::Write { __value: $type { $field: field, .. } } = write;
+        $crate::arena::Write::__field(write, field)
     }};
 }
 pub use crate::__arena_field as field;

@@ -1,7 +1,7 @@
 //! Objects, locks and barriers; destructors; slices, strings and trait objects; limits.
 
 use crate::arena;
-use neap_gc::arena::{Arena, Config, Dyn, Gc, Lock, Mutation, OnceLock, RefLock, Rootable, Static, Trace, field};
+use neap_gc::arena::{Arena, Config, Dyn, Gc, Lock, Mutation, OnceLock, RefLock, Rootable, Static, Trace, Write, field};
 use neap_gc::observe::Cause;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -304,4 +304,20 @@ fn steps_bring_a_cycle_to_its_end() {
         assert!(steps < 10_000, "{} of 40,000 after {steps} steps", witness.deaths());
     }
     assert!(steps > 3 && arena.pauses().summary(Cause::Stop).count > 0);
+}
+
+#[test]
+fn a_field_of_another_object_is_not_written_through_a_reference_to_it() {
+    // `field!` is given the right to write to a reference, and its pattern would go through that.
+    let mut arena = arena::<Gc<Node>>(|mc| node(mc, 1, &Witness::default()));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        arena.mutate(|_, root| {
+            let mut reference: &Node = root;
+            let write: &Write<&Node> = Write::from_mut(&mut reference);
+            field!(write, Node, next).set(Some(*root));
+        })
+    }));
+    let message = *result.unwrap_err().downcast::<&str>().unwrap();
+    assert!(message.contains("not a field"), "{message}");
+    arena.mutate(|_, root| assert!(root.next.get().is_none()));
 }
