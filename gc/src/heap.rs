@@ -417,7 +417,7 @@ impl<R: Runtime> Heap<R> {
     fn memory(&self) -> &Memory {
         &self.get().cx.store.memory
     }
-    /// Bytes in use: live cells, young ones allocated since the last epoch end, explicit blocks.
+    /// Bytes in use: live cells, young ones allocated since the last epoch end, explicit blocks, and memory of others ([`Heap::external_grew`]).
     pub fn used_bytes(&self) -> usize {
         self.memory().used_bytes()
     }
@@ -458,6 +458,30 @@ impl<R: Runtime> Heap<R> {
     /// is released first, and idle memory goes back to the system.
     pub fn room_bytes(&mut self, wanted: usize) -> usize {
         self.get_mut().room_bytes(wanted)
+    }
+    /// Cells of the heap have come to own so many bytes more of memory that is not the heap's. They are in use, and drive the collector as explicit blocks do; the limit is not for
+    /// them.
+    ///
+    /// # Panics
+    /// If all of it is more than half of the address space.
+    pub fn external_grew(&self, bytes: usize) {
+        assert!(
+            self.memory().external_bytes.checked_add(bytes).is_some_and(|all| all <= isize::MAX as usize),
+            "more memory than there can be"
+        );
+        // SAFETY: as in `alloc`.
+        let collector = unsafe { self.shared() };
+        collector.cx.store.memory.external_grew(bytes);
+        collector.heed_alarm();
+    }
+    /// So many bytes fewer.
+    ///
+    /// # Panics
+    /// If they are more than there are.
+    pub fn external_shrank(&self, bytes: usize) {
+        assert!(bytes <= self.memory().external_bytes, "more than the heap has been told of");
+        // SAFETY: as in `alloc`.
+        unsafe { self.shared() }.cx.store.memory.external_shrank(bytes);
     }
     /// Gives memory back to the system that has been idle for a while, about `max` bytes. Says how many.
     pub fn purge(&mut self, now: Instant, max: usize) -> usize {

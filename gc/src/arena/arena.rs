@@ -21,6 +21,7 @@ use crate::observe::{Counters, Observer, Pauses};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// So many finalizers run behind one stop.
@@ -227,6 +228,10 @@ impl<R: Rootable> Arena<R> {
             panic!("{error}");
         }
         let result = work(&mut self.heap, &Root(self.root));
+        let released = &self.heap.runtime().released;
+        if released.load(Ordering::Relaxed) != 0 {
+            self.heap.external_shrank(released.swap(0, Ordering::Relaxed));
+        }
         if on {
             check::look(&self.heap);
         }
@@ -271,7 +276,7 @@ impl<R: Rootable> Arena<R> {
 
     // ---- figures
 
-    /// Bytes in use: objects that live or are not known to be dead, and what was allocated since the last epoch end.
+    /// Bytes in use: objects that live or are not known to be dead, what was allocated since the last epoch end, and what [`External`](super::External)s tell of.
     pub fn used_bytes(&self) -> usize {
         self.heap.used_bytes()
     }

@@ -38,6 +38,7 @@
 //! | [`GcVec`], [`GcHashMap`], [`GcTreeMap`] | collections that stand on the heap themselves |
 //! | [`Weak`], [`Ephemeron`], [`WeakMap`] | references that keep nothing alive |
 //! | [`DynamicRoot`] | objects held by Rust data outside |
+//! | [`External`] | memory outside that counts with the arena's |
 //! | [`Static`], [`Local`] | content without `Gc` of foreign types, and of those that are bound to a thread |
 //!
 //! # What is where in memory
@@ -56,6 +57,7 @@ mod descriptor;
 mod directory;
 mod dynamic;
 mod entries;
+mod external;
 mod gc;
 mod hash_map;
 mod impls;
@@ -82,6 +84,7 @@ pub use arena::Arena;
 pub use check::{CheckError, Fault};
 pub use dynamic::Dyn;
 pub use entries::Ephemeron;
+pub use external::External;
 pub use gc::Gc;
 pub use hash_map::GcHashMap;
 pub use lock::{Lock, OnceLock, RefLock};

@@ -13,6 +13,8 @@ use crate::object::{Kind, Ref, Runtime, Side, Verdict};
 use std::cell::Cell;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// What an arena tells its heap, and what belongs to the arena beside the heap.
 #[derive(Default)]
@@ -20,6 +22,8 @@ pub(super) struct Types {
     /// A finalizer is running.
     pub finalizing: Cell<bool>,
     pub checks: Checks,
+    /// Bytes of `External`s that have been dropped.
+    pub released: Arc<AtomicUsize>,
 }
 
 // SAFETY: the references of a cell are those that the map of its type has, or that its `trace` shows: for derived implementations that is all of them, for others it is

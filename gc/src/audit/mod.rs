@@ -148,8 +148,9 @@ impl<R: Runtime> Audit<'_, R> {
         }
         self.blocks.sort_by_key(|b| b.base);
         // Blocks handed out in this epoch are accounted for when it ends.
-        if !young && bytes != memory.used_bytes() {
-            return Err(AuditError::Accounting { found: bytes, said: memory.used_bytes() });
+        let said = memory.used_bytes() - memory.external_bytes;
+        if !young && bytes != said {
+            return Err(AuditError::Accounting { found: bytes, said });
         }
         Ok(())
     }

@@ -360,7 +360,7 @@ impl Explicit {
 
     /// Bytes of all allocated blocks, rounded up to their cells.
     pub fn allocated_bytes(memory: &Memory) -> usize {
-        memory.explicit_bytes
+        memory.explicit_bytes - memory.external_bytes
     }
 
     /// Calls `f` with the address and the bytes of each allocated block.

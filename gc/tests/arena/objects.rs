@@ -1,7 +1,9 @@
 //! Objects, locks and barriers; destructors; slices, strings and trait objects; limits.
 
 use crate::arena;
-use neap_gc::arena::{Arena, Config, Dyn, Gc, Lock, Mutation, OnceLock, RefLock, Rootable, Static, Trace, Write, field};
+use neap_gc::arena::{
+    Arena, Config, Dyn, External, Gc, Lock, Mutation, OnceLock, RefLock, Rootable, Static, Trace, Write, field,
+};
 use neap_gc::observe::Cause;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -320,4 +322,38 @@ fn a_field_of_another_object_is_not_written_through_a_reference_to_it() {
     let message = *result.unwrap_err().downcast::<&str>().unwrap();
     assert!(message.contains("not a field"), "{message}");
     arena.mutate(|_, root| assert!(root.next.get().is_none()));
+}
+
+#[test]
+fn memory_of_others_drives_the_collector_and_is_given_back() {
+    #[derive(Trace, Rootable)]
+    struct Owner<'gc> {
+        next: Lock<Option<Gc<'gc, Owner<'gc>>>>,
+        memory: RefLock<External>,
+        _witness: Static<Witness>,
+    }
+    for cyclic in [false, true] {
+        let witness = Witness::default();
+        let mut arena = Arena::<Option<Gc<Owner>>>::with_config(Config { audit: 1, ..Config::default() }, |_| None);
+        let mut most = 0;
+        for n in 1..=2_000 {
+            arena.mutate_root(|mc, root| {
+                let memory = RefLock::new(External::new(mc, 1 << 20));
+                let owner = mc.alloc(Owner { next: Lock::new(None), memory, _witness: Static(witness.another()) });
+                if cyclic {
+                    field!(Gc::write(owner, mc), Owner, next).set(Some(owner));
+                }
+                *root = Some(owner);
+            });
+            most = most.max(n - witness.deaths());
+        }
+        // A few kilobytes of the heap's own would have been no reason to collect.
+        assert!(most < 400, "{most} megabytes at once, cyclic: {cyclic}");
+        arena.mutate(|mc, root| field!(Gc::write(root.unwrap(), mc), Owner, memory).borrow_mut().set_bytes(mc, 5 << 20));
+        arena.collect_cycles();
+        assert!((5 << 20..6 << 20).contains(&arena.used_bytes()), "{}", arena.used_bytes());
+        arena.mutate_root(|_, root| *root = None);
+        arena.collect_cycles();
+        assert!(arena.used_bytes() < 1 << 20);
+    }
 }
