@@ -15,7 +15,7 @@ use super::stored::Stored;
 use super::trace::Rootable;
 use super::types::Types;
 use crate::audit::AuditReport;
-use crate::heap::{Config, Heap, OutOfMemory, RootSource};
+use crate::heap::{Config, Faults, Heap, OutOfMemory, RootSource};
 use crate::object::Ref;
 use crate::observe::{Counters, Observer, Pauses};
 use std::cell::Cell;
@@ -319,6 +319,11 @@ impl<R: Rootable> Arena<R> {
     /// Lets somebody know of every stop, or nobody.
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer + Send>>) {
         self.heap.set_observer(observer.map(|observer| observer as Box<dyn Observer>));
+    }
+    /// For tests: requests to the operating system are refused. Says what was left of the faults asked for before.
+    #[doc(hidden)]
+    pub fn inject(&mut self, faults: Faults) -> Faults {
+        self.heap.inject(faults)
     }
     /// Checks the whole heap, slowly: an error is a fault of the collector, or of a `Trace` or a `Write` that `unsafe` code has made wrong.
     pub fn audit(&self) -> Result<AuditReport, CheckError> {

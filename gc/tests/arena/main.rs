@@ -4,6 +4,7 @@
 
 mod collections;
 mod derive;
+mod faults;
 mod model;
 mod objects;
 mod roots;
