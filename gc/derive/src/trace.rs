@@ -48,8 +48,8 @@ pub fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let Shape { map, body, statics, .. } = &shape;
     let finalize = attributes.finalize.then(|| {
         quote! {
-            const FINALIZE: Option<::neap_gc::arena::Finalizer<#brand, Self>> =
-                Some(<Self as ::neap_gc::arena::Finalize<#brand>>::finalize);
+            const FINALIZE: ::core::option::Option<::neap_gc::arena::Finalizer<#brand, Self>> =
+                ::core::option::Option::Some(<Self as ::neap_gc::arena::Finalize<#brand>>::finalize);
         }
     });
     let checks = statics.iter().map(|ty| quote_spanned!(ty.span()=> ::neap_gc::arena::assert_static::<#ty>();));
@@ -78,7 +78,7 @@ fn no_drop(input: &DeriveInput) -> TokenStream {
             #[allow(non_camel_case_types)]
             trait A_type_with_Gc_must_not_implement_Drop__use_a_finalizer_or_put_what_needs_Drop_into_a_static_field {}
             #[allow(drop_bounds)]
-            impl<T: Drop> A_type_with_Gc_must_not_implement_Drop__use_a_finalizer_or_put_what_needs_Drop_into_a_static_field for T {}
+            impl<T: ?::core::marker::Sized + ::core::ops::Drop> A_type_with_Gc_must_not_implement_Drop__use_a_finalizer_or_put_what_needs_Drop_into_a_static_field for T {}
             impl #implementation
                 A_type_with_Gc_must_not_implement_Drop__use_a_finalizer_or_put_what_needs_Drop_into_a_static_field
                 for #name #own #clause {}

@@ -19,6 +19,16 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// What a check has found, with the type of the object where that is known: see [`Arena::set_checks`](super::Arena::set_checks).
+///
+/// ```
+/// use neap_gc::arena::{Arena, Gc, Lock};
+///
+/// let mut arena = Arena::<Gc<Lock<Option<Gc<u32>>>>>::new(|mc| mc.alloc(Lock::new(Some(mc.alloc(1)))));
+/// arena.set_checks(true);
+/// arena.collect();
+/// assert!(arena.check().is_ok());
+/// arena.set_checks(false);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CheckError {

@@ -19,6 +19,21 @@ use std::fmt;
 ///
 /// The functions that allocate come in two forms: one that returns an error when the memory limit is reached, and one without `try_` in its name that panics then. Below a
 /// limit a program does best to allocate what its input sizes by `try_`.
+///
+/// ```
+/// use neap_gc::arena::{Arena, Gc, Mutation, OutOfMemory, Trace};
+///
+/// #[derive(Trace)]
+/// struct Tree<'gc>(Option<[Gc<'gc, Tree<'gc>>; 2]>);
+///
+/// fn tree<'gc>(mc: &Mutation<'gc>, depth: u32) -> Result<Gc<'gc, Tree<'gc>>, OutOfMemory> {
+///     let children = if depth > 0 { Some([tree(mc, depth - 1)?, tree(mc, depth - 1)?]) } else { None };
+///     mc.try_alloc(Tree(children))
+/// }
+///
+/// let mut arena = Arena::<()>::new(|_| ());
+/// assert!(arena.mutate(|mc, _| tree(mc, 10).is_ok()));
+/// ```
 #[repr(transparent)]
 pub struct Mutation<'gc> {
     heap: Heap<Types>,

@@ -207,12 +207,17 @@ impl<'gc, T: Copy + Trace<'gc>> Storage<'gc, T> {
         if bytes <= SMALL_BYTES {
             return Ok(false);
         }
-        let wanted = Self::bytes(wanted).ok_or(OutOfMemory)?.max(bytes + bytes / GROWTH_PART).next_multiple_of(PAGE_BYTES);
+        let least = Self::bytes(wanted).ok_or(OutOfMemory)?.next_multiple_of(PAGE_BYTES);
+        let ample = least.max((bytes + bytes / GROWTH_PART).next_multiple_of(PAGE_BYTES));
+        // Near the limit a little is better than nothing.
+        self.grow_to(mc, ample).or_else(|_| self.grow_to(mc, least))
+    }
+    fn grow_to(self, mc: &Mutation<'gc>, bytes: usize) -> Result<bool, OutOfMemory> {
         // SAFETY: branded; the capacity is written at once, and nobody looks at the new slots before they are in use.
         unsafe {
-            let grown = mc.heap().grow(self.cell, wanted)?;
+            let grown = mc.heap().grow(self.cell, bytes)?;
             if grown {
-                *word(self.cell, CAPACITY_AT) = (wanted - Layout::<T>::STORAGE_OFFSET) / size_of::<T>().max(1);
+                *word(self.cell, CAPACITY_AT) = (bytes - Layout::<T>::STORAGE_OFFSET) / size_of::<T>().max(1);
             }
             Ok(grown)
         }

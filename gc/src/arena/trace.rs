@@ -78,7 +78,28 @@ pub unsafe trait Trace<'gc>: Sized + 'gc {
     fn trace(&self, tracer: &mut Tracer<'_>);
 }
 
-/// To whom references are shown.
+/// To whom references are shown: what a [`Trace`] that is written by hand hands on.
+///
+/// ```
+/// use neap_gc::arena::{Arena, Gc, Map, Trace, Tracer};
+///
+/// /// A list of another crate, say.
+/// struct List<T>(Vec<T>);
+///
+/// // SAFETY: every element is shown; a list owns them, and is changed by `&mut` alone.
+/// unsafe impl<'gc, T: Trace<'gc>> Trace<'gc> for List<T> {
+///     const MAP: Map = Map::ANY;
+///     fn trace(&self, tracer: &mut Tracer<'_>) {
+///         self.0.iter().for_each(|element| element.trace(tracer));
+///     }
+/// }
+///
+/// let mut arena = Arena::<()>::new(|_| ());
+/// arena.mutate(|mc, _| {
+///     let list = mc.alloc(List(vec![mc.alloc(1), mc.alloc(2)]));
+///     assert_eq!(*list.0[1], 2);
+/// });
+/// ```
 pub struct Tracer<'t> {
     visit: &'t mut dyn FnMut(Ref),
 }

@@ -119,6 +119,18 @@ fn a_long_vector_grows_where_it_stands() {
     arena.mutate(|_, numbers| assert!(numbers.iter().map(|n| *n).eq(0..1_000_000)));
     arena.collect_cycles();
     arena.audit().unwrap();
+
+    // Up to its limit, and of elements that are smaller than a word.
+    let config = Config { limit_bytes: 2 << 20, ..Config::default() };
+    #[expect(clippy::redundant_closure, reason = "as above")]
+    let mut arena = Arena::<GcVec<u8>>::with_config(config, |mc| GcVec::new(mc));
+    let mut n = 0_usize;
+    while arena.mutate(|mc, bytes| bytes.try_push(mc, n as u8).is_ok()) {
+        n += 1;
+    }
+    assert!(n > 1_800_000, "{n} bytes");
+    arena.audit().unwrap();
+    arena.mutate(|_, bytes| assert!(bytes.iter().enumerate().all(|(at, byte)| byte == at as u8)));
 }
 
 /// A key with few hashes.
