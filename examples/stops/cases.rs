@@ -527,5 +527,8 @@ pub const CASES: &[Case] = &[
         "b:copy(0, a, 0, 3 * G // 2)",
     ),
     case("mem.free", "local b = mem.malloc(7 * G // 2) b:fill(1)", "b:free()"),
+    case("mem.write", "local s = ('x'):rep(G) local b = mem.malloc(G)", "b:write(0, 'c' .. G, s)"),
+    case("mem.write to a zero", "local s = ('x'):rep(G - 1) local b = mem.malloc(G)", "b:write(0, 'z', s)"),
+    case("mem.read to a zero", "local b = mem.malloc(G) b:fill(1) b:write(G - 1, 'B', 0)", "return b:read(0, 'z')"),
     case("mem.read", "local b = mem.calloc(G)", "return b:read(0, 'c' .. G)"),
 ];

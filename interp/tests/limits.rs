@@ -570,3 +570,41 @@ fn no_scan_of_a_stack_is_long() {
     let most = figure(&run(&["--gc-stats", "-e", script]), "units of work in a stop: at most ");
     assert!(most <= neap_gc::STOP_UNITS_MAX, "{most} units");
 }
+
+/// Native functions that write much meet safepoints: what they overwrite, and the collector must hear of, does not pile up.
+#[test]
+fn long_natives_let_the_collector_work() {
+    if !is_neap() {
+        return;
+    }
+    let script = "local function peak()
+            local file <close> = assert(io.open('/proc/self/status'))
+            return tonumber(file:read('a'):match('VmHWM:%s*(%d+)'))
+        end
+        local function grows_little(what, f, ...)
+            collectgarbage()
+            -- From here on the peak is counted anew.
+            assert(io.open('/proc/self/clear_refs', 'w')):write('5'):close()
+            local before = peak()
+            f(...)
+            assert(peak() - before < 1500, what .. ': ' .. peak() - before .. ' KiB')
+        end
+        local n = 1 << 19
+        local one, other = ('x'):rep(2000) .. 1, ('x'):rep(2000) .. 2
+        local texts, objects = {}, {}
+        for i = 1, n do
+            texts[i] = i * 7919 % 13 < 6 and one or other
+            objects[i] = {}
+        end
+        grows_little('sort', table.sort, texts)
+        for i = 2, n do assert(texts[i - 1] <= texts[i]) end
+        grows_little('move', table.move, objects, 2, n, 1)
+        for i = 1, n do objects[i] = {} end
+        grows_little('insert', table.insert, objects, 1, {})
+        for i = 1, n do objects[i] = {} end
+        grows_little('remove', table.remove, objects, 1)
+        local through = setmetatable({}, {__len = function() return n end, __index = objects, __newindex = objects})
+        for i = 1, n do objects[i] = {} end
+        grows_little('move with metamethods', table.move, through, 2, n, 1)";
+    run(&["-e", script]);
+}

@@ -148,3 +148,11 @@ assert(1 // 1 == id(1) // id(1) and 7 % -3 == id(7) % id(-3) and 2 ^ 0.5 == id(2
 assert(3 - -3 == 6 and - -3 == 3 and not not nil == false)
 assert(1 / 0 > 0 and -1 / 0 < 0 and 1 / -0.0 < 0)
 assert(-3 % 1e-308 == id(-3) % id(1e-308) and -3 % 1e-308 > 0 and 3 % -1e-308 < 0 and -0.0 % 5 == 0)
+
+-- An integer constant is subtracted by adding its negation, so that of a negative zero nothing is left; a variable is subtracted.
+do
+  local negative, zero, constant <const> = -0.0, 0, 0
+  assert(1 / (negative - 0) == math.huge and 1 / (negative - constant) == math.huge and 1 / (-0.0 - 0) == math.huge)
+  assert(1 / (negative - zero) == -math.huge and 1 / (negative - 0.0) == -math.huge)
+  assert(2.5 - 1 == 1.5 and 2.5 - math.mininteger == 2.5 + 2.0 ^ 63 and 1 - 0.0 == 1.0 and 0 - 0.0 == 0.0)
+end

@@ -10,7 +10,7 @@
 //! Invariants:
 //! * **finalizable-is-listed** Every mature object with FINALIZER stands in `finalizable` or, until the epoch ends, in `new`; its flag FINALIZABLE says the
 //!   first. Such a cell is not freed before its entry goes.
-//! * **queued-is-counted** The references in `due`, `waiting`, `resurrected` and `rearmed` are counted.
+//! * **queued-is-counted** The references in `due`, `waiting`, `resurrected`, `rearmed` and `loaned` are counted, and all of them are roots of marking.
 //!
 //! May import: `object`, and of the collector `context`, `budget`, `queue`, `weak`, `release`, `phase`.
 
@@ -48,7 +48,7 @@ pub(crate) struct Finalizers {
     rearm_left: usize,
     /// What had been allocated when that came last.
     rearm_before: u64,
-    /// Handed over in this epoch; counted until it ends (R2).
+    /// Handed over; counted until an epoch end takes that back (R2).
     loaned: Queue,
 }
 
@@ -57,11 +57,12 @@ pub(crate) struct FinalizerRoots {
     due: Cursor,
     waiting: Cursor,
     rearmed: Cursor,
+    loaned: Cursor,
 }
 
 impl FinalizerRoots {
     pub const fn new() -> FinalizerRoots {
-        FinalizerRoots { due: Cursor::new(), waiting: Cursor::new(), rearmed: Cursor::new() }
+        FinalizerRoots { due: Cursor::new(), waiting: Cursor::new(), rearmed: Cursor::new(), loaned: Cursor::new() }
     }
 }
 
@@ -214,7 +215,7 @@ impl Finalizers {
         dead.clear(&mut cx.store);
     }
 
-    /// R2: what was handed over in this epoch is counted no more.
+    /// R2: what was handed over is counted no more.
     pub fn end_loans(&mut self, cx: &mut Context) {
         for _ in 0..LOANS_MAX {
             let Some(word) = self.loaned.pop_front(&mut cx.store) else { break };
@@ -315,6 +316,7 @@ impl Finalizers {
         let word = self.due.next(&mut roots.due);
         let word = word.or_else(|| self.waiting.next(&mut roots.waiting));
         let word = word.or_else(|| self.rearmed.next(&mut roots.rearmed));
+        let word = word.or_else(|| self.loaned.next(&mut roots.loaned));
         // SAFETY: queued-is-counted.
         word.map(|word| unsafe { Ref::from_addr(word) })
     }

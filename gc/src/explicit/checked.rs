@@ -543,15 +543,18 @@ impl CheckedBlocks<'_> {
         Ok(&record.bytes()[range])
     }
 
-    /// The bytes from an offset up to and without the first zero, all of which must have been written.
-    pub fn read_until_zero(&self, id: BlockId, offset: i64) -> Result<&[u8], Report> {
+    /// Where the first zero stands among the next `len` bytes, counted from the offset. Up to it, or if there is none all of them, they must have been
+    /// written; a block that ends before is an error.
+    pub fn find_zero(&self, id: BlockId, offset: i64, len: usize) -> Result<Option<usize>, Report> {
         let start = self.checked.range(id, Access::Read, offset, 0)?.start;
         let rest = &self.checked.records[id.index as usize].bytes()[start..];
-        match rest.iter().position(|&b| b == 0) {
-            Some(len) => self.read(id, offset, len + 1).map(|text| &text[..len]),
-            // What is wrong first is reported: a byte never written, or the end.
-            None => self.read(id, offset, rest.len()).and_then(|_| self.read(id, offset, rest.len() + 1)),
+        let zero = rest.iter().take(len).position(|&b| b == 0);
+        // What is wrong first is reported: a byte never written, or the end.
+        self.read(id, offset, zero.map_or(len.min(rest.len()), |zero| zero + 1))?;
+        if zero.is_none() && rest.len() < len {
+            self.read(id, offset, rest.len() + 1)?;
         }
+        Ok(zero)
     }
 
     /// Whether a range lies in a live block, written or not.

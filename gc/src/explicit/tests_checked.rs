@@ -128,7 +128,7 @@ fn offences_name_both_places() {
     assert_eq!(text(blocks.free_at(addr, Site(10))), format!("double free: {places}"));
     for result in [
         blocks.read(id, 0, 1).map(drop),
-        blocks.read_until_zero(id, 0).map(drop),
+        blocks.find_zero(id, 0, 100).map(drop),
         blocks.write(id, 0, b"x"),
         blocks.fill(id, 0, 0, 0),
         blocks.copy(id, 0, id, 0, 1),
@@ -186,11 +186,12 @@ fn a_block_keeps_its_id_when_it_is_resized() {
     assert_eq!(blocks.read(id, 0, 10).unwrap(), [0; 10]);
     assert_eq!(blocks.read(id, 0, 11).unwrap_err().offence, Offence::Uninitialised(10));
     blocks.write(id, 0, b"0123456789abcdef\0").unwrap();
-    assert_eq!(blocks.read_until_zero(id, 4).unwrap(), b"456789abcdef");
+    assert_eq!((blocks.find_zero(id, 4, 100).unwrap(), blocks.find_zero(id, 4, 13).unwrap()), (Some(12), Some(12)));
+    assert_eq!(blocks.find_zero(id, 4, 12).unwrap(), None);
     blocks.realloc(id, 4, Site(7)).unwrap();
     assert_eq!(blocks.read(id, 0, 4).unwrap(), b"0123");
     assert_eq!(
-        blocks.read_until_zero(id, 0).unwrap_err().offence,
+        blocks.find_zero(id, 0, 100).unwrap_err().offence,
         Offence::OutOfBounds { access: Access::Read, offset: 0, len: 5 }
     );
     assert_eq!(blocks.realloc(id, usize::MAX, Site(8)), Err(CheckedError::OutOfMemory));

@@ -56,6 +56,7 @@ fn read_on<N: Next>(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             return N::next(vm, args);
         }
         vm.work(8)?;
+        vm.native_safepoint();
         let element = crate::vm::ready!(get(vm, vm.at(at + SOURCE), first.wrapping_add(read), element_read::<N>));
         take::<N>(vm, args, element)?;
     }
@@ -118,6 +119,7 @@ fn move_on<N: Next>(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let at = args.end();
     while int_at(vm, at + LEFT) > 0 {
         vm.work(8)?;
+        vm.native_safepoint();
         let element = crate::vm::ready!(get(vm, vm.at(at + FROM), int_at(vm, at + FROM_INDEX), element_got::<N>));
         if let Some(step) = put::<N>(vm, args, element)? {
             return Ok(step);

@@ -318,8 +318,15 @@ fn write(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             super::string::pack_item(vm, args, &item, &mut next, out)?;
         }
         let bytes = vm.whole(out)?;
-        with(vm, |blocks| blocks.write(id, offset, bytes))?;
-        Ok(offset + bytes.len() as i64)
+        // An empty format writes no byte, but to a block.
+        with(vm, |blocks| blocks.check(id, Access::Write, offset, bytes.len()))?;
+        let mut at = offset;
+        for piece in bytes.chunks(PIECE) {
+            vm.bulk(2 * piece.len())?;
+            with(vm, |blocks| blocks.write(id, at, piece))?;
+            at += piece.len() as i64;
+        }
+        Ok(at)
     })?;
     vm.ret1(Value::int(end))
 }
@@ -377,13 +384,26 @@ fn read_item(vm: &mut Vm, id: BlockId, at: &mut i64, item: Item) -> Result<Value
             bytes
         }
         _ => {
-            let bytes = with(vm, |blocks| blocks.read_until_zero(id, *at).map(NonNull::from))?;
+            let length = length_until_zero(vm, id, *at)?;
+            let bytes = with(vm, |blocks| blocks.read(id, *at, length).map(NonNull::from))?;
             *at += bytes.len() as i64 + 1;
             bytes
         }
     };
     // SAFETY: bytes of a live block, which the making of a string neither moves nor frees nor writes to.
     vm.new_str(unsafe { bytes.as_ref() })
+}
+
+/// How many bytes stand before the first zero.
+fn length_until_zero(vm: &mut Vm, id: BlockId, at: i64) -> Result<usize, Throw> {
+    let mut length = 0;
+    loop {
+        vm.work(PIECE / 16)?;
+        match with(vm, |blocks| blocks.find_zero(id, at + length as i64, PIECE))? {
+            Some(zero) => return Ok(length + zero),
+            None => length += PIECE,
+        }
+    }
 }
 
 fn check_count(vm: &mut Vm, args: Args, i: usize, default: i64) -> Result<usize, Throw> {

@@ -337,7 +337,7 @@ impl Next for Moved {
     }
 }
 
-/// A move between tables without metatables.
+/// A move between tables without metatables, which stand in the stack.
 ///
 /// What lies in the array parts is moved in blocks. In which order the elements of a block go makes no difference then: if
 /// the tables are the same, the order of the whole is the one in which every element is read before it is overwritten.
@@ -367,6 +367,7 @@ impl Transfer {
             };
             done += moved;
             vm.work(moved as usize)?;
+            vm.native_safepoint();
         }
         Ok(())
     }
@@ -386,6 +387,7 @@ impl Transfer {
             };
             left -= moved;
             vm.work(moved as usize)?;
+            vm.native_safepoint();
         }
         Ok(())
     }
@@ -549,12 +551,16 @@ fn sort_on(vm: &mut Vm, args: Args, at: usize, mut yes: bool) -> Result<u32, Thr
                 let (x, y) = (table.get_int(&mut vm.heap, a as i64), table.get_int(&mut vm.heap, b as i64));
                 set_plain(vm, table, a as i64, y)?;
                 set_plain(vm, table, b as i64, x)?;
+                // An order that no function stands for may never meet another.
+                vm.native_safepoint();
             }
             Request::Invalid => return Err(vm.error("invalid order function for sorting")),
             Request::Done if at == SORTER => return Ok(0),
             Request::Done => {
                 let (source, destination) = (Value::table(table), vm.arg(args, 0));
                 let count = vm.at(args.end() + elements::READ).as_int().expect("the number of elements");
+                // The state leaves the stack, and may be reaped.
+                drop(data);
                 return Move { source, first: 1, destination, target: 1, count, downwards: false }.begin::<Sorted>(vm, args);
             }
         }

@@ -153,7 +153,10 @@ impl Vm {
             };
         }
         macro_rules! arith {
-            ($i:expr, $x:expr, $y:expr, $int:expr, $float:expr, $op:expr) => {{
+            ($i:expr, $x:expr, $y:expr, $int:expr, $float:expr, $op:expr) => {
+                arith!($i, $x, $y, $int, $float, $float, $op)
+            };
+            ($i:expr, $x:expr, $y:expr, $int:expr, $float:expr, $mixed:expr, $op:expr) => {{
                 let (x, y) = ($x, $y);
                 if x.is_int() && y.is_int() {
                     r!($i.a()) = Value::int($int(x.raw_int(), y.raw_int()));
@@ -161,7 +164,7 @@ impl Vm {
                     // Apart from the mixed case, whose conversions would stand in the way.
                     r!($i.a()) = Value::float($float(x.raw_float(), y.raw_float()));
                 } else if let (Some(a), Some(b)) = (x.number(), y.number()) {
-                    r!($i.a()) = Value::float($float(a, b));
+                    r!($i.a()) = Value::float($mixed(a, b));
                 } else {
                     slow!(self.op_arith($op, slot_of!($i.a()), x, y), 0);
                 }
@@ -451,7 +454,11 @@ impl Vm {
                         }
                     }
                     Op::AddK => arith!(i, r!(i.b()), k!(i.c()), i64::wrapping_add, f64::add, Arith::Add),
-                    Op::SubK => arith!(i, r!(i.b()), k!(i.c()), i64::wrapping_sub, f64::sub, Arith::Sub),
+                    Op::SubK => {
+                        // As in the reference, an integer constant is negated and added: `-0.0 - 0` is `0.0`.
+                        let mixed = |a, b| a + (0.0 - b);
+                        arith!(i, r!(i.b()), k!(i.c()), i64::wrapping_sub, f64::sub, mixed, Arith::Sub)
+                    }
                     Op::MulK => arith!(i, r!(i.b()), k!(i.c()), i64::wrapping_mul, f64::mul, Arith::Mul),
                     Op::ModK => divide!(i, r!(i.b()), k!(i.c()), int_mod, float_mod, Arith::Mod),
                     Op::PowK => float_op!(i, r!(i.b()), k!(i.c()), float_pow, Arith::Pow),

@@ -3,7 +3,7 @@
 //! * **M1** The running thread's stack and frames are cached in [`Vm`] (`stack`, `frames`, ...) and written back when another thread takes over.
 //! * **M2** A frame's saved `pc` points one word past the first word of the instruction in progress, whenever anything is called or raised.
 //! * **M3** At a safepoint every live value is in a root or in a stack slot below `top`. Safepoints: back edges, function entries, instructions that allocate, and
-//!   where a native function returns or waits.
+//!   where a native function returns or waits, or says that it holds nothing else ([`Vm::native_safepoint`]).
 //! * **M4** Whatever a program calls it calls without recursion in the host: native functions wait for what they call (`step`). Only the host program itself
 //!   enters the interpreter anew (`host`), to a bounded depth.
 

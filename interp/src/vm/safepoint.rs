@@ -115,14 +115,33 @@ impl Vm {
         result
     }
 
+    /// Lets the collector work, if it wants to, in the midst of a native function that writes much: every value that it still needs stands in the stack (M3).
+    /// That memory runs out, and finalizers that fall due, wait for the next safepoint of a Lua function.
+    #[inline]
+    pub(crate) fn native_safepoint(&mut self) {
+        if self.poll.load(Ordering::Relaxed) & poll::COLLECT != 0 {
+            self.work_for_collector();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn work_for_collector(&mut self) {
+        self.collect_at(self.top);
+    }
+
     /// The collector works, if it wants to. Errors: memory.
     pub(super) fn collect_some(&mut self, live_top: usize) -> Result<(), Throw> {
+        self.collect_at(live_top);
+        if self.heap.take_exhausted() { Err(self.memory_error()) } else { Ok(()) }
+    }
+
+    fn collect_at(&mut self, live_top: usize) {
         self.collect_with(live_top, |heap, roots| {
             // SAFETY: M3.
             unsafe { heap.safepoint(roots) }
         });
         self.settle_strings(StringTable::PER_SAFEPOINT);
-        if self.heap.take_exhausted() { Err(self.memory_error()) } else { Ok(()) }
     }
 
     /// Runs collector work at a safepoint.
