@@ -236,7 +236,7 @@ fn step<'gc>(
         return;
     };
     let write = Gc::write(a, mc);
-    match random.below(16) {
+    match random.below(19) {
         0..2 => {
             let object = (random.below(3) > 0).then_some(a);
             field!(Gc::write(world, mc), World, roots)[root].set(object);
@@ -292,7 +292,21 @@ fn step<'gc>(
             Gc::finalize(a, mc);
             model.objects[a.id].given += 1;
         }
-        14 => {
+        14..17 => {
+            // A key, or its value, that an entry leads to is held from now on.
+            let found = match random.below(2) {
+                0 => a.entry.get().and_then(|entry| entry.get(mc)),
+                _ => world.values.iter(mc).nth(random.below(8)),
+            };
+            if let Some((key, value)) = found {
+                let known = model.objects[a.id].entry == Some((key.id, value.id)) || model.values.get(&key.id) == Some(&value.id);
+                assert!(known, "an entry {} -> {} that nobody has made", key.id, value.id);
+                let object = if random.below(2) == 0 { key } else { value };
+                field!(Gc::write(world, mc), World, roots)[root].set(Some(object));
+                model.roots[root] = Some(object.id);
+            }
+        }
+        17 => {
             held.push(mc.hold(a));
             model.held.push(a.id);
         }
