@@ -1,8 +1,8 @@
 //! [`Arena`]: a heap with a root, and the times at which it may collect.
 //!
 //! Invariants:
-//! * **one-brand-at-a-time** A brand is made by borrowing the arena uniquely, for a closure that must work with any brand; so nothing that has it outlasts that call, and no
-//!   safepoint comes within it.
+//! * **one-brand-at-a-time** A brand is made by borrowing the arena uniquely, for a closure that must work with any brand; so nothing that has it outlasts that
+//!   call, and no safepoint comes within it.
 //! * **root-is-a-cell** The root stands in a cell of the heap: a large one costs a collection nothing but what has changed in it.
 //!
 //! Imports `mutation`, `descriptor`, `types`, `trace`, and the heap.
@@ -29,9 +29,10 @@ const FINALIZERS_A_STOP: usize = 64;
 
 /// A heap of Rust values that refer to each other as they like, with a root.
 ///
-/// Everything that the root leads to lives; what it does not is reclaimed, promptly if it is no part of a cycle, a cycle before long. The program looks at the objects in
-/// *mutations*: closures that are handed a [`Mutation`] to allocate with, and the root. Between two mutations, if the heap has asked for it, it does a small part of its work: a
-/// pause of some ten microseconds, a quarter of a millisecond at most unless the machine has other things to do ([`Config::max_pause_us`]), whatever the size of the heap.
+/// Everything that the root leads to lives; what it does not is reclaimed, promptly if it is no part of a cycle, a cycle before long. The program looks at the
+/// objects in *mutations*: closures that are handed a [`Mutation`] to allocate with, and the root. Between two mutations, if the heap has asked for it, it does a
+/// small part of its work: a pause of some ten microseconds, a quarter of a millisecond at most unless the machine has other things to do
+/// ([`Config::max_pause_us`]), whatever the size of the heap.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, Gc, Lock, Rootable, Trace, field};
@@ -69,8 +70,8 @@ pub struct Arena<R: Rootable> {
     kind: PhantomData<fn() -> R>,
 }
 
-// SAFETY: all that is on the heap is `Send` (StaticContent, and what `Trace` demands of who writes it by hand); nothing outside refers to it but dynamic roots, which look at it
-// only through the arena; `Types` is plain.
+// SAFETY: all that is on the heap is `Send` (StaticContent, and what `Trace` demands of who writes it by hand); nothing outside refers to it but dynamic roots,
+// which look at it only through the arena; `Types` is plain.
 unsafe impl<R: Rootable> Send for Arena<R> {}
 
 /// root-is-a-cell.
@@ -131,7 +132,8 @@ impl<R: Rootable> Arena<R> {
         Ok(Arena { heap, root, attention: false, kind: PhantomData })
     }
 
-    /// Looks at the objects, from the root on; `'gc` is the brand of this mutation. Behind it the heap does what is due, if it has asked for that: then this is the pause.
+    /// Looks at the objects, from the root on; `'gc` is the brand of this mutation. Behind it the heap does what is due, if it has asked for that: then this is the
+    /// pause.
     ///
     /// What the closure returns can't hold a [`Gc`]: keep objects in the root, or in a [`DynamicRoot`](super::DynamicRoot).
     #[inline]
@@ -187,8 +189,8 @@ impl<R: Rootable> Arena<R> {
         self.run_finalizers(FINALIZERS_A_STOP);
     }
 
-    /// Works on the garbage for about that long, even if the heap has not asked for it: for the time that a program has to spare, between two frames say. `true`: nothing is left to do
-    /// now, or a cycle of marking has ended.
+    /// Works on the garbage for about that long, even if the heap has not asked for it: for the time that a program has to spare, between two frames say. `true`:
+    /// nothing is left to do now, or a cycle of marking has ended.
     pub fn step(&mut self, budget: Duration) -> bool {
         let begin = Instant::now();
         loop {
@@ -201,15 +203,16 @@ impl<R: Rootable> Arena<R> {
         }
     }
 
-    /// Reclaims all garbage that is neither in a cycle nor hangs from one, and runs the finalizers that fall due. Takes as long as that garbage is, not as long as the heap is (weak
-    /// references aside, which are all looked at).
+    /// Reclaims all garbage that is neither in a cycle nor hangs from one, and runs the finalizers that fall due. Takes as long as that garbage is, not as long as
+    /// the heap is (weak references aside, which are all looked at).
     pub fn collect(&mut self) {
         // SAFETY: as in `stop`.
         self.checked(|heap, root| unsafe { heap.collect_counted(root) });
         self.run_finalizers(usize::MAX);
     }
 
-    /// Reclaims all garbage of now, cycles too, and runs the finalizers that fall due; what these let go stays for the next time. Takes as long as the heap is large; the memory goes back to the system.
+    /// Reclaims all garbage of now, cycles too, and runs the finalizers that fall due; what these let go stays for the next time. Takes as long as the heap is
+    /// large; the memory goes back to the system.
     pub fn collect_cycles(&mut self) {
         // SAFETY: as in `stop`.
         self.checked(|heap, root| unsafe { heap.collect_full(root) });
@@ -238,9 +241,10 @@ impl<R: Rootable> Arena<R> {
         result
     }
 
-    /// Checks, from now on and behind every mutation, what the compiler can't see: that nothing changes without a barrier, and that a [`Trace`](super::Trace) which was written by
-    /// hand shows what there is. What they find is a panic with the type's name; [`Arena::check`] returns it. Each check takes as long as the heap is large: for tests of code that is
-    /// `unsafe`, together with [`Config::stress_cycle`] and [`Config::audit`]. Build with debug assertions, so that all types are known by their names.
+    /// Checks, from now on and behind every mutation, what the compiler can't see: that nothing changes without a barrier, and that a [`Trace`](super::Trace) which
+    /// was written by hand shows what there is. What they find is a panic with the type's name; [`Arena::check`] returns it. Each check takes as long as the heap is
+    /// large: for tests of code that is `unsafe`, together with [`Config::stress_cycle`] and [`Config::audit`]. Build with debug assertions, so that all types are
+    /// known by their names.
     pub fn set_checks(&mut self, on: bool) {
         self.heap.runtime().checks.set_on(on);
         self.attention |= on;

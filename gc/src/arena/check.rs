@@ -1,7 +1,7 @@
 //! Checks of what the compiler can't see: `Trace` that was written by hand, and writes that `unsafe` code makes without a barrier.
 //!
-//! The collector believes what a type shows. If that is wrong, a counted reference is lost, and something dies too early or never. The checks keep beside every object what it showed last, and
-//! compare. Slow: the whole heap is looked at by every one of them.
+//! The collector believes what a type shows. If that is wrong, a counted reference is lost, and something dies too early or never. The checks keep beside every
+//! object what it showed last, and compare. Slow: the whole heap is looked at by every one of them.
 //!
 //! Invariants:
 //! * **seen-since** What was seen of an object is what it showed after the last safepoint; objects that have survived an epoch end since are not known yet.

@@ -1,8 +1,8 @@
 //! Directories: how the maps on the heap are made of parts, so that no operation moves more than one part holds.
 //!
-//! Extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979): the low bits of a hash choose an entry of the directory, and that leads to a part. A part knows how many of
-//! those bits its keys have in common; if the directory goes by more, several of its entries lead to the part. A part that is full is replaced by two, of which each has one more bit in
-//! common. Only the directory itself is ever copied whole, when it doubles: a word for each part of up to 256 entries.
+//! Extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979): the low bits of a hash choose an entry of the directory, and that leads to a part. A part knows
+//! how many of those bits its keys have in common; if the directory goes by more, several of its entries lead to the part. A part that is full is replaced by two,
+//! of which each has one more bit in common. Only the directory itself is ever copied whole, when it doubles: a word for each part of up to 256 entries.
 //!
 //! Invariants:
 //! * **power-of-two** The directory has a power of two of entries, and no part has more bits in common than choose among them.
@@ -125,7 +125,8 @@ fn set_all<'gc, P: Part + Trace<'gc>>(mc: &Mutation<'gc>, entries: Storage<'gc, 
     (first..entries.len()).step_by(step).for_each(|n| entries.set(mc, n, part));
 }
 
-/// The hash of a key, with a seed that is drawn for each process: nobody can prepare collisions. (By one multiplication of 64 by 64 bits for each word, whose halves are folded.)
+/// The hash of a key, with a seed that is drawn for each process: nobody can prepare collisions. (By one multiplication of 64 by 64 bits for each word, whose halves
+/// are folded.)
 #[inline]
 pub(super) fn hash<K: Hash + ?Sized>(key: &K) -> u32 {
     static SEED: OnceLock<u64> = OnceLock::new();

@@ -1,7 +1,7 @@
 //! Trait objects on the heap: `Gc<Dyn<dyn Trait>>`, one word.
 //!
-//! The cell of an object that was allocated as `Dyn` begins with the wide pointer to the object itself, which stands behind it. So nothing has to be known of how the compiler makes
-//! wide pointers, and the pointer in an object of the program is thin. It costs two words in each such object.
+//! The cell of an object that was allocated as `Dyn` begins with the wide pointer to the object itself, which stands behind it. So nothing has to be known of how
+//! the compiler makes wide pointers, and the pointer in an object of the program is thin. It costs two words in each such object.
 //!
 //! Invariants:
 //! * **leads-to-itself** The pointer of a `Dyn` was made of the value that stands behind it in the same cell, which does not move, and which nobody borrows uniquely.

@@ -1,7 +1,7 @@
 //! Cells of weak-keyed entries: how the collector reads them, and [`Ephemeron`], which is one entry.
 //!
-//! An entry is two words, a key and a value. The key is held weakly; the value is a strong reference, counted like any other, that lives while the key does: the collector does not
-//! mark it before the key is marked. So a value may refer to its key.
+//! An entry is two words, a key and a value. The key is held weakly; the value is a strong reference, counted like any other, that lives while the key does: the
+//! collector does not mark it before the key is marked. So a value may refer to its key.
 //!
 //! Invariants:
 //! * **key-first** A key word is [`EMPTY`], [`REMOVED`], or the address of a cell that the heap knows to be held weakly; with the first two the value word is null.

@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Tells the arena of memory that an object owns elsewhere: a buffer of another library, a picture on the graphics card. It counts in [`Arena::used_bytes`](super::Arena::used_bytes) and drives the
-/// collector as the arena's own memory does, but not against the limit, which is for what the arena takes from the system. Keep it in the object, beside what it is about; when that dies, it is
-/// taken back.
+/// Tells the arena of memory that an object owns elsewhere: a buffer of another library, a picture on the graphics card. It counts in
+/// [`Arena::used_bytes`](super::Arena::used_bytes) and drives the collector as the arena's own memory does, but not against the limit, which is for what the arena
+/// takes from the system. Keep it in the object, beside what it is about; when that dies, it is taken back.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, External, Gc, Trace};

@@ -23,14 +23,14 @@ pub(super) type Brand<'gc> = PhantomData<Cell<&'gc ()>>;
 
 /// A reference to an object on the heap of an arena: one word, and `Copy`.
 ///
-/// It keeps its object alive as long as it can be reached from the root of the arena, a [`DynamicRoot`](super::DynamicRoot), or the mutation that is going on. It leads to the
-/// object by `Deref`; what may change in it are [`Lock`](super::Lock)s.
+/// It keeps its object alive as long as it can be reached from the root of the arena, a [`DynamicRoot`](super::DynamicRoot), or the mutation that is going on. It
+/// leads to the object by `Deref`; what may change in it are [`Lock`](super::Lock)s.
 ///
-/// `'gc` is the *brand* of the arena in the mutation that is going on: no other arena has it, and it ends with the mutation, so that the compiler refuses what would let a
-/// `Gc` go astray.
+/// `'gc` is the *brand* of the arena in the mutation that is going on: no other arena has it, and it ends with the mutation, so that the compiler refuses what would
+/// let a `Gc` go astray.
 ///
-/// Two `Gc` are equal if they lead to the same object; `Hash` and the order go with that. (What is in the objects is compared by `*a == *b`; graphs with cycles could not be, to
-/// their end. The order is that of addresses: different from run to run.) `Debug` shows what is in the object, as `Rc` does; `{:p}` its address.
+/// Two `Gc` are equal if they lead to the same object; `Hash` and the order go with that. (What is in the objects is compared by `*a == *b`; graphs with cycles
+/// could not be, to their end. The order is that of addresses: different from run to run.) `Debug` shows what is in the object, as `Rc` does; `{:p}` its address.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, Gc};
@@ -47,10 +47,10 @@ pub(super) type Brand<'gc> = PhantomData<Cell<&'gc ()>>;
 /// ```
 #[repr(transparent)]
 pub struct Gc<'gc, T: ?Sized> {
+    /// A pointer: so a `Gc` is neither `Send` nor `Sync`.
     cell: Ref,
     brand: Brand<'gc>,
-    /// A pointer: neither `Send` nor `Sync`.
-    to: PhantomData<*const T>,
+    to: PhantomData<fn() -> *const T>,
 }
 
 impl<T: ?Sized> Clone for Gc<'_, T> {
@@ -142,8 +142,8 @@ impl<'gc, T: Trace<'gc>> Gc<'gc, [T]> {
 impl<'gc, T: Finalize<'gc>> Gc<'gc, T> {
     /// Gives the object a finalizer: [`Finalize::finalize`] will run when it has died. Once, however often it was given.
     ///
-    /// One that is given by a finalizer is held back until the program has allocated as much as is in use, or a [`collect_cycles`](super::Arena::collect_cycles): else an object
-    /// that gives itself a finalizer in its finalizer would be finalized without end.
+    /// One that is given by a finalizer is held back until the program has allocated as much as is in use, or a [`collect_cycles`](super::Arena::collect_cycles):
+    /// else an object that gives itself a finalizer in its finalizer would be finalized without end.
     ///
     /// A type that does not say that it has one is refused when the program is built:
     ///

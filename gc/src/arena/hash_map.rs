@@ -1,7 +1,7 @@
 //! [`GcHashMap`]: a hash table on the heap.
 //!
-//! A part is a storage of 8 to 256 slots, of which the first counts the others; a key stands in the first free slot from the place on that the high bits of its hash name. The low bits have
-//! led to the part (`directory`).
+//! A part is a storage of 8 to 256 slots, of which the first counts the others; a key stands in the first free slot from the place on that the high bits of its hash
+//! name. The low bits have led to the part (`directory`).
 //!
 //! Invariants:
 //! * **head-first** The first slot of a part is its head, and no other is.
@@ -29,12 +29,12 @@ const PART_BYTES_MAX: usize = 7 << 10;
 
 /// A hash table whose entries stand on the heap of the arena, so that they count in its bytes and against its limit, and die with it.
 ///
-/// It is a reference to the table: one word, `Copy`; a copy is the same table. Keys and values are `Copy`, and may hold [`Gc`]s. A `Gc` as a key is the object itself, whatever is in
-/// it: for strings by their text, wrap the `Gc` in a type whose `Hash` and `Eq` say so.
+/// It is a reference to the table: one word, `Copy`; a copy is the same table. Keys and values are `Copy`, and may hold [`Gc`]s. A `Gc` as a key is the object
+/// itself, whatever is in it: for strings by their text, wrap the `Gc` in a type whose `Hash` and `Eq` say so.
 ///
-/// **Growth** No operation moves more than 256 entries, however large the table: it is made of parts, and a part that is full is replaced by two. Only the directory of the parts is copied
-/// when it doubles (8 bytes for some 150 entries; above 8 KiB that is done where it stands). Removing gives no memory back before the part is made anew; [`GcHashMap::clear`] gives back all. A write to a
-/// part of 512 bytes or more is recorded slot by slot.
+/// **Growth** No operation moves more than 256 entries, however large the table: it is made of parts, and a part that is full is replaced by two. Only the directory
+/// of the parts is copied when it doubles (8 bytes for some 150 entries; above 8 KiB that is done where it stands). Removing gives no memory back before the part is
+/// made anew; [`GcHashMap::clear`] gives back all. A write to a part of 512 bytes or more is recorded slot by slot.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, Gc, GcHashMap};
@@ -352,7 +352,8 @@ impl<'gc, K: Copy + Eq + Hash + Trace<'gc>, V: Copy + Trace<'gc>> GcHashMap<'gc,
         self.head.len.set(0);
     }
 
-    /// The entries, in an order that means nothing. An entry that is put in or taken out meanwhile may or may not be seen; if many are put in, one that was there may be missed or seen twice.
+    /// The entries, in an order that means nothing. An entry that is put in or taken out meanwhile may or may not be seen; if many are put in, one that was there
+    /// may be missed or seen twice.
     pub fn iter(self) -> impl Iterator<Item = (K, V)> + 'gc {
         let mut part = 0;
         std::iter::from_fn(move || {

@@ -16,7 +16,8 @@ use super::write::Write;
 use std::cell::{BorrowError, BorrowMutError, Cell, Ref, RefCell, RefMut, UnsafeCell};
 use std::fmt;
 
-/// What no lock is: so the functions that would write to one without a barrier, which are what one tries first, can be named and not called, and the compiler says what to do.
+/// What no lock is: so the functions that would write to one without a barrier, which are what one tries first, can be named and not called, and the compiler says
+/// what to do.
 #[diagnostic::on_unimplemented(
     message = "the lock is written without a barrier",
     label = "no barrier has been",
@@ -36,8 +37,8 @@ pub trait BehindBarrier {}
 /// assert_eq!(arena.mutate(|_, root| root.get().map(|word| word.len())), Some(4));
 /// ```
 ///
-/// A lock is written through the [`Gc`] that leads to it, or, within a larger object, through a [`field!`](super::field) of its [`Write`]. (Of a value without references a plain `Cell`
-/// does as well, and needs no `Write`.)
+/// A lock is written through the [`Gc`] that leads to it, or, within a larger object, through a [`field!`](super::field) of its [`Write`]. (Of a value without
+/// references a plain `Cell` does as well, and needs no `Write`.)
 #[derive(Default)]
 #[repr(transparent)]
 pub struct Lock<T: Copy> {

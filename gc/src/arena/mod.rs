@@ -43,8 +43,9 @@
 //!
 //! # What is where in memory
 //!
-//! A cell begins with a header of 8 bytes. If the references of a type are whole words among its first eight ([`Map`]), and it needs no destructor, the value follows; else a word
-//! that leads to the type's functions stands between. Cells are multiples of 16 bytes up to 128, then of steps of an eighth; a slice has a word more for its length.
+//! A cell begins with a header of 8 bytes. If the references of a type are whole words among its first eight ([`Map`]), and it needs no destructor, the value
+//! follows; else a word that leads to the type's functions stands between. Cells are multiples of 16 bytes up to 128, then of steps of an eighth; a slice has a word
+//! more for its length.
 //!
 //! # What is not here
 //!

@@ -17,8 +17,8 @@ use std::fmt;
 
 /// The handle of a mutation: see [`Arena::mutate`](super::Arena::mutate). Functions that allocate or write take it as `mc: &Mutation<'gc>`.
 ///
-/// The functions that allocate come in two forms: one that returns an error when the memory limit is reached, and one without `try_` in its name that panics then. Below a
-/// limit a program does best to allocate what its input sizes by `try_`.
+/// The functions that allocate come in two forms: one that returns an error when the memory limit is reached, and one without `try_` in its name that panics then.
+/// Below a limit a program does best to allocate what its input sizes by `try_`.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, Gc, Mutation, OutOfMemory, Trace};
@@ -137,8 +137,8 @@ impl<'gc> Mutation<'gc> {
     pub fn used_bytes(&self) -> usize {
         self.heap.used_bytes()
     }
-    /// Whether the heap would like the mutation to end soon, so that it can work. A mutation that goes on for long returns when this is `true`, and is begun anew; else its
-    /// garbage waits, and the pause behind it grows with what it has done.
+    /// Whether the heap would like the mutation to end soon, so that it can work. A mutation that goes on for long returns when this is `true`, and is begun anew;
+    /// else its garbage waits, and the pause behind it grows with what it has done.
     ///
     /// ```
     /// # let mut arena = neap_gc::arena::Arena::<()>::new(|_| ());

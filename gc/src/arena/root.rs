@@ -13,11 +13,11 @@ use crate::heap::Handle;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Keeps an object of an arena alive from Rust data that knows nothing of brands: it is `'static`, it can be dropped anywhere, on another thread too, and it leads to its object in any
-/// mutation of its arena.
+/// Keeps an object of an arena alive from Rust data that knows nothing of brands: it is `'static`, it can be dropped anywhere, on another thread too, and it leads
+/// to its object in any mutation of its arena.
 ///
-/// What it holds lives on until a collection after it has been dropped. It costs the collector something only when it is made and when it is dropped. One that is held by an
-/// object of the arena itself keeps that in a cycle which nobody finds.
+/// What it holds lives on until a collection after it has been dropped. It costs the collector something only when it is made and when it is dropped. One that is
+/// held by an object of the arena itself keeps that in a cycle which nobody finds.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, DynamicRoot, Gc, Lock};

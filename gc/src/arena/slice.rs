@@ -1,8 +1,8 @@
 //! Slices and strings on the heap: `Gc<[T]>` and `Gc<str>`, one word each; their length stands in their cell.
 //!
 //! Invariants:
-//! * **written-then-counted** While a slice is being filled its length is the number of elements that have been written: if what makes the next one panics, the cell is a shorter
-//!   slice, which nobody refers to.
+//! * **written-then-counted** While a slice is being filled its length is the number of elements that have been written: if what makes the next one panics, the cell
+//!   is a shorter slice, which nobody refers to.
 //!
 //! Imports `descriptor`, `gc`, `mutation`, `trace`.
 

@@ -61,7 +61,8 @@ impl<T: StaticContent> Rootable for Static<T> {
 
 /// A value that is bound to the thread that made it, such as an `Rc`.
 ///
-/// The arena can be sent to another thread all the same: there the value can't be reached, and if its object dies there the value is forgotten, and its destructor does not run.
+/// The arena can be sent to another thread all the same: there the value can't be reached, and if its object dies there the value is forgotten, and its destructor
+/// does not run.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, Gc, Local};

@@ -1,11 +1,11 @@
 //! Storages: the arrays of the collections on the heap, with room for more elements than are in use.
 //!
-//! Each slot has a barrier of its own once the storage is large. A storage above 8 KiB grows where it stands, as long as the address space behind it is free; any other is replaced by a
-//! larger one, which takes over the counts of its elements.
+//! Each slot has a barrier of its own once the storage is large. A storage above 8 KiB grows where it stands, as long as the address space behind it is free; any
+//! other is replaced by a larger one, which takes over the counts of its elements.
 //!
 //! Invariants:
-//! * **in-use-is-initialised** The elements below the length are initialised; the collector looks at no others. So the barrier for a slot comes before the length passes it,
-//!   either way.
+//! * **in-use-is-initialised** The elements below the length are initialised; the collector looks at no others. So the barrier for a slot comes before the length
+//!   passes it, either way.
 //! * **replaced-is-forgotten** A storage that has been replaced has length 0, and its collection does not refer to it any more.
 //!
 //! Imports `descriptor`, `gc`, `map`, `mutation`, `trace`.

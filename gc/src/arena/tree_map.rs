@@ -1,11 +1,12 @@
 //! [`GcTreeMap`]: an ordered map on the heap.
 //!
-//! A B+ tree (Bayer and McCreight 1972, with all entries in the leaves): a leaf has up to 32 entries, a branch up to 32 children, each beside the least key that it may have. What is full is split
-//! in two, and what has become empty is taken out of its branch; nodes are not merged before that, which costs little in practice (Johnson and Shasha 1989) and writes less.
+//! A B+ tree (Bayer and McCreight 1972, with all entries in the leaves): a leaf has up to 32 entries, a branch up to 32 children, each beside the least key that it
+//! may have. What is full is split in two, and what has become empty is taken out of its branch; nodes are not merged before that, which costs little in practice
+//! (Johnson and Shasha 1989) and writes less.
 //!
 //! Invariants:
-//! * **sorted** The keys of a node ascend. Each key below a child is at least the key beside it, and less than the one beside the next; what is less than the first goes to the
-//!   first child, too.
+//! * **sorted** The keys of a node ascend. Each key below a child is at least the key beside it, and less than the one beside the next; what is less than the first
+//!   goes to the first child, too.
 //! * **no-empty-node** No node but the root is empty.
 //!
 //! Imports `gc`, `lock`, `map`, `mutation`, `storage`, `trace`, `write`.
@@ -30,8 +31,8 @@ const HEIGHT_MAX: usize = 24;
 
 /// An ordered map whose entries stand on the heap of the arena, so that they count in its bytes and against its limit, and die with it.
 ///
-/// It is a reference to the map: one word, `Copy`; a copy is the same map. Keys and values are `Copy`, and may hold [`Gc`]s. Every operation takes time in proportion to the logarithm of the map's
-/// length, and moves at most the entries of the nodes on one path, so no pause comes of its growing.
+/// It is a reference to the map: one word, `Copy`; a copy is the same map. Keys and values are `Copy`, and may hold [`Gc`]s. Every operation takes time in
+/// proportion to the logarithm of the map's length, and moves at most the entries of the nodes on one path, so no pause comes of its growing.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, GcTreeMap};
@@ -96,8 +97,8 @@ impl<'gc, K: Copy + Ord + Trace<'gc>, V: Copy + Trace<'gc>> Node<'gc, K, V> {
             Node::Branch(branch) => branch.get(0).0,
         }
     }
-    /// Moves the upper half of a full node to a new one, which is returned with its least key. Where `key` belongs behind all others, the node stays as full as it can be: keys that come in
-    /// order fill their nodes.
+    /// Moves the upper half of a full node to a new one, which is returned with its least key. Where `key` belongs behind all others, the node stays as full as it
+    /// can be: keys that come in order fill their nodes.
     fn split_if_full(self, mc: &Mutation<'gc>, key: &K) -> Result<Option<(K, Self)>, OutOfMemory> {
         if !self.is_full() {
             return Ok(None);

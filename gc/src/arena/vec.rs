@@ -13,11 +13,13 @@ use std::fmt;
 
 /// A vector whose elements stand on the heap of the arena, so that they count in its bytes and against its limit, and die with it.
 ///
-/// It is a reference to the vector: one word, `Copy`, as a list is in most languages; a copy is the same vector. Elements are `Copy` (and so have no destructor): references, numbers, enums of
-/// both. Everything that changes it takes the [`Mutation`], and has passed the barrier: of a vector of 512 bytes or more, for the elements that are written alone.
+/// It is a reference to the vector: one word, `Copy`, as a list is in most languages; a copy is the same vector. Elements are `Copy` (and so have no destructor):
+/// references, numbers, enums of both. Everything that changes it takes the [`Mutation`], and has passed the barrier: of a vector of 512 bytes or more, for the
+/// elements that are written alone.
 ///
-/// **Growth** A vector above 8 KiB grows where it stands: nothing is copied, and no pause comes of it. Below that, or where the address space behind it is not free, it is copied into one
-/// twice as large; the collector has no more work with a copy than with what was written, however long it is, but the copying itself takes its time (about a millisecond for 10 MB).
+/// **Growth** A vector above 8 KiB grows where it stands: nothing is copied, and no pause comes of it. Below that, or where the address space behind it is not free,
+/// it is copied into one twice as large; the collector has no more work with a copy than with what was written, however long it is, but the copying itself takes its
+/// time (about a millisecond for 10 MB).
 ///
 /// ```
 /// use neap_gc::arena::{Arena, GcVec};

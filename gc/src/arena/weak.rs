@@ -1,7 +1,8 @@
 //! [`Weak`]: a reference that does not keep its object alive.
 //!
-//! A `Weak` is a reference to a cell of 16 bytes that holds the weak one. So the collector has few words to look through when objects die, whatever the program's own objects look like,
-//! and a `Weak` can be copied and moved as any other reference: were the weak word itself in the object, a copy could be made behind the back of the pass that empties those words.
+//! A `Weak` is a reference to a cell of 16 bytes that holds the weak one. So the collector has few words to look through when objects die, whatever the program's
+//! own objects look like, and a `Weak` can be copied and moved as any other reference: were the weak word itself in the object, a copy could be made behind the back
+//! of the pass that empties those words.
 //!
 //! Invariants:
 //! * **written-once** The word of a weak cell is written when it is made, and emptied by the collector.
@@ -22,8 +23,8 @@ const CELL_BYTES: usize = HEADER_BYTES + 8;
 
 /// A reference to an object that does not keep it alive. One word, `Copy`, and at home in any object.
 ///
-/// It reads as `None` from the time on when the collector has found the object dead: a whole collection aside, some time after the last reference to it is gone. An object with a
-/// finalizer reads so before that runs, and for good: also if the finalizer brings it back.
+/// It reads as `None` from the time on when the collector has found the object dead: a whole collection aside, some time after the last reference to it is gone. An
+/// object with a finalizer reads so before that runs, and for good: also if the finalizer brings it back.
 ///
 /// [`Gc::downgrade`] allocates 16 bytes, so where many are wanted of one object, copy the first.
 ///

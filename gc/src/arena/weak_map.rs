@@ -1,7 +1,8 @@
 //! [`WeakMap`]: values of objects, for as long as these live.
 //!
-//! A part is a cell of weak-keyed entries (`entries`), of 8 to 256; a key stands in the first free entry from the place on that the high bits of its hash name. The low bits have led to the part
-//! (`directory`). The word of the cell that says how many entries it has also says how many of them have been used, and how many bits their hashes have in common.
+//! A part is a cell of weak-keyed entries (`entries`), of 8 to 256; a key stands in the first free entry from the place on that the high bits of its hash name. The
+//! low bits have led to the part (`directory`). The word of the cell that says how many entries it has also says how many of them have been used, and how many bits
+//! their hashes have in common.
 //!
 //! Invariants:
 //! * **room-to-end** A part has empty entries: an unsuccessful search ends there. (What the collector removes leaves a removed entry.)
@@ -26,8 +27,8 @@ const ENTRIES_MAX: usize = 256;
 
 /// A table whose keys are objects, each held weakly: an entry lives while its key does, whatever its value refers to, the key itself above all.
 ///
-/// It is what gives objects properties from outside, and with a value that says nothing a set of those that are alive. One word, `Copy`; a copy is the same table. It grows as a
-/// [`GcHashMap`](super::GcHashMap) does, by parts of 256 entries at most; the entries of dead keys are emptied by the collector, part by part.
+/// It is what gives objects properties from outside, and with a value that says nothing a set of those that are alive. One word, `Copy`; a copy is the same table.
+/// It grows as a [`GcHashMap`](super::GcHashMap) does, by parts of 256 entries at most; the entries of dead keys are emptied by the collector, part by part.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, Gc, Rootable, Trace, WeakMap};

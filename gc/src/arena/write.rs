@@ -9,8 +9,8 @@
 
 use std::ops::{Deref, Index};
 
-/// A place in an object that may be written to: what [`Gc::write`](super::Gc::write) gives. A lock in it is written through this; one in a field is found by [`field!`](super::field),
-/// one in a container by the functions here.
+/// A place in an object that may be written to: what [`Gc::write`](super::Gc::write) gives. A lock in it is written through this; one in a field is found by
+/// [`field!`](super::field), one in a container by the functions here.
 ///
 /// ```
 /// use neap_gc::arena::{Arena, Gc, Lock, Trace, field};

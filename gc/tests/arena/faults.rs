@@ -1,4 +1,5 @@
-//! Every request for memory to the operating system is refused in turn, one alone and it with all after it: what returns an error changes nothing, and what was there stays.
+//! Every request for memory to the operating system is refused in turn, one alone and it with all after it: what returns an error changes nothing, and what was
+//! there stays.
 
 use neap_gc::arena::{Arena, Config, DynamicRoot, Ephemeron, Gc, GcHashMap, GcTreeMap, GcVec, Rootable, Trace, Weak, WeakMap};
 use neap_gc::heap::Faults;

@@ -1,8 +1,8 @@
 //! Random programs on an arena beside a naive model: numbers for objects, and a walk from the roots for what lives.
 //!
-//! After every mutation and every collection the whole graph is walked, and must be that of the model; what it does not reach may be gone. When all has been collected, it must be. What
-//! an object was that the program could always reach, weak references and entries with it as the key must show. What was out of reach for a while and came back, by a
-//! finalizer or a weak reference, may be gone from them, and the model goes by what it finds there.
+//! After every mutation and every collection the whole graph is walked, and must be that of the model; what it does not reach may be gone. When all has been
+//! collected, it must be. What an object was that the program could always reach, weak references and entries with it as the key must show. What was out of reach
+//! for a while and came back, by a finalizer or a weak reference, may be gone from them, and the model goes by what it finds there.
 
 use crate::{Random, stressed};
 use neap_gc::arena::{
@@ -74,7 +74,8 @@ struct Object {
     list: Vec<usize>,
     weak: Option<usize>,
     entry: Option<(usize, usize)>,
-    /// How often it was given a finalizer, and how often that ran: again, if it was given while the object waited for it, having been found dead and come back by another's.
+    /// How often it was given a finalizer, and how often that ran: again, if it was given while the object waited for it, having been found dead and come back by
+    /// another's.
     given: u32,
     ran: u32,
     /// It was out of reach at some safepoint.
