@@ -520,7 +520,7 @@ pub const CASES: &[Case] = &[
     case("mem.realloc to less", "local b = mem.malloc(3 * G // 2) b:fill(1)", "return b:realloc(G)"),
     case("mem.calloc again", "local b = mem.malloc(3 * G // 2) b:fill(1) b:free()", "return mem.calloc(3 * G // 2)"),
     case("mem.malloc again", "local b = mem.malloc(3 * G // 2) b:fill(1) b:free()", "return mem.malloc(3 * G // 2)"),
-    case("mem.fill", "local b = mem.malloc(7 * G // 2)", "b:fill(1)"),
+    case("mem.fill", "local b = mem.malloc(7 * G // 2) b:fill(0)", "b:fill(1)"),
     case(
         "mem.copy",
         "local a, b = mem.malloc(3 * G // 2), mem.malloc(3 * G // 2) a:fill(1) b:fill(2)",

@@ -233,7 +233,7 @@ fn large_sources_are_refused() {
             {'', 'do end ', 2500000, ''}, {'return ', 'function() end, ', 600000, '1'},
             {'', 'if a then elseif b then end ', 600000, ''}, {'return {', '{}, ', 1500000, '}'},
             {'', 'do local a end ', 800000, ''}, {'', 'for i = 1, 2 do end ', 300000, ''}, {'', 'f"" ', 1000000, ''},
-            {'local function f(a, b) end ', 'function t.f(a, b) end ', 200000, ''},
+            {'local function f(a, b) end ', 'function t.f(a, b) end ', 200000, ''}, {'', 'x', 40000000, ''},
         } do
             local source = text[1] .. text[2]:rep(text[3]) .. text[4]
             local f, message = load(source)

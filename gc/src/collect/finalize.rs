@@ -336,10 +336,13 @@ impl Finalizers {
     // ---- whole collections, and the end
 
     /// The addresses of all objects with a finalizer, each with its rank in the order in which they got it, sorted by address. None are ranked if the host
-    /// has no memory for that.
-    pub fn ranks(&self, stop: &Stop) -> Option<Vec<(usize, usize)>> {
+    /// has no memory for that, or it is more than `room` bytes.
+    pub fn ranks(&self, room: usize, stop: &Stop) -> Option<Vec<(usize, usize)>> {
+        /// With what sorting takes.
+        const BYTES: usize = 2 * size_of::<(usize, usize)>() + size_of::<usize>();
         let mut ranks = Vec::new();
-        if ranks.try_reserve_exact(self.finalizable.len() + self.new.len()).is_ok() {
+        let count = self.finalizable.len() + self.new.len();
+        if count <= room / BYTES && ranks.try_reserve_exact(count).is_ok() {
             let all = self.finalizable.iter().chain(self.new.iter());
             ranks.extend(all.enumerate().map(|(rank, word)| (word, rank)));
         }
@@ -349,7 +352,8 @@ impl Finalizers {
     /// Puts what fell due since `before` entries were there in the order of one cycle: last set first. Counting has queued the dead in the order of their
     /// deaths, and that it is if the sorting is given up, or the host has no memory for it.
     pub fn sort(&mut self, cx: &mut Context, before: usize, ranks: &[(usize, usize)], stop: &Stop) {
-        if self.due.len() <= before + 1 {
+        // Without ranks every order is the same.
+        if self.due.len() <= before + 1 || ranks.is_empty() {
             return;
         }
         // The same address twice: the object was given a finalizer again; the later rank counts.

@@ -82,7 +82,7 @@ impl<R: Runtime> Collector<R> {
         self.go_on()?;
         let stop = self.stop.clone();
         let due = self.finalizers.due();
-        let ranks = self.finalizers.ranks(&stop).ok_or(Stopped)?;
+        let ranks = self.finalizers.ranks(self.cx.store.memory.room(), &stop).ok_or(Stopped)?;
         // R16: as a cycle of a tracing collector would come round.
         self.finalizers.arm_all(&self.cx);
         self.clean_all()?;

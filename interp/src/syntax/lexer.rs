@@ -91,6 +91,9 @@ impl<'s> Lexer<'s> {
         if at <= ASK_BYTES {
             return Ok(None);
         }
+        if self.strings.bytes().saturating_add(at) > self.room {
+            return Err(SyntaxError::out_of_memory());
+        }
         self.advance(at);
         let name = self.strings.intern(&text[..at], self.go_on)?;
         Ok(Some(Lexeme { token: Token::Name, value: Value::Str(name), start: start as u32, end: (start + at) as u32 }))
