@@ -34,13 +34,13 @@ struct Vectors<'gc> {
 
 #[test]
 fn vectors_do_what_vectors_do() {
-    for seed in 0..6 {
+    for seed in 0..4 {
         let mut random = Random::new(seed);
         let mut arena = arena::<Vectors>(|mc| Vectors { plain: GcVec::new(mc), words: GcVec::new(mc), values: GcVec::new(mc) });
         let mut model: Vec<u64> = Vec::new();
         for step in 0..120 {
             // Small ones, and some that are recorded by slots and grow where they stand.
-            let many = if seed < 3 { 20 } else { 600 };
+            let many = if seed < 2 { 20 } else { 600 };
             arena.mutate(|mc, root| {
                 for _ in 0..random.below(many) {
                     let number = random.below(250) as u64;
@@ -151,7 +151,7 @@ struct Maps<'gc> {
 
 #[test]
 fn maps_do_what_maps_do() {
-    for seed in 0..6 {
+    for seed in 0..4 {
         let mut random = Random::new(seed);
         let mut arena =
             arena::<Maps>(|mc| Maps { hashed: GcHashMap::new(mc), poor: GcHashMap::new(mc), ordered: GcTreeMap::new(mc) });
