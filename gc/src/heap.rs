@@ -10,7 +10,7 @@
 //!   with it falls under O2). A weak reference is read by [`Heap::weak_value`] or [`Heap::weak_key`], and copied if [`Heap::copy_keeps`] says so.
 //!
 //! Allocation, the barrier and the functions for weak references take the heap by shared reference: they call nothing of the runtime but the visits of
-//! references, no destructor above all, so a runtime may hold borrows of its own meanwhile.
+//! references (and `forget`), no destructor above all, so a runtime may hold borrows of its own meanwhile.
 //!
 //! May import: everything below (`audit`, `collect`, `memory`, `explicit`, `object`, `observe`).
 
@@ -208,9 +208,9 @@ impl<R: Runtime> Heap<R> {
     ///
     /// # Safety
     /// As said; all are of indexed shapes, and the new ones young.
-    pub unsafe fn replace_storage(&mut self, old: &[Ref], new: &[Ref]) {
-        // SAFETY: by the caller.
-        unsafe { self.get_mut().replace_storage(old, new) };
+    pub unsafe fn replace_storage(&self, old: &[Ref], new: &[Ref]) {
+        // SAFETY: by the caller; `shared`: nothing of the runtime is called but visits, and `forget`.
+        unsafe { self.shared().replace_storage(old, new) };
     }
 
     /// A young cell of an indexed shape was filled by copying memory, without barriers (R4).
@@ -234,6 +234,11 @@ impl<R: Runtime> Heap<R> {
         unsafe { self.shared().touch(thread) };
     }
 
+    /// Whether any write to the cell has been recorded in this epoch, or needs no record.
+    pub(crate) fn is_recorded(&self, cell: Ref) -> bool {
+        self.get().is_recorded(cell)
+    }
+
     // ---- handles
 
     /// Holds the cell until the handle is dropped, which may happen anywhere; the cell lives on at least until the next epoch end after that (R2).
@@ -248,6 +253,10 @@ impl<R: Runtime> Heap<R> {
     /// The cell that a handle holds. A handle of another heap is a panic.
     pub fn held(&self, handle: &Handle) -> Ref {
         self.get().held(handle)
+    }
+    /// Whether the handle is one of this heap.
+    pub fn owns_handle(&self, handle: &Handle) -> bool {
+        self.get().owns_handle(handle)
     }
     /// Lets a handle hold another cell. A handle of another heap is a panic.
     ///
@@ -378,6 +387,14 @@ impl<R: Runtime> Heap<R> {
     pub unsafe fn collect_full(&mut self, roots: &dyn RootSource) -> bool {
         self.get_mut().collect_whole(roots)
     }
+    /// Reclaims what counting finds: all garbage that is neither in a cycle nor hangs from one, finalizers queued. In proportion to that garbage, and to the weak
+    /// holders; not to the heap. `false`: it has been given up.
+    ///
+    /// # Safety
+    /// As for [`Heap::safepoint`].
+    pub unsafe fn collect_counted(&mut self, roots: &dyn RootSource) -> bool {
+        self.get_mut().collect_counted(roots)
+    }
     /// Bits of the poll word at which long work is given up: whole collections, steps, and what comes before a refusal. None if they are not set.
     pub fn set_stop_bits(&mut self, bits: u32) {
         self.get_mut().stop.bits = bits;
@@ -402,7 +419,7 @@ impl<R: Runtime> Heap<R> {
     fn memory(&self) -> &Memory {
         &self.get().cx.store.memory
     }
-    /// Bytes in use: live cells, young ones allocated since the last epoch end, explicit blocks.
+    /// Bytes in use: live cells, young ones allocated since the last epoch end, explicit blocks, and memory of others ([`Heap::external_grew`]).
     pub fn used_bytes(&self) -> usize {
         self.memory().used_bytes() - self.get().cx.store.explicit.held_bytes()
     }
@@ -444,6 +461,30 @@ impl<R: Runtime> Heap<R> {
     /// is released first, and idle memory goes back to the system.
     pub fn room_bytes(&mut self, wanted: usize) -> usize {
         self.get_mut().room_bytes(wanted)
+    }
+    /// Cells of the heap have come to own so many bytes more of memory that is not the heap's. They are in use, and drive the collector as explicit blocks do; the limit is not for
+    /// them.
+    ///
+    /// # Panics
+    /// If all of it is more than half of the address space.
+    pub fn external_grew(&self, bytes: usize) {
+        assert!(
+            self.memory().external_bytes.checked_add(bytes).is_some_and(|all| all <= isize::MAX as usize),
+            "more memory than there can be"
+        );
+        // SAFETY: as in `alloc`.
+        let collector = unsafe { self.shared() };
+        collector.cx.store.memory.external_grew(bytes);
+        collector.heed_alarm();
+    }
+    /// So many bytes fewer.
+    ///
+    /// # Panics
+    /// If they are more than there are.
+    pub fn external_shrank(&self, bytes: usize) {
+        assert!(bytes <= self.memory().external_bytes, "more than the heap has been told of");
+        // SAFETY: as in `alloc`.
+        unsafe { self.shared() }.cx.store.memory.external_shrank(bytes);
     }
     /// Gives memory back to the system that has been idle for a while, about `max` bytes. Says how many.
     pub fn purge(&mut self, now: Instant, max: usize) -> usize {

@@ -1,6 +1,9 @@
 //! A managed heap for language runtimes: reference counting by epochs, an incremental mark-sweep cycle detector,
 //! and explicit allocation on the same pages.
 //!
+//! **In safe Rust** the heap is used by its arena face ([`arena`]): branded references, a derive macro, locks behind the barrier, weak references, finalizers, and collections that stand on the heap.
+//! What follows is the raw face, for virtual machines that lay out their objects themselves.
+//!
 //! A runtime describes its objects to the heap ([`Runtime`]), shows its roots ([`RootSource`]), calls the barrier before it stores a
 //! reference, and comes to a safepoint when the poll word says so. Nothing moves; a reference is an address. The tutorial is
 //! `examples/embed.rs` of the project: cycles, weak references, finalizers, destructors and handles in 250 lines. In short:
@@ -82,6 +85,10 @@
 //! # Ok::<(), OutOfMemory>(())
 //! ```
 
+// The derive macros of `arena` name the crate so.
+extern crate self as neap_gc;
+
+pub mod arena;
 mod audit;
 mod collect;
 pub mod explicit;

@@ -211,6 +211,16 @@ impl<R: Runtime> Collector<R> {
         }
     }
 
+    /// Whether the log names the cell, live or young, or need not.
+    pub fn is_recorded(&self, cell: Ref) -> bool {
+        // SAFETY: the caller vouches for the cell.
+        unsafe {
+            let header = cell.header();
+            header.has(flags::LOGGED | flags::YOUNG)
+                || header.has(flags::BY_SLOT) && self.cx.store.memory.is_dirty(cell.as_nonnull(), self.rt.slots(cell))
+        }
+    }
+
     /// The write barrier for an object that is not LOGGED.
     #[inline(never)]
     pub fn record_write(&mut self, object: Ref, slot: usize) {
@@ -286,6 +296,9 @@ impl<R: Runtime> Collector<R> {
     pub unsafe fn handle(&mut self, cell: Ref) -> Handle {
         // SAFETY: by the caller.
         unsafe { self.handles.insert(&mut self.cx, cell) }
+    }
+    pub fn owns_handle(&self, handle: &Handle) -> bool {
+        self.handles.made(handle)
     }
     pub fn held(&self, handle: &Handle) -> Ref {
         self.handles.get(handle)

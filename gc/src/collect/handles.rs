@@ -122,8 +122,12 @@ impl Handles {
         }
     }
 
+    /// handle-knows-its-table
+    pub fn made(&self, handle: &Handle) -> bool {
+        Arc::ptr_eq(&handle.table, &self.returned)
+    }
     fn check(&self, handle: &Handle) -> usize {
-        assert!(Arc::ptr_eq(&handle.table, &self.returned), "a handle of another heap");
+        assert!(self.made(handle), "a handle of another heap");
         handle.slot as usize
     }
 

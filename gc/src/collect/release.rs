@@ -108,11 +108,11 @@ impl Release {
         let header = unsafe { r.header() };
         let count = header.count.get();
         if count > 1 {
-            // R27: a count that falls to something other than 0, or a sticky one. A leaf is part of no cycle.
+            // R27: a count that falls to something other than 0, or a sticky one. A leaf is part of no cycle but that of a weak key and its value.
             if count != STICKY {
                 header.count.set(count - 1);
-                let event = cx.kinds.shape(header.kind) != Shape::Leaf && !cx.without(Sabotage::Events);
-                cx.events += u64::from(event);
+                let event = cx.kinds.shape(header.kind) != Shape::Leaf || header.has(flags::WEAKLY_HELD);
+                cx.events += u64::from(event && !cx.without(Sabotage::Events));
             } else {
                 cx.events += 1;
             }

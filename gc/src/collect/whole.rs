@@ -116,6 +116,31 @@ impl<R: Runtime> Collector<R> {
         Ok(())
     }
 
+    /// See [`crate::Heap::collect_counted`]. `false`: it has been given up.
+    pub fn collect_counted(&mut self, source: &dyn RootSource) -> bool {
+        let mut stopping = self.begin_stop();
+        let result = self.collect_dead(source);
+        self.pacer.last_epoch = Instant::now();
+        self.pacer.explicit_before = self.cx.store.memory.explicit_bytes;
+        self.set_alarm();
+        self.lap(&mut stopping, Cause::Whole, 0);
+        self.end_stop(stopping);
+        result.is_ok()
+    }
+
+    fn collect_dead(&mut self, source: &dyn RootSource) -> Result<(), Stopped> {
+        self.drain_all(source)?;
+        // A pass of its own can't begin while a cycle is under way: what waits for one goes with that.
+        if self.cx.phase() == Phase::Idle && self.weak.anything_waits(&self.finalizers) {
+            self.clean_all()?;
+            self.weak.start_pass(&self.cx, &self.finalizers, Phase::Idle);
+            self.clean_all()?;
+            // Values whose keys are gone.
+            self.drain_all(source)?;
+        }
+        Ok(())
+    }
+
     /// A pass and a turn that are under way are ended.
     fn clean_all(&mut self) -> Result<(), Stopped> {
         if self.cx.phase() != Phase::Idle {

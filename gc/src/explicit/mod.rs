@@ -456,7 +456,7 @@ impl Explicit {
 
     /// Bytes of all allocated blocks, rounded up to their cells.
     pub fn allocated_bytes(&self, memory: &Memory) -> usize {
-        memory.explicit_bytes - self.magazines.bytes()
+        memory.explicit_bytes - memory.external_bytes - self.magazines.bytes()
     }
 
     /// Bytes of cells that are at hand, and count as used.

@@ -77,6 +77,8 @@ pub(crate) struct Memory {
     small_live: usize,
     large_bytes: usize,
     pub(crate) explicit_bytes: usize,
+    /// Of these, what is memory of others that the program has told of.
+    pub(crate) external_bytes: usize,
     /// The least of them since their alarm was set, and how much more makes it ring.
     explicit_low: usize,
     explicit_step: usize,
@@ -104,6 +106,7 @@ impl Memory {
             small_live: 0,
             large_bytes: 0,
             explicit_bytes: 0,
+            external_bytes: 0,
             explicit_low: 0,
             explicit_step: usize::MAX,
             spent_head: NONE,
@@ -267,6 +270,16 @@ impl Memory {
     pub(crate) fn explicit_shrank(&mut self, bytes: usize) {
         self.explicit_bytes -= bytes;
         self.explicit_low = self.explicit_low.min(self.explicit_bytes);
+    }
+
+    /// Memory of others counts like explicit blocks, but not against the limit.
+    pub fn external_grew(&mut self, bytes: usize) {
+        self.external_bytes = self.external_bytes.saturating_add(bytes);
+        self.explicit_grew(bytes);
+    }
+    pub fn external_shrank(&mut self, bytes: usize) {
+        self.external_bytes -= bytes;
+        self.explicit_shrank(bytes);
     }
 
     #[cold]

@@ -163,7 +163,7 @@ pub unsafe trait Runtime: Sized {
 
     // ---- deaths
 
-    /// Runs the destructor. The cell's references may be dead; it may use `release` to free explicit blocks that it owns.
+    /// Runs the destructor. The cell's references may be dead; it may use `release` to free explicit blocks that it owns. Nothing is asked about the cell after that.
     ///
     /// # Safety
     /// As above; once for each cell of a kind with a destructor.
