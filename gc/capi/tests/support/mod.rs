@@ -35,13 +35,16 @@ pub fn compiler(language: Language) -> Option<Command> {
         return Some(Command::new(name));
     }
     // Past the capture of the test's output, which is not shown when a test passes.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: `{name}` does not run here, so what takes a compiler is not tested (set {variable} to one)");
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: `{name}` does not run here, so what takes a compiler is not tested (set {variable} to one)"
+    );
     None
 }
 
-/// A folder of this run's own.
+/// A folder of this test's own.
 pub fn folder() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("c-{}", std::process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME"));
     std::fs::create_dir_all(&folder).expect("a folder for what is built");
     folder
 }
@@ -72,7 +75,8 @@ pub fn has_sanitizer() -> bool {
         let Some(mut cc) = compiler(Language::C) else { return false };
         let (from, to) = (folder().join("sanitized.c"), folder().join("sanitized"));
         std::fs::write(&from, "int main(void) { return 0; }\n").expect("a file");
-        let built = cc.arg("-fsanitize=address").arg(&from).arg("-o").arg(&to).output().is_ok_and(|output| output.status.success());
+        let built =
+            cc.arg("-fsanitize=address").arg(&from).arg("-o").arg(&to).output().is_ok_and(|output| output.status.success());
         let runs = built && Command::new(&to).output().is_ok_and(|output| output.status.success());
         if !runs {
             let _ = writeln!(std::io::stderr(), "SKIPPED: no address sanitizer here");
