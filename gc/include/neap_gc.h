@@ -476,7 +476,8 @@ neap_error neap_collect(neap_heap *heap);
  * sets it back. The program does well to raise its own error of memory then, while there is room to handle it. Constant. */
 int neap_exhausted(neap_heap *heap);
 
-/* ---- weak references: words at the weak offsets of an object, which keep nothing alive. No barrier, no copying by memcpy: only these. */
+/* ---- weak references: words at the weak offsets of an object, which keep nothing alive. No barrier, no copying by memcpy:
+ * only these. `heap` is not tested for NULL. */
 
 /* Writes a word to the weak place at `address`. Constant. */
 void neap_weak_set(neap_heap *heap, void *address, void *word);

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::heap::NeapHeap;
 use crate::runtime::length;
 use crate::words::address;
-use neap_gc::{Header, Ref, Shape};
+use neap_gc::{Header, Ref, Runtime, Shape};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
@@ -102,9 +102,9 @@ pub unsafe extern "C" fn neap_private_barrier_object(heap: *mut NeapHeap, object
             return;
         }
         let (heap, object) = ((*heap).shared(), object_at(object));
-        let ty = heap.runtime().table.get(object.kind());
-        if ty.shape == Shape::Array {
-            heap.barrier_range(object, 0..ty.fixed() + length(ty, object));
+        let table = &heap.runtime().table;
+        if table.get(object.kind()).shape == Shape::Array {
+            heap.barrier_range(object, 0..heap.runtime().slots(object));
         } else {
             heap.barrier(object, 0);
         }
@@ -120,11 +120,20 @@ pub unsafe extern "C" fn neap_private_barrier_at(heap: *mut NeapHeap, object: *m
             return;
         }
         let (heap, offset, object) = ((*heap).shared(), at.addr().wrapping_sub(object.addr()), object_at(object));
-        let ty = heap.runtime().table.get(object.kind());
-        if ty.shape != Shape::Array {
-            return heap.barrier(object, 0);
-        }
-        if let Some(slot) = ty.slot_at(offset).filter(|&slot| slot < ty.fixed() + length(ty, object)) {
+        let table = &heap.runtime().table;
+        let hot = table.hot(object.kind());
+        let size = hot.size as usize;
+        let slot = if hot.words && offset >= size {
+            hot.fixed as usize + (offset - size) / size_of::<*mut c_void>()
+        } else {
+            let ty = table.get(object.kind());
+            if ty.shape != Shape::Array {
+                return heap.barrier(object, 0);
+            }
+            let Some(slot) = ty.slot_at(offset) else { return };
+            slot
+        };
+        if slot < hot.fixed as usize + length(hot, object) {
             heap.barrier(object, slot);
         }
     }
@@ -139,11 +148,12 @@ pub unsafe extern "C" fn neap_private_barrier_slots(heap: *mut NeapHeap, object:
             return;
         }
         let (heap, object) = ((*heap).shared(), object_at(object));
-        let ty = heap.runtime().table.get(object.kind());
-        if ty.shape != Shape::Array {
+        let table = &heap.runtime().table;
+        if table.get(object.kind()).shape != Shape::Array {
             return heap.barrier(object, 0);
         }
-        let (fixed, length) = (ty.fixed(), length(ty, object));
+        let hot = table.hot(object.kind());
+        let (fixed, length) = (hot.fixed as usize, length(hot, object));
         let slots = first.min(length)..first.saturating_add(count).min(length);
         heap.barrier_range(object, fixed + slots.start..fixed + slots.end);
     }

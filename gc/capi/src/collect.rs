@@ -52,9 +52,11 @@ pub unsafe extern "C" fn neap_exhausted(heap: *mut NeapHeap) -> c_int {
 pub unsafe extern "C" fn neap_weak_set(heap: *mut NeapHeap, at: *mut *mut c_void, word: *mut c_void) {
     // SAFETY: F1, F2, F3.
     unsafe {
-        let Ok((_, parts)) = enter(heap) else { return };
+        if (*heap).gate.is_closed() {
+            return;
+        }
         if let Some(target) = reference(word) {
-            parts.heap.weak_hold(target);
+            (*heap).shared().weak_hold(target);
         }
         at.write(word);
     }
@@ -65,10 +67,12 @@ pub unsafe extern "C" fn neap_weak_set(heap: *mut NeapHeap, at: *mut *mut c_void
 pub unsafe extern "C" fn neap_weak_get(heap: *mut NeapHeap, at: *const *mut c_void) -> *mut c_void {
     // SAFETY: as above.
     unsafe {
-        let Ok((_, parts)) = enter(heap) else { return null_mut() };
+        if (*heap).gate.is_closed() {
+            return null_mut();
+        }
         let word = at.read();
         match reference(word) {
-            Some(target) if !parts.heap.weak_value(target) => null_mut(),
+            Some(target) if !(*heap).shared().weak_value(target) => null_mut(),
             _ => word,
         }
     }
@@ -79,9 +83,11 @@ pub unsafe extern "C" fn neap_weak_get(heap: *mut NeapHeap, at: *const *mut c_vo
 pub unsafe extern "C" fn neap_weak_copy(heap: *mut NeapHeap, to: *mut *mut c_void, from: *const *mut c_void) -> c_int {
     // SAFETY: as above. What a weak place names is held weakly already.
     unsafe {
-        let Ok((_, parts)) = enter(heap) else { return 0 };
+        if (*heap).gate.is_closed() {
+            return 0;
+        }
         let word = from.read();
-        let gone = word.is_null() || reference(word).is_some_and(|target| !parts.heap.copy_keeps(target, Side::Value));
+        let gone = word.is_null() || reference(word).is_some_and(|target| !(*heap).shared().copy_keeps(target, Side::Value));
         to.write(if gone { null_mut() } else { word });
         c_int::from(!gone)
     }

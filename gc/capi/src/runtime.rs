@@ -10,7 +10,7 @@
 use crate::callback::{releasing, visiting};
 use crate::gate::Gate;
 use crate::locals::LocalsCell;
-use crate::types::{Table, Type};
+use crate::types::{Hot, Table, Type};
 use crate::weak_map::REMOVED;
 use crate::words::{address, reference, word_at};
 use neap_gc::object::{Kind, Shape, Side, Stack, Verdict};
@@ -30,9 +30,9 @@ pub struct Types {
 /// # Safety
 /// Here and below: the cell is live or young, initialised, and of this type.
 #[inline(always)]
-pub unsafe fn length(ty: &Type, cell: Ref) -> usize {
+pub unsafe fn length(hot: &Hot, cell: Ref) -> usize {
     // SAFETY: by the caller; offsets-are-inside.
-    unsafe { cell.as_ptr().add(ty.length_offset).cast::<usize>().read() }
+    unsafe { cell.as_ptr().add(hot.length_offset as usize).cast::<usize>().read() }
 }
 
 impl Types {
@@ -40,6 +40,44 @@ impl Types {
     unsafe fn of(&self, cell: Ref) -> &Type {
         // SAFETY: by the caller.
         self.table.get(unsafe { cell.kind() })
+    }
+
+    #[inline(always)]
+    unsafe fn hot_of(&self, cell: Ref) -> &Hot {
+        // SAFETY: by the caller.
+        self.table.hot(unsafe { cell.kind() })
+    }
+
+    /// The references of a plain object that do not stand side by side. (Called through a pointer, so that what is done with a reference is inlined where
+    /// they do.)
+    #[inline(never)]
+    unsafe fn trace_apart(&self, cell: Ref, mut visit: &mut dyn FnMut(Ref)) {
+        // SAFETY: by the caller; offsets-are-inside.
+        unsafe {
+            let ty = self.of(cell);
+            visit_words(cell, 0, &ty.strong, &mut visit);
+            self.call_trace(ty, cell, 0..0, &mut visit);
+        }
+    }
+
+    /// The references in slots that are not simple.
+    #[inline(never)]
+    unsafe fn trace_slots_of(&self, cell: Ref, range: Range<usize>, mut visit: &mut dyn FnMut(Ref)) {
+        // SAFETY: by the caller; offsets-are-inside.
+        unsafe {
+            let ty = self.of(cell);
+            let fixed = ty.fixed();
+            if range.start < fixed {
+                visit_words(cell, 0, part(&ty.strong, 0, &range), &mut visit);
+            }
+            let own = own_slots(&range, fixed);
+            if !ty.slot_strong.is_empty() {
+                own.clone().for_each(|slot| visit_words(cell, ty.size + slot * ty.stride, &ty.slot_strong, &mut visit));
+            }
+            if !own.is_empty() {
+                self.call_trace(ty, cell, own, &mut visit);
+            }
+        }
     }
 
     /// Asks the program's function for the references of some slots.
@@ -68,6 +106,25 @@ unsafe fn visit_words(cell: Ref, base: usize, offsets: &[u32], visit: &mut impl 
     }
 }
 
+/// Visits the references among words that stand side by side.
+///
+/// # Safety
+/// So many initialised words stand there.
+#[inline(always)]
+unsafe fn visit_row(first: *mut *mut c_void, count: usize, visit: &mut impl FnMut(Ref)) {
+    // SAFETY: by the caller, here and below.
+    let (mut word, end) = unsafe { (first, first.add(count)) };
+    while word != end {
+        // SAFETY: as above.
+        unsafe {
+            if let Some(to) = reference(word.read()) {
+                visit(to);
+            }
+            word = word.add(1);
+        }
+    }
+}
+
 /// The part of a range of slots that is behind the first `fixed` ones, counted from there.
 #[inline(always)]
 fn own_slots(range: &Range<usize>, fixed: usize) -> Range<usize> {
@@ -91,11 +148,11 @@ unsafe impl Runtime for Types {
     unsafe fn trace(&self, cell: Ref, visit: &mut impl FnMut(Ref)) {
         // SAFETY: by the caller, here and below.
         unsafe {
-            let ty = self.of(cell);
-            visit_words(cell, 0, &ty.strong, visit);
-            if ty.trace.is_some() {
-                self.call_trace(ty, cell, 0..0, visit);
+            let hot = self.hot_of(cell);
+            if hot.count == 0 {
+                return self.trace_apart(cell, visit);
             }
+            visit_row(word_at(cell, hot.at as usize), hot.count as usize, visit);
         }
     }
 
@@ -103,8 +160,8 @@ unsafe impl Runtime for Types {
     unsafe fn slots(&self, cell: Ref) -> usize {
         // SAFETY: as above.
         unsafe {
-            let ty = self.of(cell);
-            ty.fixed() + length(ty, cell)
+            let hot = self.hot_of(cell);
+            hot.fixed as usize + length(hot, cell)
         }
     }
 
@@ -112,22 +169,12 @@ unsafe impl Runtime for Types {
     unsafe fn trace_slots(&self, cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
         // SAFETY: as above.
         unsafe {
-            let ty = self.of(cell);
-            let fixed = ty.fixed();
-            if range.start < fixed {
-                visit_words(cell, 0, part(&ty.strong, 0, &range), visit);
+            let hot = self.hot_of(cell);
+            if !hot.words || range.start < hot.fixed as usize {
+                return self.trace_slots_of(cell, range, visit);
             }
-            let own = own_slots(&range, fixed);
-            if ty.words {
-                let words = word_at(cell, ty.size);
-                return own.filter_map(|slot| reference(words.add(slot).read())).for_each(visit);
-            }
-            if !ty.slot_strong.is_empty() {
-                own.clone().for_each(|slot| visit_words(cell, ty.size + slot * ty.stride, &ty.slot_strong, visit));
-            }
-            if ty.trace.is_some() && !own.is_empty() {
-                self.call_trace(ty, cell, own, visit);
-            }
+            let own = own_slots(&range, hot.fixed as usize);
+            visit_row(word_at(cell, hot.size as usize).add(own.start), own.len(), visit);
         }
     }
 
@@ -167,13 +214,17 @@ unsafe impl Runtime for Types {
                 }
                 return;
             }
-            let mut clean = |base: usize, offsets: &[u32]| {
-                for &offset in offsets {
-                    let word = word_at(cell, base + offset as usize);
-                    if reference(*word).is_some_and(|to| verdict(to, Side::Value) == Verdict::Clear) {
-                        *word = null_mut();
-                    }
+            let mut clean_word = |word: *mut *mut c_void| {
+                if reference(*word).is_some_and(|to| verdict(to, Side::Value) == Verdict::Clear) {
+                    *word = null_mut();
                 }
+            };
+            if self.hot_of(cell).weak_words {
+                let words = word_at(cell, ty.size);
+                return own_slots(&range, ty.fixed()).for_each(|slot| clean_word(words.add(slot)));
+            }
+            let mut clean = |base: usize, offsets: &[u32]| {
+                offsets.iter().for_each(|&offset| clean_word(word_at(cell, base + offset as usize)));
             };
             if !ty.shape.is_indexed() {
                 return clean(0, &ty.weak);

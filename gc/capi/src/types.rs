@@ -62,6 +62,26 @@ pub const PLAIN: u32 = 0;
 pub const ARRAY: u32 = 1;
 pub const LEAF: u32 = 2;
 
+/// The most that a fixed part may have.
+const SIZE_MAX: usize = 1 << 30;
+
+/// What is asked of a type most often, in half a cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+pub struct Hot {
+    /// Where the strong references of the object begin, if they stand side by side, and how many there are. 0 if it has none, or others.
+    pub at: u32,
+    pub count: u32,
+    /// [`Type::fixed`].
+    pub fixed: u32,
+    pub size: u32,
+    pub length_offset: u32,
+    /// A slot is one strong word, and nothing else is to be visited in it.
+    pub words: bool,
+    /// A slot is one weak word, and the fixed part has none.
+    pub weak_words: bool,
+}
+
 /// A type as the heap looks at it.
 pub struct Type {
     pub shape: Shape,
@@ -77,8 +97,6 @@ pub struct Type {
     pub length_offset: usize,
     pub slot_strong: Box<[u32]>,
     pub slot_weak: Box<[u32]>,
-    /// A slot is one strong word.
-    pub words: bool,
     pub trace: Option<TraceFn>,
     pub destroy: Option<DestroyFn>,
     pub data: *mut c_void,
@@ -96,7 +114,6 @@ impl Type {
             length_offset: 0,
             slot_strong: Box::new([]),
             slot_weak: Box::new([]),
-            words: false,
             trace: None,
             destroy: None,
             data: std::ptr::null_mut(),
@@ -115,7 +132,7 @@ impl Type {
             LEAF => Shape::Leaf,
             _ => return Err(Error::Invalid),
         };
-        if info.name.is_null() || info.reserved != 0 || info.size < size_of::<Header>() {
+        if info.name.is_null() || info.reserved != 0 || info.size < size_of::<Header>() || info.size > SIZE_MAX {
             return Err(Error::Invalid);
         }
         let has_slots = info.stride != 0;
@@ -161,7 +178,6 @@ impl Type {
         if shape == Shape::Plain && ty.strong.is_empty() && ty.trace.is_none() {
             ty.shape = Shape::Leaf;
         }
-        ty.words = ty.stride == WORD && *ty.slot_strong == [0] && ty.trace.is_none();
         Ok(ty)
     }
 
@@ -173,16 +189,28 @@ impl Type {
     }
 
     /// The words of the fixed part that count as slots of an array, before its own.
-    #[inline(always)]
     pub fn fixed(&self) -> usize {
         self.strong.len() + self.weak.len()
     }
 
-    /// The slot of an array where an offset of the object lies; none if no reference stands there.
-    #[inline]
+    fn hot(&self) -> Hot {
+        let first = self.strong.first().copied().unwrap_or(0);
+        let side_by_side = self.strong.iter().zip(0..).all(|(&offset, n)| offset == first + n * WORD as u32);
+        let simple = side_by_side && self.trace.is_none();
+        Hot {
+            at: first,
+            count: if simple { self.strong.len() as u32 } else { 0 },
+            fixed: self.fixed() as u32,
+            size: self.size as u32,
+            length_offset: self.length_offset as u32,
+            words: self.stride == WORD && *self.slot_strong == [0] && self.trace.is_none(),
+            weak_words: self.shape == Shape::Array && self.stride == WORD && *self.slot_weak == [0] && self.weak.is_empty(),
+        }
+    }
+
+    /// The slot of an array where an offset of the object lies; none if no strong reference stands there.
     pub fn slot_at(&self, offset: usize) -> Option<usize> {
         match offset.checked_sub(self.size) {
-            Some(behind) if self.words => Some(self.fixed() + behind / WORD),
             Some(behind) => Some(self.fixed() + behind.checked_div(self.stride)?),
             None => self.strong.iter().position(|&strong| strong as usize == offset),
         }
@@ -228,6 +256,7 @@ fn lasting(name: &CStr) -> &'static CStr {
 
 /// The table of types, and how many there are.
 pub struct Table {
+    hot: [Hot; TYPES],
     types: Box<[Type; TYPES]>,
     len: usize,
 }
@@ -246,7 +275,12 @@ impl Table {
             slot_strong: Box::new([WORD as u32]),
             ..Type::new(c"weak map entries", Shape::Ephemeron, entries)
         };
-        Table { types, len: WEAK_ENTRIES as usize + 1 }
+        let hot = std::array::from_fn(|kind| types[kind].hot());
+        Table { hot, types, len: WEAK_ENTRIES as usize + 1 }
+    }
+    #[inline(always)]
+    pub fn hot(&self, kind: u8) -> &Hot {
+        &self.hot[kind as usize]
     }
     #[inline(always)]
     pub fn get(&self, kind: u8) -> &Type {
@@ -264,6 +298,7 @@ impl Table {
         u8::try_from(self.len).ok()
     }
     pub fn add(&mut self, ty: Type) {
+        self.hot[self.len] = ty.hot();
         self.types[self.len] = ty;
         self.len += 1;
     }
