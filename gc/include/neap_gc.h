@@ -12,8 +12,9 @@
  * program may keep references anywhere, in C variables above all. Across one of them it keeps what can be reached from root
  * variables, locals, handles and the root visitor; all else may be gone.
  *
- * BARRIER. Before a reference in an object is overwritten, or one is stored, comes the barrier: neap_store does both. An object
- * that was allocated since the last safepoint needs none (and the barrier finds that out by one test).
+ * BARRIER. Before a reference in an object is overwritten, or one is stored, comes the barrier: neap_store does both. A plain object
+ * that was allocated since the last safepoint needs none, and the barrier finds that out by one test. An array always needs it: a new
+ * one of more than 8 KiB is counted by what was written, not by what it has.
  *
  * ERRORS. What can fail says so by a neap_error, or by NULL and neap_last_error. Misuse that can be found cheaply is an error;
  * an address that is no object's, or a heap that was freed, can't be found cheaply. No function unwinds, and nothing may unwind

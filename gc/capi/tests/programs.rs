@@ -55,3 +55,16 @@ fn a_forgotten_barrier_is_found() {
     assert!(!output.status.success(), "it went on");
     assert!(told.contains("a cell of ours at 0x") && told.contains("the audit after epoch end"), "{told}");
 }
+
+/// The program of the guide builds without a warning, and runs.
+#[test]
+fn the_program_of_the_guide_runs() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/embedding.md")).expect("the guide");
+    let (_, program) = guide.split_once("```c\n#include").expect("a program");
+    let (program, _) = program.split_once("\n```").expect("its end");
+    let from = folder().join("guide.c");
+    std::fs::write(&from, format!("#include{program}\n")).expect("a file");
+    if let Some(program) = build("guide", &[from], &[]) {
+        run(&mut Command::new(program));
+    }
+}

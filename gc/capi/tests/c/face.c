@@ -439,6 +439,18 @@ static void arrays(void) {
         sound();
     }
 
+    /* New ones, small and large, are filled behind one barrier. */
+    for (size_t length = 10; length < 100000; length *= 20) {
+        vector *v = (vector *)neap_alloc_array(heap, vector_type, length);
+        root = v;
+        neap_barrier_slots(heap, v, 0, length);
+        for (size_t i = 0; i < length; i += length / 10) {
+            v->slots[i] = new_node(i);
+        }
+        CHECK(living(node_type) == 10 && ((node *)v->slots[length / 10])->number == length / 10);
+        sound();
+    }
+
     table *t = (table *)neap_alloc_array(heap, table_type, 40);
     root = t;
     safepoints(1);
