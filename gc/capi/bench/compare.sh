@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Instructions that the same programs take on the raw face (raw.rs) and on the C face (face.c), by callgrind.
+# What the same programs take on the raw face (raw.rs) and on the C face (face.c): instructions, by callgrind; and with the argument `timed` user time
+# besides, the medians of alternating runs.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
@@ -19,4 +20,13 @@ for program in lists trees cache; do
     face=$(instructions "$place/face" "$program")
     [ "$(cat "$place/result")" = "$expected" ] || { echo "$program: the results differ" >&2; exit 1; }
     echo "$program raw $raw face $face ratio $(awk "BEGIN { printf \"%.3f\", $face / $raw }")"
+    [ "${1:-}" = timed ] || continue
+    for _ in $(seq 15); do
+        for face in "$target/release/examples/raw" "$place/face"; do
+            TIMEFORMAT="%U $(basename "$face")"
+            { time "$face" "$program" timed >/dev/null; } 2>>"$place/times-$program"
+        done
+    done
+    median() { grep " $1\$" "$place/times-$program" | sort -n | sed -n 8p | cut -d' ' -f1; }
+    echo "$program seconds raw $(median raw) face $(median face)"
 done

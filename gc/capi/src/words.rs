@@ -6,15 +6,19 @@ use neap_gc::Ref;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-/// The bits by which a word is no reference.
+/// The bits by which a word is no reference, and the uppermost one, which no address has.
 const TAG: usize = 7;
+const TOP: usize = 1 << (usize::BITS - 1);
 
 /// The reference that a word is, if it is one.
 #[inline(always)]
 pub fn reference(word: *mut c_void) -> Option<Ref> {
-    let cell = NonNull::new(word)?;
-    // SAFETY: what has the form of a reference is one, by the rule for words.
-    (word.addr() & TAG == 0).then(|| unsafe { Ref::from_ptr(cell.cast()) })
+    // In one test: less one, a reference has all tag bits, and only 0 has the uppermost bit.
+    if word.addr().wrapping_sub(1) & (TOP | TAG) != TAG {
+        return None;
+    }
+    // SAFETY: not 0; what has the form of a reference is one, by the rule for words.
+    Some(unsafe { Ref::from_ptr(NonNull::new_unchecked(word.cast())) })
 }
 
 /// The address of an object as C sees it.
