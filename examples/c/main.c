@@ -1,5 +1,6 @@
 /* The command line and the prompt.
  *
+ *     cc -O2 $(pkg-config --cflags neap-gc) *.c $(pkg-config --libs neap-gc) -o lisp
  *     lisp [--limit BYTES] [--stress N] [--audit N] [--every STEPS] [--stats] [FILE]
  *
  * Without a file it reads from the standard input, form by form. `--stress` and `--audit` are those of the heap (neap_config); the heap is asked whether

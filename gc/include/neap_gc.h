@@ -72,16 +72,14 @@ typedef enum neap_error {
     NEAP_ROOT = 8,
     /* The scope was closed already. */
     NEAP_SCOPE = 9,
-    /* No room for more locals (neap_config.locals_max). */
-    NEAP_LOCALS_FULL = 10,
     /* The handle is another heap's. */
-    NEAP_HANDLE = 11,
+    NEAP_HANDLE = 10,
     /* There is no such entry. */
-    NEAP_NOT_FOUND = 12,
+    NEAP_NOT_FOUND = 11,
     /* The address is not that of an explicit block that is allocated. */
-    NEAP_BLOCK = 13,
+    NEAP_BLOCK = 12,
     /* The audit has found a contradiction. */
-    NEAP_AUDIT = 14
+    NEAP_AUDIT = 13
 } neap_error;
 
 /* A sentence for an error, in static memory; one for unknown numbers too. Constant. */

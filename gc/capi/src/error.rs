@@ -18,15 +18,14 @@ pub enum Error {
     Busy = 7,
     Root = 8,
     Scope = 9,
-    LocalsFull = 10,
-    Handle = 11,
-    NotFound = 12,
-    Block = 13,
-    Audit = 14,
+    Handle = 10,
+    NotFound = 11,
+    Block = 12,
+    Audit = 13,
 }
 
 impl Error {
-    pub const ALL: [Error; 15] = [
+    pub const ALL: [Error; 14] = [
         Error::Ok,
         Error::OutOfMemory,
         Error::Invalid,
@@ -37,7 +36,6 @@ impl Error {
         Error::Busy,
         Error::Root,
         Error::Scope,
-        Error::LocalsFull,
         Error::Handle,
         Error::NotFound,
         Error::Block,
@@ -56,7 +54,6 @@ impl Error {
             Error::Busy => c"called from within a callback of the same heap",
             Error::Root => c"the variable is not registered",
             Error::Scope => c"the scope was closed already",
-            Error::LocalsFull => c"no room for more locals",
             Error::Handle => c"the handle is another heap's",
             Error::NotFound => c"there is no such entry",
             Error::Block => c"not the address of an allocated block",
