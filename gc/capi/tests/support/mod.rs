@@ -34,11 +34,12 @@ pub fn compiler(language: Language) -> Option<Command> {
     if Command::new(&name).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return Some(Command::new(name));
     }
-    // Past the capture of the test's output, which is not shown when a test passes.
-    let _ = writeln!(
-        std::io::stderr(),
-        "SKIPPED: `{name}` does not run here, so what takes a compiler is not tested (set {variable} to one)"
-    );
+    // Once, and past the capture of the test's output, which is not shown when a test passes.
+    static TOLD: [Once; 2] = [Once::new(), Once::new()];
+    TOLD[language as usize].call_once(|| {
+        let word = format!("SKIPPED: `{name}` does not run here, so what takes a compiler is not tested (set {variable} to one)");
+        let _ = writeln!(std::io::stderr(), "{word}");
+    });
     None
 }
 
