@@ -122,7 +122,7 @@ static inline neap_config neap_config_default(void) {
 }
 
 /* Makes a heap. `config` may be NULL for the defaults. Errors: NEAP_INVALID (`heap` is NULL, or no locals can be had), NEAP_VERSION,
- * NEAP_OUT_OF_MEMORY. Cost: some microseconds, about 100 KiB of memory. */
+ * NEAP_OUT_OF_MEMORY. Cost: about 70 microseconds and 160 KiB of memory. */
 neap_error neap_heap_new(const neap_config *config, neap_heap **heap);
 
 /* Ends a heap: runs the destructors of all objects (no finalizers: see neap_queue_all_finalizers), and gives back all memory, explicit blocks
@@ -596,7 +596,7 @@ typedef struct neap_pauses {
 } neap_pauses;
 
 /* The pauses of one cause so far; zeros if there was none. The caller sets `pauses->struct_size`. Errors: NEAP_INVALID, NEAP_VERSION, NEAP_BUSY.
- * Cost: microseconds. */
+ * Cost: about a microsecond. */
 neap_error neap_get_pauses(neap_heap *heap, neap_cause cause, neap_pauses *pauses);
 
 /* The name of a cause, in static memory; NULL for any other number. Constant. */
@@ -654,7 +654,7 @@ typedef struct neap_audit_report {
 
 /* Checks the whole heap: counts, lists, weak references, and that marking can find all that it should. Where a safepoint could be. A barrier that was
  * forgotten shows as a wrong count of an object, whose type is named. `report` may be NULL, and so may `message`, which gets a text of `size` bytes at
- * most, ended by 0 and empty if all is well. Errors: NEAP_AUDIT, NEAP_INVALID, NEAP_VERSION, NEAP_BUSY. Cost: some microseconds for each object. */
+ * most, ended by 0 and empty if all is well. Errors: NEAP_AUDIT, NEAP_INVALID, NEAP_VERSION, NEAP_BUSY. Cost: about a microsecond for each object. */
 neap_error neap_audit(neap_heap *heap, neap_audit_report *report, char *message, size_t size);
 
 /* ---- explicit blocks: of the same memory, under the same limit, neither scanned nor freed by the collector. At multiples of 16, uninitialised. NULL and
