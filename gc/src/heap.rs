@@ -18,14 +18,14 @@ use crate::audit::{self, AuditError, AuditReport};
 use crate::collect::{Checks, Collector, POLL_COLLECT, Settings};
 use crate::explicit::{Checked, CheckedBlocks, FreeError};
 use crate::memory::Memory;
-use crate::object::{Ref, Runtime, Side, flags};
+use crate::object::{Kind, Ref, Runtime, Side, flags};
 use crate::observe::{Counters, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_graph};
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use crate::collect::{Drive, Handle, Phase, RootSource, Sabotage};
 #[doc(hidden)]
@@ -137,6 +137,12 @@ impl<R: Runtime> Heap<R> {
     #[inline(always)]
     pub unsafe fn runtime_mut(&mut self) -> &mut R {
         &mut self.get_mut().rt
+    }
+
+    /// Adds a kind to the table, for a runtime that learns of its kinds while it runs. They are numbered on from those of [`Runtime::kinds`]; `None` if there
+    /// are 256 already. No cell has the kind yet, so the runtime may describe it before or after, as long as that is before the first allocation.
+    pub fn add_kind(&mut self, kind: Kind) -> Option<u8> {
+        self.get_mut().cx.kinds.add(kind)
     }
 
     /// The word that the runtime checks at back edges and calls: not 0 means "come to [`Heap::safepoint`]".
@@ -405,6 +411,14 @@ impl<R: Runtime> Heap<R> {
     /// As for [`Heap::safepoint`].
     pub unsafe fn step(&mut self, roots: &dyn RootSource, bytes: usize) -> bool {
         self.get_mut().step(roots, bytes)
+    }
+    /// A step that takes so long, and a stretch of work between two looks at the clock more: an epoch end, and what there is to do until the time is over.
+    /// `true` as for [`Heap::step`].
+    ///
+    /// # Safety
+    /// As for [`Heap::safepoint`].
+    pub unsafe fn step_for(&mut self, roots: &dyn RootSource, time: Duration) -> bool {
+        self.get_mut().step_for(roots, time)
     }
     /// Stops (or lets go on) the collections that the heap starts by itself.
     pub fn set_running(&mut self, running: bool) {

@@ -10,6 +10,7 @@
 
 use super::budget::Budget;
 use super::collector::Collector;
+use super::schedule::Stopping;
 use super::{Phase, RootSource};
 use crate::object::Runtime;
 use crate::observe::Cause;
@@ -156,14 +157,28 @@ impl<R: Runtime> Collector<R> {
 
     /// See [`crate::Heap::step`].
     pub fn step(&mut self, source: &dyn RootSource, bytes: usize) -> bool {
-        let mut stopping = self.begin_stop();
+        let stopping = self.begin_stop();
+        self.step_until(source, stopping, |collector| {
+            let time = match bytes {
+                0 => collector.pacer.slice(),
+                _ => Duration::from_nanos((bytes as u64).saturating_mul(STEP_NS_PER_BYTE)),
+            };
+            Instant::now() + time.min(STEP_MAX)
+        })
+    }
+
+    /// See [`crate::Heap::step_for`].
+    pub fn step_for(&mut self, source: &dyn RootSource, time: Duration) -> bool {
+        let stopping = self.begin_stop();
+        let deadline = Instant::now() + time.min(STEP_MAX);
+        self.step_until(source, stopping, |_| deadline)
+    }
+
+    /// `deadline`: asked for after the first epoch end.
+    fn step_until(&mut self, source: &dyn RootSource, mut stopping: Stopping, deadline: impl FnOnce(&Self) -> Instant) -> bool {
         let before = self.cx.counters.cycles;
         self.timed_epoch_end(source, &mut stopping);
-        let time = match bytes {
-            0 => self.pacer.slice(),
-            _ => Duration::from_nanos((bytes as u64).saturating_mul(STEP_NS_PER_BYTE)).min(STEP_MAX),
-        };
-        let deadline = Instant::now() + time;
+        let deadline = deadline(self);
         let ended = loop {
             if self.cx.phase() == Phase::Idle && self.cx.events != 0 {
                 self.begin_cycle();

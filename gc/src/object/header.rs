@@ -127,6 +127,11 @@ impl Ref {
 }
 
 impl Header {
+    /// Where the flags stand (16 bits), for a barrier that is compiled elsewhere: the inlined half of [`crate::Heap::barrier`] reads one of them.
+    pub const FLAGS_OFFSET: usize = std::mem::offset_of!(Header, flags);
+    /// Where the number of the kind stands (8 bits).
+    pub const KIND_OFFSET: usize = std::mem::offset_of!(Header, kind);
+
     #[inline(always)]
     pub(crate) const fn new(kind: u8, flags: u16) -> Header {
         Header { count: Cell::new(0), flags: Cell::new(flags), kind, aux: Cell::new(0) }

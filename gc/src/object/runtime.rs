@@ -80,7 +80,8 @@ pub enum Side {
 /// process). They are called with cells that are live or young, initialised, and of a kind whose shape they are for; an indexed cell has room for 8 bytes
 /// a slot; ranges lie within the slots.
 pub unsafe trait Runtime: Sized {
-    /// The table of kinds, indexed by the number that [`crate::Heap::alloc`] is given; asked for once, when the heap is made. At most 256.
+    /// The table of kinds, indexed by the number that [`crate::Heap::alloc`] is given; asked for once, when the heap is made. At most 256, with those that
+    /// [`crate::Heap::add_kind`] adds.
     fn kinds(&self) -> Vec<Kind>;
 
     /// Visits the strong references of a `Plain` cell, or those of a `Thread` outside its stack.
@@ -234,34 +235,45 @@ impl Counted {
     }
 }
 
+/// The header has one byte for the kind.
+const KINDS_MAX: usize = 256;
+
 /// What the collector looks up by kind.
 pub(crate) struct Kinds {
-    shapes: [Shape; 256],
+    shapes: [Shape; KINDS_MAX],
     /// The flags that a small cell of the kind is born with.
-    born: [u16; 256],
-    weak: [bool; 256],
+    born: [u16; KINDS_MAX],
+    weak: [bool; KINDS_MAX],
     table: Vec<Kind>,
 }
 
 impl Kinds {
     pub fn new(table: Vec<Kind>) -> Kinds {
-        assert!(table.len() <= 256, "the header has one byte for the kind");
+        assert!(table.len() <= KINDS_MAX, "the header has one byte for the kind");
         let mut kinds = Kinds {
-            shapes: [Shape::Leaf; 256],
-            born: [flags::YOUNG | flags::LOGGED; 256],
-            weak: [false; 256],
+            shapes: [Shape::Leaf; KINDS_MAX],
+            born: [flags::YOUNG | flags::LOGGED; KINDS_MAX],
+            weak: [false; KINDS_MAX],
             table: Vec::new(),
         };
-        for (number, kind) in table.iter().enumerate() {
-            let weak = kind.weak || kind.shape == Shape::Ephemeron;
-            kinds.shapes[number] = kind.shape;
-            kinds.weak[number] = weak;
-            if weak || kind.destructor || kind.shape == Shape::Thread {
-                kinds.born[number] |= flags::SPECIAL;
-            }
-        }
-        kinds.table = table;
+        table.into_iter().for_each(|kind| _ = kinds.add(kind));
         kinds
+    }
+
+    /// One more kind: its number, or none if there are as many as a header can tell apart.
+    pub fn add(&mut self, kind: Kind) -> Option<u8> {
+        let number = self.table.len();
+        if number == KINDS_MAX {
+            return None;
+        }
+        let weak = kind.weak || kind.shape == Shape::Ephemeron;
+        self.shapes[number] = kind.shape;
+        self.weak[number] = weak;
+        if weak || kind.destructor || kind.shape == Shape::Thread {
+            self.born[number] |= flags::SPECIAL;
+        }
+        self.table.push(kind);
+        Some(number as u8)
     }
 
     #[inline(always)]

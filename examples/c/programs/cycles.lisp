@@ -1,0 +1,63 @@
+; Cyclic structures, churned: rings that are dropped, cut and joined, a queue with two ends, graphs whose nodes name each other.
+
+(define (ring n)
+  (let ((first (cons 0 '())))
+    (let loop ((i (- n 1)) (l first))
+      (if (= i 0)
+          (begin (set-cdr! first l) first)
+          (loop (- i 1) (cons i l))))))
+
+(define (ring-length r)
+  (let loop ((at (cdr r)) (n 1)) (if (eq? at r) n (loop (cdr at) (+ n 1)))))
+
+; Many rings, of which one is kept at a time.
+(define kept (ring 3))
+(do ((i 0 (+ i 1))) ((= i 300))
+  (let ((new (ring (+ 2 (remainder i 17)))))
+    (when (= 0 (remainder i 10)) (set! kept new))))
+(print "kept: " (ring-length kept))
+
+; Two rings become one, and are parted again.
+(define (swap-tails! a b)
+  (let ((t (cdr a))) (set-cdr! a (cdr b)) (set-cdr! b t)))
+(define a (ring 30))
+(define b (ring 12))
+(swap-tails! a b)
+(print "joined: " (ring-length a))
+(swap-tails! a b)
+(print "parted: " (ring-length a) " " (ring-length b))
+
+; Nodes with a parent, children and siblings, as vectors.
+(define (node parent) (vector parent '() 0))
+(define (add-child! parent)
+  (let ((child (node parent)))
+    (vector-set! parent 1 (cons child (vector-ref parent 1)))
+    child))
+(define (grow! n depth)
+  (when (> depth 0)
+    (do ((i 0 (+ i 1))) ((= i 3))
+      (grow! (add-child! n) (- depth 1)))))
+(define (size n) (fold (lambda (child sum) (+ sum (size child))) 1 (vector-ref n 1)))
+(define root (node #f))
+(do ((i 0 (+ i 1))) ((= i 8))
+  (vector-set! root 1 '())
+  (grow! root 4))
+(print "tree: " (size root))
+(print "parents: " (eq? root (vector-ref (vector-ref (car (vector-ref (car (vector-ref root 1)) 1)) 0) 0)))
+
+; A queue whose ends name each other's cells.
+(define (make-queue) (cons '() '()))
+(define (put! q x)
+  (let ((cell (list x)))
+    (if (null? (car q)) (set-car! q cell) (set-cdr! (cdr q) cell))
+    (set-cdr! q cell)))
+(define (get! q) (let ((x (car (car q)))) (set-car! q (cdr (car q))) x))
+(define q (make-queue))
+(put! q 0)
+(define sum 0)
+(do ((i 1 (+ i 1))) ((= i 2000))
+  (put! q i)
+  (set! sum (+ sum (get! q))))
+(print "queue: " sum)
+(collect)
+(print "kept: " (ring-length kept))

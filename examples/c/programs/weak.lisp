@@ -1,0 +1,53 @@
+; What is held weakly: notes on objects, symbols, and last words.
+
+; A note lives while its object does, though the note refers to the object.
+(define notes (make-weak-map))
+(define objects (map (lambda (n) (list 'object n)) (iota 100)))
+(for-each (lambda (o) (weak-map-set! notes o (list 'note o))) objects)
+(collect)
+(print (weak-map-count notes) " " (cadr (cadr (weak-map-ref notes (list-ref objects 7)))))
+(define seventh (list-ref objects 7))
+(set! objects #f)
+(collect)
+(print (weak-map-count notes) " " (weak-map-ref notes seventh))
+(set! seventh #f)
+(collect)
+(print (weak-map-count notes))
+
+; A chain: each note is the next object.
+(define first (list 'first))
+(let loop ((o first) (n 50))
+  (when (> n 0)
+    (let ((next (list n)))
+      (weak-map-set! notes o next)
+      (loop next (- n 1)))))
+(collect)
+(print (weak-map-count notes))
+(set! first #f)
+(collect)
+(print (weak-map-count notes))
+
+; Names that nothing uses any more take no place in the table of symbols.
+(define (name n) (string->symbol (string-append "name-" (number->string n))))
+(define names '())
+(define before (symbol-count))
+(set! names (map name (iota 1000)))
+(print (eq? (list-ref names 500) (name 500)) " " (- (symbol-count) before))
+(set! names '())
+(collect)
+(print (- (symbol-count) before))
+
+; What asks for it comes round once more.
+(define (guarded n) (let ((o (list n))) (set-cdr! o o) (finalize! o) o))
+(define held (guarded 0))
+(do ((i 1 (+ i 1))) ((= i 5)) (guarded i))
+(collect)
+(define (last-words l)
+  (let ((o (next-finalized)))
+    (if o (last-words (cons (car o) l)) l)))
+(define (count-to n l) (and (memv n l) (or (= n 4) (count-to (+ n 1) l))))
+(define words (last-words '()))
+(print (length words) " " (if (count-to 1 words) "all" words))
+(set! held #f)
+(collect)
+(print (last-words '()))
