@@ -26,7 +26,9 @@ mod tests_checked;
 use crate::memory::asan;
 use crate::memory::block::{Lanes, set_live_run};
 use crate::memory::pages::split;
-use crate::memory::segment::{BLOCK, BlockDesc, FIRST_PAGE, NONE, Owner, PAGE, PAGES, RunState, SEGMENT, Segment, State, bits_of, block_id};
+use crate::memory::segment::{
+    BLOCK, BlockDesc, FIRST_PAGE, NONE, Owner, PAGE, PAGES, RunState, SEGMENT, Segment, State, bits_of, block_id,
+};
 use crate::memory::size_class::{CLASSES, GRANULE, MAX_SMALL, class_of, size_of_class};
 use crate::memory::{Memory, OutOfMemory};
 use magazine::{Magazines, capacity};
