@@ -341,9 +341,14 @@ fn a_second_interrupt_kills() {
     let output = &mut BufReader::new(child.stdout.take().expect("a pipe"));
     hear(output, "runs");
     std::thread::sleep(Duration::from_millis(200));
-    signal(&child);
-    std::thread::sleep(Duration::from_millis(200));
-    signal(&child);
+    // On a busy machine two may come as one.
+    for _ in 0..100 {
+        signal(&child);
+        std::thread::sleep(Duration::from_millis(200));
+        if child.try_wait().expect("a status").is_some() {
+            break;
+        }
+    }
     let (status, errors) = wait(&mut child);
     assert_eq!((status.signal(), errors.contains("interrupted!")), (Some(2), true), "{errors}");
 }
