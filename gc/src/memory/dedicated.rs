@@ -116,7 +116,7 @@ impl Pages {
             let segment = self.segment_of_id(self.tails_tail);
             // SAFETY: the head of a mapped segment.
             let (committed, tail) = unsafe { ((*segment.head()).committed, (*segment.head()).tail) };
-            let part = tail.min((max - freed).next_multiple_of(PAGE));
+            let part = tail.min((max - freed).saturating_add(PAGE - 1) & !(PAGE - 1));
             self.set_tail(segment, tail - part);
             let trimmed = self.trim(segment, committed - part);
             freed += trimmed;
