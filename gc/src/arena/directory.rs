@@ -23,10 +23,20 @@ use std::sync::OnceLock;
 /// Beyond this many bits parts are not split any more, but grow: hashes that agree so far do not differ for long.
 const BITS_MAX: u32 = 28;
 
-/// What is found through a directory.
-pub(super) trait Part: Copy {
+/// What is found through a directory: some entries of a map, with room for so many.
+pub(super) trait Part<'gc>: Copy + Trace<'gc> {
+    /// What the first part of a map has room for, and from what size on a part is split.
+    const FIRST: usize;
+    const LARGE: usize;
+
+    fn new(mc: &Mutation<'gc>, capacity: usize, common_bits: u32) -> Result<Self, OutOfMemory>;
+    fn capacity(self) -> usize;
     /// How many low bits the hashes of its keys have in common.
     fn common_bits(self) -> u32;
+    /// The hashes of its entries.
+    fn hashes(self, mc: &Mutation<'gc>) -> impl Iterator<Item = u32>;
+    /// Copies each of its entries to the part for its hash, which is new.
+    fn spread(self, mc: &Mutation<'gc>, to: impl Fn(u32) -> Self);
 }
 
 /// The directory of a map: one word in the map's head.
@@ -49,7 +59,7 @@ impl<P> Directory<'_, P> {
     }
 }
 
-impl<'gc, P: Part + Trace<'gc>> Directory<'gc, P> {
+impl<'gc, P: Part<'gc>> Directory<'gc, P> {
     /// The part for a hash, `None` in a map that has had no entry.
     #[inline]
     pub fn part(&self, hash: u32) -> Option<P> {
@@ -68,13 +78,33 @@ impl<'gc, P: Part + Trace<'gc>> Directory<'gc, P> {
         (n >> part.common_bits() == 0).then_some(part)
     }
 
-    /// Whether a part can be split.
-    pub fn splits(part: P) -> bool {
-        part.common_bits() < BITS_MAX
+    /// There is no part for a hash, or it is full. Then it is made anew, without what is gone: as large as it was, if that is half of it; as two of that size, where
+    /// the next bit of their hashes tells its entries apart; or else larger. So what is there always fits.
+    #[cold]
+    pub fn make_room(this: &Write<Self>, mc: &Mutation<'gc>, hash: u32) -> Result<(), OutOfMemory> {
+        let Some(old) = this.part(hash) else {
+            return Directory::replace(this, mc, hash, None, P::new(mc, P::FIRST, 0)?);
+        };
+        let (capacity, bits) = (old.capacity(), old.common_bits());
+        let bit = |hash: u32| (hash >> bits & 1) as usize;
+        let (mut live, mut ones) = (0, 0);
+        old.hashes(mc).for_each(|hash| (live, ones) = (live + 1, ones + bit(hash)));
+        let half = live * 2 < capacity;
+        // Where all keys have the next bit in common, too, splitting would not help for now.
+        if half || capacity < P::LARGE || bits >= BITS_MAX || ones == 0 || ones == live {
+            let new = P::new(mc, if half { capacity } else { 2 * capacity }, bits)?;
+            old.spread(mc, |_| new);
+            return Directory::replace(this, mc, hash, Some(old), new);
+        }
+        Directory::reserve(this, mc, old)?;
+        let new = [P::new(mc, capacity, bits + 1)?, P::new(mc, capacity, bits + 1)?];
+        old.spread(mc, |hash| new[bit(hash)]);
+        this.split(mc, hash, old, new);
+        Ok(())
     }
 
     /// Makes room for a part with one more bit in common than `part`; to be called before [`Directory::split`], which can't fail then.
-    pub fn reserve(this: &Write<Self>, mc: &Mutation<'gc>, part: P) -> Result<(), OutOfMemory> {
+    fn reserve(this: &Write<Self>, mc: &Mutation<'gc>, part: P) -> Result<(), OutOfMemory> {
         let Some(entries) = this.entries.get() else { return Ok(()) };
         let len = entries.len();
         if 1 << part.common_bits() < len {
@@ -91,7 +121,7 @@ impl<'gc, P: Part + Trace<'gc>> Directory<'gc, P> {
     }
 
     /// Puts `new` in the place of `old`.
-    pub fn replace(this: &Write<Self>, mc: &Mutation<'gc>, hash: u32, old: Option<P>, new: P) -> Result<(), OutOfMemory> {
+    fn replace(this: &Write<Self>, mc: &Mutation<'gc>, hash: u32, old: Option<P>, new: P) -> Result<(), OutOfMemory> {
         match (this.entries.get(), old) {
             (Some(entries), Some(old)) => set_all(mc, entries, hash, old.common_bits(), new),
             _ => {
@@ -104,7 +134,7 @@ impl<'gc, P: Part + Trace<'gc>> Directory<'gc, P> {
     }
 
     /// Puts two parts in the place of `old`: for the hashes whose next bit is 0, and those where it is 1.
-    pub fn split(&self, mc: &Mutation<'gc>, hash: u32, old: P, new: [P; 2]) {
+    fn split(&self, mc: &Mutation<'gc>, hash: u32, old: P, new: [P; 2]) {
         let Some(entries) = self.entries.get() else { return };
         let bits = old.common_bits();
         for (bit, new) in new.into_iter().enumerate() {
@@ -119,7 +149,7 @@ impl<'gc, P: Part + Trace<'gc>> Directory<'gc, P> {
 }
 
 /// all-of-it
-fn set_all<'gc, P: Part + Trace<'gc>>(mc: &Mutation<'gc>, entries: Storage<'gc, P>, hash: u32, bits: u32, part: P) {
+fn set_all<'gc, P: Part<'gc>>(mc: &Mutation<'gc>, entries: Storage<'gc, P>, hash: u32, bits: u32, part: P) {
     let step = 1 << bits;
     let first = hash as usize & (step - 1);
     (first..entries.len()).step_by(step).for_each(|n| entries.set(mc, n, part));

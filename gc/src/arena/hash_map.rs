@@ -118,9 +118,36 @@ struct Counts {
     used: u32,
 }
 
-impl<'gc, K: Copy + Trace<'gc>, V: Copy + Trace<'gc>> Part for PartOf<'gc, K, V> {
+impl<'gc, K: Copy + Trace<'gc>, V: Copy + Trace<'gc>> Part<'gc> for PartOf<'gc, K, V> {
+    const FIRST: usize = SLOTS_MIN;
+    const LARGE: usize = {
+        let fit = (PART_BYTES_MAX / size_of::<Slot<K, V>>()).next_power_of_two() / 2;
+        if fit > SLOTS_MAX {
+            SLOTS_MAX
+        } else if fit < 2 * SLOTS_MIN {
+            2 * SLOTS_MIN
+        } else {
+            fit
+        }
+    };
+
+    fn new(mc: &Mutation<'gc>, slots: usize, bits: u32) -> Result<Self, OutOfMemory> {
+        let storage = Storage::filled(mc, slots, Slot::Empty)?;
+        let part = PartOf(storage);
+        part.set_counts(Counts { bits: bits as u8, live: 0, used: 0 });
+        Ok(part)
+    }
+    fn capacity(self) -> usize {
+        self.0.len()
+    }
     fn common_bits(self) -> u32 {
         u32::from(self.counts().bits)
+    }
+    fn hashes(self, _: &Mutation<'gc>) -> impl Iterator<Item = u32> {
+        self.entries().map(|(hash, ..)| hash)
+    }
+    fn spread(self, mc: &Mutation<'gc>, to: impl Fn(u32) -> Self) {
+        self.entries().for_each(|(hash, key, value)| to(hash).put(mc, hash, key, value));
     }
 }
 
@@ -133,12 +160,6 @@ enum Found {
 }
 
 impl<'gc, K: Copy + Trace<'gc>, V: Copy + Trace<'gc>> PartOf<'gc, K, V> {
-    fn new(mc: &Mutation<'gc>, slots: usize, bits: u32) -> Result<Self, OutOfMemory> {
-        let storage = Storage::filled(mc, slots, Slot::Empty)?;
-        let part = PartOf(storage);
-        part.set_counts(Counts { bits: bits as u8, live: 0, used: 0 });
-        Ok(part)
-    }
     #[inline]
     fn counts(self) -> Counts {
         match self.0.get(0) {
@@ -302,35 +323,8 @@ impl<'gc, K: Copy + Eq + Hash + Trace<'gc>, V: Copy + Trace<'gc>> GcHashMap<'gc,
                     Found::Free(..) => {}
                 }
             }
-            self.make_room(mc, hash)?;
+            Directory::make_room(self.parts(mc), mc, hash)?;
         }
-    }
-
-    /// The part for a hash is full: it is made anew, larger, or as two.
-    #[cold]
-    fn make_room(self, mc: &Mutation<'gc>, hash: u32) -> Result<(), OutOfMemory> {
-        let parts = self.parts(mc);
-        let Some(old) = parts.part(hash) else {
-            return Directory::replace(parts, mc, hash, None, PartOf::new(mc, SLOTS_MIN, 0)?);
-        };
-        let (counts, slots) = (old.counts(), old.0.len());
-        let bit = |hash: u32| (hash >> counts.bits & 1) as usize;
-        let ones = old.entries().filter(|entry| bit(entry.0) == 1).count();
-        let largest = SLOTS_MAX.min((PART_BYTES_MAX / size_of::<Slot<K, V>>()).next_power_of_two() / 2).max(2 * SLOTS_MIN);
-        // Where all keys have the next bit in common, too, splitting would not help for now.
-        let splits = slots >= largest && ones != 0 && ones != counts.live as usize && Directory::splits(old);
-        if counts.live as usize * 2 < slots || !splits {
-            let slots = if counts.live as usize * 2 < slots { slots } else { slots * 2 };
-            let new = PartOf::new(mc, slots, u32::from(counts.bits))?;
-            old.entries().for_each(|(hash, key, value)| new.put(mc, hash, key, value));
-            return Directory::replace(parts, mc, hash, Some(old), new);
-        }
-        Directory::reserve(parts, mc, old)?;
-        let bits = u32::from(counts.bits) + 1;
-        let new = [PartOf::new(mc, largest, bits)?, PartOf::new(mc, largest, bits)?];
-        old.entries().for_each(|(hash, key, value)| new[bit(hash)].put(mc, hash, key, value));
-        parts.split(mc, hash, old, new);
-        Ok(())
     }
 
     /// Takes an entry out; its value.
@@ -355,17 +349,10 @@ impl<'gc, K: Copy + Eq + Hash + Trace<'gc>, V: Copy + Trace<'gc>> GcHashMap<'gc,
     /// The entries, in an order that means nothing. An entry that is put in or taken out meanwhile may or may not be seen; if many are put in, one that was there
     /// may be missed or seen twice.
     pub fn iter(self) -> impl Iterator<Item = (K, V)> + 'gc {
-        let mut part = 0;
-        std::iter::from_fn(move || {
-            while part < self.head.parts.len() {
-                part += 1;
-                if let Some(found) = self.head.parts.nth(part - 1) {
-                    return Some(found);
-                }
-            }
-            None
-        })
-        .flat_map(|part| part.entries().map(|(_, key, value)| (key, value)))
+        (0..)
+            .take_while(move |&n| n < self.head.parts.len())
+            .filter_map(move |n| self.head.parts.nth(n))
+            .flat_map(|part| part.entries().map(|(_, key, value)| (key, value)))
     }
 }
 

@@ -83,10 +83,29 @@ unsafe impl<'gc> Trace<'gc> for PartOf<'gc> {
     }
 }
 
-impl Part for PartOf<'_> {
-    fn common_bits(self) -> u32 {
+impl<'gc> Part<'gc> for PartOf<'gc> {
+    const FIRST: usize = ENTRIES_MIN;
+    const LARGE: usize = ENTRIES_MAX;
+
+    fn new(mc: &Mutation<'gc>, capacity: usize, bits: u32) -> Result<Self, OutOfMemory> {
+        let cell = entries::new_cell(mc, capacity)?;
         // SAFETY: a cell of entries; so in all functions here.
+        unsafe { entries::set_note(cell, entries::Note { used: 0, bits }) };
+        Ok(PartOf { cell, brand: PhantomData })
+    }
+    fn capacity(self) -> usize {
+        // SAFETY: as above.
+        unsafe { entries::capacity(self.cell) }
+    }
+    fn common_bits(self) -> u32 {
+        // SAFETY: as above.
         unsafe { entries::note(self.cell) }.bits
+    }
+    fn hashes(self, mc: &Mutation<'gc>) -> impl Iterator<Item = u32> {
+        self.kept(mc).map(|(key, _)| hash_of(key))
+    }
+    fn spread(self, mc: &Mutation<'gc>, to: impl Fn(u32) -> Self) {
+        self.kept(mc).for_each(|(key, value)| to(hash_of(key)).copy(mc, key, value));
     }
 }
 
@@ -102,16 +121,6 @@ fn hash_of(key: Ref) -> u32 {
 }
 
 impl<'gc> PartOf<'gc> {
-    fn new(mc: &Mutation<'gc>, capacity: usize, bits: u32) -> Result<Self, OutOfMemory> {
-        let cell = entries::new_cell(mc, capacity)?;
-        // SAFETY: as above.
-        unsafe { entries::set_note(cell, entries::Note { used: 0, bits }) };
-        Ok(PartOf { cell, brand: PhantomData })
-    }
-    fn capacity(self) -> usize {
-        // SAFETY: as above.
-        unsafe { entries::capacity(self.cell) }
-    }
     fn used(self) -> usize {
         // SAFETY: as above.
         unsafe { entries::note(self.cell).used }
@@ -244,31 +253,8 @@ impl<'gc, K: ?Sized, V: ?Sized> WeakMap<'gc, K, V> {
                     Found::Free(..) => {}
                 }
             }
-            self.make_room(mc, hash)?;
+            Directory::make_room(self.parts(mc), mc, hash)?;
         }
-    }
-
-    /// The part for a hash is full: it is made anew, without the dead, larger if need be, or as two.
-    #[cold]
-    fn make_room(self, mc: &Mutation<'gc>, hash: u32) -> Result<(), OutOfMemory> {
-        let parts = self.parts(mc);
-        let Some(old) = parts.part(hash) else {
-            return Directory::replace(parts, mc, hash, None, PartOf::new(mc, ENTRIES_MIN, 0)?);
-        };
-        let (bits, capacity, live) = (old.common_bits(), old.capacity(), old.kept(mc).count());
-        let bit = |key: Ref| (hash_of(key) >> bits & 1) as usize;
-        let ones = old.kept(mc).filter(|entry| bit(entry.0) == 1).count();
-        let splits = capacity >= ENTRIES_MAX && ones != 0 && ones != live && Directory::splits(old);
-        if live * 2 < capacity || !splits {
-            let new = PartOf::new(mc, if live * 2 < capacity { capacity } else { capacity * 2 }, bits)?;
-            old.kept(mc).for_each(|(key, value)| new.copy(mc, key, value));
-            return Directory::replace(parts, mc, hash, Some(old), new);
-        }
-        Directory::reserve(parts, mc, old)?;
-        let new = [PartOf::new(mc, capacity, bits + 1)?, PartOf::new(mc, capacity, bits + 1)?];
-        old.kept(mc).for_each(|(key, value)| new[bit(key)].copy(mc, key, value));
-        parts.split(mc, hash, old, new);
-        Ok(())
     }
 
     /// Takes the value of an object away.

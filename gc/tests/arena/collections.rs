@@ -301,3 +301,24 @@ fn what_a_limit_refuses_changes_nothing() {
     arena.mutate(|_, root| assert!(root.ordered.iter().map(|(key, _)| key).eq(0..key)));
     arena.audit().unwrap();
 }
+
+/// Keys that agree in their hash grow a part beyond the size at which it is split. When others come to it, it is split with all that is in it.
+#[test]
+fn a_part_that_has_grown_is_split_whole() {
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Trace, Rootable)]
+    struct Key(u32);
+    impl Hash for Key {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            // Two hashes only.
+            state.write_u32(u32::from(self.0 >= 600));
+        }
+    }
+    let mut arena = Arena::<GcHashMap<Key, u32>>::new(|mc| GcHashMap::new(mc));
+    arena.mutate(|mc, map| {
+        for n in 0..2000 {
+            assert_eq!(map.insert(mc, Key(n), n), None);
+        }
+        assert!((0..2000).all(|n| map.get(&Key(n)) == Some(n)));
+        assert_eq!(map.iter().count(), 2000);
+    });
+}
