@@ -17,7 +17,7 @@
 //! Imports `pages`, `segment`, `os`.
 
 use super::os::OutOfMemory;
-use super::pages::{Pages, split};
+use super::pages::{IdleList, Pages, split};
 use super::segment::*;
 
 /// From this size on a run gets a segment of its own.
@@ -76,31 +76,45 @@ impl Pages {
 
     /// So many of the committed bytes are not needed by the run (tails-are-listed-and-idle).
     fn set_tail(&mut self, segment: Segment, bytes: usize) {
-        // SAFETY: heads of three different segments, all mapped.
+        // SAFETY: the head of a mapped segment.
+        let was = unsafe { std::mem::replace(&mut (*segment.head()).tail, bytes) };
+        self.idle = self.idle - was + bytes;
+        if was == 0 && bytes != 0 {
+            self.link(|pages| &mut pages.tails, segment);
+        } else if was != 0 && bytes == 0 {
+            self.unlink(|pages| &mut pages.tails, segment);
+        }
+    }
+
+    /// Puts a segment in front of a list that it is not in, and says when.
+    fn link(&mut self, list: fn(&mut Pages) -> &mut IdleList, segment: Segment) {
+        // SAFETY: the heads of two mapped segments: no list names another (runless-is-dead-and-idle, tails-are-listed-and-idle).
         unsafe {
             let head = segment.head();
-            let id = block_id((*head).index, 0);
-            self.idle = self.idle - (*head).tail + bytes;
-            let was = std::mem::replace(&mut (*head).tail, bytes);
-            if was == 0 && bytes != 0 {
-                self.table[(*head).index as usize].stamp_ms = self.clock_ms;
-                (*head).tail_prev = NONE;
-                (*head).tail_next = self.tails_head;
-                match self.tails_head {
-                    NONE => self.tails_tail = id,
-                    next => (*self.segment_of_id(next).head()).tail_prev = id,
-                }
-                self.tails_head = id;
-            } else if was != 0 && bytes == 0 {
-                let (prev, next) = ((*head).tail_prev, (*head).tail_next);
-                match prev {
-                    NONE => self.tails_head = next,
-                    prev => (*self.segment_of_id(prev).head()).tail_next = next,
-                }
-                match next {
-                    NONE => self.tails_tail = prev,
-                    next => (*self.segment_of_id(next).head()).tail_prev = prev,
-                }
+            let (index, next) = ((*head).index, list(self).head);
+            let id = block_id(index, 0);
+            self.table[index as usize].stamp_ms = self.clock_ms;
+            ((*head).idle_prev, (*head).idle_next) = (NONE, next);
+            match next {
+                NONE => list(self).tail = id,
+                next => (*self.segment_of_id(next).head()).idle_prev = id,
+            }
+            list(self).head = id;
+        }
+    }
+
+    /// Takes it out of the list that it is in.
+    fn unlink(&mut self, list: fn(&mut Pages) -> &mut IdleList, segment: Segment) {
+        // SAFETY: as above, three different segments.
+        unsafe {
+            let (prev, next) = ((*segment.head()).idle_prev, (*segment.head()).idle_next);
+            match prev {
+                NONE => list(self).head = next,
+                prev => (*self.segment_of_id(prev).head()).idle_next = next,
+            }
+            match next {
+                NONE => list(self).tail = prev,
+                next => (*self.segment_of_id(next).head()).idle_prev = prev,
             }
         }
     }
@@ -108,12 +122,12 @@ impl Pages {
     /// Gives back about `max` bytes of tails that have been so for `min_age_ms`.
     pub fn purge_tails(&mut self, max: usize, min_age_ms: u32) -> usize {
         let mut freed = 0;
-        while self.tails_tail != NONE && freed < max {
-            let index = split(self.tails_tail).0;
-            if self.age_ms(self.table[index].stamp_ms) < min_age_ms {
+        while self.tails.tail != NONE && freed < max {
+            let id = self.tails.tail;
+            if self.age_ms(self.table[split(id).0].stamp_ms) < min_age_ms {
                 break;
             }
-            let segment = self.segment_of_id(self.tails_tail);
+            let segment = self.segment_of_id(id);
             // SAFETY: the head of a mapped segment.
             let (committed, tail) = unsafe { ((*segment.head()).committed, (*segment.head()).tail) };
             let part = tail.min((max - freed).saturating_add(PAGE - 1) & !(PAGE - 1));
@@ -169,7 +183,7 @@ impl Pages {
 
     /// A dead segment with room enough, unlinked: of those that were freed last, the one of which least is too much, or else too little.
     fn reuse_dead(&mut self, bytes: usize, align: usize, owner: Owner) -> Option<Segment> {
-        let mut id = if self.pinned { NONE } else { self.dead_head };
+        let mut id = if self.pinned { NONE } else { self.dead.head };
         let mut best = None;
         for _ in 0..REUSE_SCAN {
             if id == NONE {
@@ -182,14 +196,14 @@ impl Pages {
             let fits = owner == Owner::Explicit || head.committed / 2 <= bytes;
             if head.room >= bytes && (head.own.page as usize).is_multiple_of(align) && fits {
                 let rank = (head.committed < bytes, head.committed.abs_diff(bytes));
-                if best.is_none_or(|(_, _, other)| rank < other) {
-                    best = Some((segment, id, rank));
+                if best.is_none_or(|(_, other)| rank < other) {
+                    best = Some((segment, rank));
                 }
             }
-            id = head.own.next;
+            id = head.idle_next;
         }
-        let (segment, id, _) = best?;
-        self.unlink_dead(segment, id);
+        let (segment, _) = best?;
+        self.unlink_dead(segment);
         Some(segment)
     }
 
@@ -197,41 +211,20 @@ impl Pages {
     pub fn give_back_dedicated(&mut self, segment: Segment) {
         self.set_tail(segment, 0);
         // SAFETY: the head of a mapped segment.
-        let head = unsafe { &mut *segment.head() };
-        let id = block_id(head.index, 0);
-        self.idle += head.committed;
-        self.table[head.index as usize].stamp_ms = self.clock_ms;
-        head.own.prev = NONE;
-        head.own.next = self.dead_head;
-        match self.dead_head {
-            NONE => self.dead_tail = id,
-            // SAFETY: another segment's head (runless-is-dead-and-idle).
-            next => unsafe { (*self.segment_of_id(next).head()).own.prev = id },
-        }
-        self.dead_head = id;
+        self.idle += unsafe { (*segment.head()).committed };
+        self.link(|pages| &mut pages.dead, segment);
     }
 
-    fn unlink_dead(&mut self, segment: Segment, id: u32) {
-        // SAFETY: heads of three different segments, all mapped (runless-is-dead-and-idle).
-        unsafe {
-            let (prev, next) = ((*segment.head()).own.prev, (*segment.head()).own.next);
-            match prev {
-                NONE => self.dead_head = next,
-                prev => (*self.segment_of_id(prev).head()).own.next = next,
-            }
-            match next {
-                NONE => self.dead_tail = prev,
-                next => (*self.segment_of_id(next).head()).own.prev = prev,
-            }
-            debug_assert_eq!(block_id((*segment.head()).index, 0), id);
-            self.idle -= (*segment.head()).committed;
-        }
+    fn unlink_dead(&mut self, segment: Segment) {
+        self.unlink(|pages| &mut pages.dead, segment);
+        // SAFETY: the head of a mapped segment.
+        self.idle -= unsafe { (*segment.head()).committed };
     }
 
     /// Gives back about `max` bytes of dead segments that have been so for `min_age_ms`, and unmaps the empty.
     pub fn purge_dead(&mut self, max: usize, min_age_ms: u32) -> usize {
         let mut freed = 0;
-        let mut next = self.dead_tail;
+        let mut next = self.dead.tail;
         while next != NONE && freed < max {
             let id = next;
             let index = split(id).0;
@@ -241,7 +234,7 @@ impl Pages {
             let segment = self.segment_of_id(id);
             // SAFETY: the head of a mapped segment.
             let committed = unsafe {
-                next = (*segment.head()).own.prev;
+                next = (*segment.head()).idle_prev;
                 (*segment.head()).committed
             };
             let keep = committed.saturating_sub(max - freed) & !(PAGE - 1);
@@ -253,7 +246,7 @@ impl Pages {
             if self.pinned || (rest > 0 && trimmed > 0) {
                 continue;
             }
-            self.unlink_dead(segment, id);
+            self.unlink_dead(segment);
             self.committed -= rest;
             freed += rest;
             // SAFETY: as above.

@@ -37,6 +37,17 @@ pub(super) struct Entry {
     pub(super) dedicated: bool,
 }
 
+/// Dedicated segments that are idle, in whole or in part, the last that came to it first.
+#[derive(Clone, Copy)]
+pub(super) struct IdleList {
+    pub(super) head: u32,
+    pub(super) tail: u32,
+}
+
+impl IdleList {
+    pub(super) const EMPTY: IdleList = IdleList { head: NONE, tail: NONE };
+}
+
 /// The segments and their pages.
 pub struct Pages {
     pub os: Os,
@@ -46,12 +57,9 @@ pub struct Pages {
     pub(super) bases: Bases,
     pub(super) warm_head: u32,
     pub(super) warm_tail: u32,
-    /// Dedicated segments without a run, last freed first.
-    pub(super) dead_head: u32,
-    pub(super) dead_tail: u32,
-    /// Dedicated segments with more committed than their run needs, the last that came to it first.
-    pub(super) tails_head: u32,
-    pub(super) tails_tail: u32,
+    /// Dedicated segments without a run, and those with more committed than their run needs.
+    pub(super) dead: IdleList,
+    pub(super) tails: IdleList,
     /// By segment: at least the length of the longest run of free pages.
     pub(super) longest: Maxima,
     /// By segment: free blocks without a touched page.
@@ -95,10 +103,8 @@ impl Pages {
             bases: Bases::new(),
             warm_head: NONE,
             warm_tail: NONE,
-            dead_head: NONE,
-            dead_tail: NONE,
-            tails_head: NONE,
-            tails_tail: NONE,
+            dead: IdleList::EMPTY,
+            tails: IdleList::EMPTY,
             longest: Maxima::new(),
             cold: Maxima::new(),
             stray_head: NONE,
@@ -194,8 +200,10 @@ impl Pages {
     pub(super) fn make_room(&mut self, bytes: usize) {
         let after = self.committed.saturating_add(bytes);
         // Somewhat more than must be, so that a heap that grows by small steps does not do it at each.
-        let over_peak = after.saturating_sub(self.peak).max(self.slack() / 2).min(self.idle.saturating_sub(self.slack()));
-        let over_peak = if after > self.peak { over_peak } else { 0 };
+        let over_peak = match after.saturating_sub(self.peak) {
+            0 => 0,
+            over => over.max(self.slack() / 2).min(self.idle.saturating_sub(self.slack())),
+        };
         let excess = over_peak.max(after.saturating_sub(self.limit));
         self.purge_idle(excess, 0);
     }

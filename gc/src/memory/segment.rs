@@ -167,10 +167,11 @@ pub struct Head {
     pub room: usize,
     /// Dedicated: bytes from the first data page on that may have been touched.
     pub committed: usize,
-    /// Dedicated: the last of them that the run does not need, and the neighbours in the list of segments that have such.
+    /// Dedicated: the last of them that the run does not need.
     pub tail: usize,
-    pub tail_next: u32,
-    pub tail_prev: u32,
+    /// Dedicated: the neighbours in the list of those without a run, or of those with a tail.
+    pub idle_next: u32,
+    pub idle_prev: u32,
     /// The table of dirty bits: the words of page `p` begin at `dirty + p * PAGE_WORDS`.
     pub dirty: *mut u64,
     /// Position in the table of segments.
