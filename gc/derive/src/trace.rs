@@ -54,6 +54,7 @@ pub fn expand(input: &DeriveInput) -> Result<TokenStream> {
     });
     let checks = statics.iter().map(|ty| quote_spanned!(ty.span()=> ::neap_gc::arena::assert_static::<#ty>();));
     let no_drop = (!attributes.is_static).then(|| no_drop(input));
+    // SAFETY (of what is made): `body` shows every field but those that the checks have proved to be `'static`, and `map` is that of the same fields.
     Ok(quote! {
         #[automatically_derived]
         unsafe impl #implementation ::neap_gc::arena::Trace<#brand> for #name #own #clause {

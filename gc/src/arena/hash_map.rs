@@ -7,14 +7,13 @@
 //! * **head-first** The first slot of a part is its head, and no other is.
 //! * **room-to-end** A part has empty slots: an unsuccessful search ends there.
 //!
-//! Imports `directory`, `gc`, `map`, `mutation`, `storage`, `trace`, `write`.
+//! Imports `directory`, `gc`, `mutation`, `storage`, `trace`, `write`.
 
 use super::directory::{Directory, Part, hash};
 use super::gc::Gc;
-use super::map::Map;
 use super::mutation::{Mutation, out_of_memory};
 use super::storage::Storage;
-use super::trace::{Rootable, Trace, Tracer};
+use super::trace::{Rootable, Trace};
 use super::write::{Write, field};
 use crate::heap::OutOfMemory;
 use std::cell::Cell;
@@ -67,6 +66,8 @@ const PART_BYTES_MAX: usize = 7 << 10;
 ///     assert_eq!((counts.len(), counts.iter().map(|(_, count)| count).sum::<u32>()), (5, 8));
 /// });
 /// ```
+#[derive(Trace)]
+#[trace(bound = "K: 'gc, V: 'gc")]
 #[repr(transparent)]
 pub struct GcHashMap<'gc, K, V> {
     head: Gc<'gc, Head<'gc, K, V>>,
@@ -80,6 +81,8 @@ struct Head<'gc, K, V> {
 }
 
 /// A part.
+#[derive(Trace)]
+#[trace(bound = "K: 'gc, V: 'gc")]
 struct PartOf<'gc, K, V>(Storage<'gc, Slot<K, V>>);
 impl<K, V> Clone for PartOf<'_, K, V> {
     fn clone(&self) -> Self {
@@ -87,15 +90,6 @@ impl<K, V> Clone for PartOf<'_, K, V> {
     }
 }
 impl<K, V> Copy for PartOf<'_, K, V> {}
-// SAFETY: the reference to the storage is shown.
-unsafe impl<'gc, K: 'gc, V: 'gc> Trace<'gc> for PartOf<'gc, K, V> {
-    const MAP: Map = <Storage<'gc, Slot<K, V>> as Trace<'gc>>::MAP;
-    #[inline]
-    fn trace(&self, tracer: &mut Tracer<'_>) {
-        self.0.trace(tracer);
-    }
-}
-
 #[derive(Clone, Copy, Trace)]
 enum Slot<K, V> {
     Empty,
@@ -236,14 +230,6 @@ impl<K, V> Clone for GcHashMap<'_, K, V> {
 }
 impl<K, V> Copy for GcHashMap<'_, K, V> {}
 
-// SAFETY: the reference to the head is shown.
-unsafe impl<'gc, K: 'gc, V: 'gc> Trace<'gc> for GcHashMap<'gc, K, V> {
-    const MAP: Map = Map::REFERENCE;
-    #[inline]
-    fn trace(&self, tracer: &mut Tracer<'_>) {
-        self.head.trace(tracer);
-    }
-}
 impl<K: Rootable, V: Rootable> Rootable for GcHashMap<'_, K, V> {
     type Root<'gc> = GcHashMap<'gc, K::Root<'gc>, V::Root<'gc>>;
 }

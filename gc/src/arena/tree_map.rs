@@ -48,6 +48,8 @@ const HEIGHT_MAX: usize = 24;
 ///     assert_eq!(squares.range(31..).next(), Some((32, 1024)));
 /// });
 /// ```
+#[derive(Trace)]
+#[trace(bound = "K: 'gc, V: 'gc")]
 #[repr(transparent)]
 pub struct GcTreeMap<'gc, K, V> {
     head: Gc<'gc, Head<'gc, K, V>>,
@@ -148,14 +150,6 @@ impl<K, V> Clone for GcTreeMap<'_, K, V> {
 }
 impl<K, V> Copy for GcTreeMap<'_, K, V> {}
 
-// SAFETY: the reference to the head is shown.
-unsafe impl<'gc, K: 'gc, V: 'gc> Trace<'gc> for GcTreeMap<'gc, K, V> {
-    const MAP: Map = Map::REFERENCE;
-    #[inline]
-    fn trace(&self, tracer: &mut Tracer<'_>) {
-        self.head.trace(tracer);
-    }
-}
 impl<K: Rootable, V: Rootable> Rootable for GcTreeMap<'_, K, V> {
     type Root<'gc> = GcTreeMap<'gc, K::Root<'gc>, V::Root<'gc>>;
 }

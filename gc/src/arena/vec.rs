@@ -4,10 +4,9 @@
 
 use super::gc::Gc;
 use super::lock::Lock;
-use super::map::Map;
 use super::mutation::{Mutation, out_of_memory};
 use super::storage::Storage;
-use super::trace::{Rootable, Trace, Tracer};
+use super::trace::{Rootable, Trace};
 use crate::heap::OutOfMemory;
 use std::fmt;
 
@@ -35,6 +34,8 @@ use std::fmt;
 ///     assert_eq!(numbers.iter().map(u64::from).sum::<u64>(), 998 * 999 / 2 + 10);
 /// });
 /// ```
+#[derive(Trace)]
+#[trace(bound = "T: 'gc")]
 #[repr(transparent)]
 pub struct GcVec<'gc, T> {
     head: Gc<'gc, Lock<Option<Storage<'gc, T>>>>,
@@ -47,14 +48,6 @@ impl<T> Clone for GcVec<'_, T> {
 }
 impl<T> Copy for GcVec<'_, T> {}
 
-// SAFETY: the reference to the head is shown.
-unsafe impl<'gc, T: 'gc> Trace<'gc> for GcVec<'gc, T> {
-    const MAP: Map = Map::REFERENCE;
-    #[inline]
-    fn trace(&self, tracer: &mut Tracer<'_>) {
-        self.head.trace(tracer);
-    }
-}
 impl<T: Rootable> Rootable for GcVec<'_, T> {
     type Root<'gc> = GcVec<'gc, T::Root<'gc>>;
 }

@@ -69,8 +69,13 @@ impl<R: Runtime> Collector<R> {
 
     /// See [`crate::Heap::collect_full`]. `false`: it has been given up.
     pub fn collect_whole(&mut self, source: &dyn RootSource) -> bool {
+        self.in_one_stop(|collector| collector.collect_all(source))
+    }
+
+    /// Does something that the program waits for until it is done. `false`: it has been given up.
+    fn in_one_stop(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Stopped>) -> bool {
         let mut stopping = self.begin_stop();
-        let result = self.collect_all(source);
+        let result = work(self);
         self.pacer.last_epoch = Instant::now();
         self.pacer.explicit_before = self.cx.store.memory.explicit_bytes;
         self.set_alarm();
@@ -119,14 +124,7 @@ impl<R: Runtime> Collector<R> {
 
     /// See [`crate::Heap::collect_counted`]. `false`: it has been given up.
     pub fn collect_counted(&mut self, source: &dyn RootSource) -> bool {
-        let mut stopping = self.begin_stop();
-        let result = self.collect_dead(source);
-        self.pacer.last_epoch = Instant::now();
-        self.pacer.explicit_before = self.cx.store.memory.explicit_bytes;
-        self.set_alarm();
-        self.lap(&mut stopping, Cause::Whole, 0);
-        self.end_stop(stopping);
-        result.is_ok()
+        self.in_one_stop(|collector| collector.collect_dead(source))
     }
 
     fn collect_dead(&mut self, source: &dyn RootSource) -> Result<(), Stopped> {

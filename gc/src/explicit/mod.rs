@@ -458,7 +458,7 @@ impl Explicit {
 
     /// Bytes of all allocated blocks, rounded up to their cells.
     pub fn allocated_bytes(&self, memory: &Memory) -> usize {
-        memory.explicit_bytes - memory.external_bytes - self.magazines.bytes()
+        memory.explicit_bytes - memory.external_bytes - self.held_bytes()
     }
 
     /// Bytes of cells that are at hand, and count as used.
@@ -471,10 +471,9 @@ impl Explicit {
         let mut id = 0;
         while let Some(found) = memory.next_block(id) {
             if let Some(view) = memory.block(found).filter(|view| view.owner == Owner::Explicit) {
-                let class = class_of(view.cell_size.min(MAX_SMALL));
-                let is_small = view.cell_size <= MAX_SMALL;
-                let cells = view.live_cells().filter(|cell| !is_small || !self.is_held(class, *cell));
-                cells.for_each(|cell| f(cell, view.cell_size));
+                // Runs are never held.
+                let is_held = |cell| view.cell_size <= MAX_SMALL && self.is_held(class_of(view.cell_size), cell);
+                view.live_cells().filter(|&cell| !is_held(cell)).for_each(|cell| f(cell, view.cell_size));
             }
             id = found + 1;
         }

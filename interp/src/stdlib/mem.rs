@@ -398,7 +398,7 @@ fn read_item(vm: &mut Vm, id: BlockId, at: &mut i64, item: Item) -> Result<Value
 fn length_until_zero(vm: &mut Vm, id: BlockId, at: i64) -> Result<usize, Throw> {
     let mut length = 0;
     loop {
-        vm.work(PIECE / 16)?;
+        vm.bulk(PIECE)?;
         match with(vm, |blocks| blocks.find_zero(id, at + length as i64, PIECE))? {
             Some(zero) => return Ok(length + zero),
             None => length += PIECE,
