@@ -313,7 +313,7 @@ fn a_part_that_has_grown_is_split_whole() {
             state.write_u32(u32::from(self.0 >= 600));
         }
     }
-    let mut arena = Arena::<GcHashMap<Key, u32>>::new(GcHashMap::new);
+    let mut arena = arena::<GcHashMap<Key, u32>>(|mc| GcHashMap::new(mc));
     arena.mutate(|mc, map| {
         for n in 0..2000 {
             assert_eq!(map.insert(mc, Key(n), n), None);
