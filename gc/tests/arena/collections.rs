@@ -313,11 +313,14 @@ fn a_part_that_has_grown_is_split_whole() {
             state.write_u32(u32::from(self.0 >= 600));
         }
     }
-    let mut arena = arena::<GcHashMap<Key, u32>>(|mc| GcHashMap::new(mc));
-    arena.mutate(|mc, map| {
+    let mut arena = arena::<GcHashMap<Key, u32>>(|mc| {
+        let map = GcHashMap::new(mc);
         for n in 0..2000 {
             assert_eq!(map.insert(mc, Key(n), n), None);
         }
+        map
+    });
+    arena.mutate(|_, map| {
         assert!((0..2000).all(|n| map.get(&Key(n)) == Some(n)));
         assert_eq!(map.iter().count(), 2000);
     });
