@@ -34,8 +34,8 @@ use super::kinds::{LuaRuntime, kind};
 use super::string::Str;
 use super::{Tag, Value, float_to_int, hash};
 use neap_gc::{Header, Heap, OutOfMemory, Ref};
-use nodes::Nodes;
-use parts::{KEPT_NODES, NO_NODES, SEGMENT, part_of};
+use nodes::{Nodes, Place};
+use parts::{KEPT_NODES, NO_NODES, SEGMENT, SNUG, part_of};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -453,27 +453,43 @@ impl Gc<Table> {
         if self.is_weak() {
             return self.set_weak(heap, hash, key, value);
         }
-        if let Some((nodes, i)) = self.find(hash, key) {
-            self.write(heap, nodes, i, value);
-            return Ok(());
+        let nodes = self.nodes_for(hash);
+        match nodes.place_of(hash, key, key.tag().0) {
+            Place::Key(i) => self.write(heap, nodes, i, value),
+            _ if value.is_nil() => {}
+            Place::Vacant(i) if self.takes_in_nodes(key) => {
+                self.note_new_key();
+                nodes.put_at(heap, i, hash, key, value);
+            }
+            _ => return self.insert(heap, hash, key, value),
         }
-        if value.is_nil() {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Whether a new key of a table that is not weak goes to a hash part, and nothing else has to be done with it.
+    #[inline(always)]
+    fn takes_in_nodes(self, key: Value) -> bool {
+        let len = self.array_len.get();
+        if key.is_int() {
+            // `takes_next`, of a table with nodes.
+            if key.raw_int() == i64::from(len) + 1 && len as usize >= SNUG {
+                return false;
+            }
+            self.set_mark(mark::INTEGERS, true);
         }
-        self.insert(heap, hash, key, value)
+        self.goal.get() == len
     }
 
     /// T5; and all traversals end.
     #[inline(always)]
     fn note_new_key(self) {
         self.header().aux.set(self.header().aux.get() & AUX_WEAK);
-        self.marks.set(self.marks.get() & !(mark::TRAVERSED | mark::NO_MODE));
+        self.marks.set(self.marks.get() & !(mark::TRAVERSED | mark::NO_MODE) | mark::GREW);
     }
 
     /// Adds a key that is not in the table. The value is not nil.
     fn insert(self, heap: &mut LuaHeap, hash: u32, key: Value, value: Value) -> Result<(), SetError> {
         self.note_new_key();
-        self.set_mark(mark::GREW, true);
         if key.is_int() {
             if self.takes_next(key.raw_int()) {
                 return self.append(heap, key, value);

@@ -25,6 +25,14 @@ pub(super) struct Nodes {
     mask: u32,
 }
 
+/// What a search for a key has found.
+pub(super) enum Place {
+    Key(usize),
+    /// The first node of its chain that has no entry: the key may take it over (T3).
+    Vacant(usize),
+    None,
+}
+
 impl Nodes {
     #[inline(always)]
     pub(super) fn new(first: *mut Node, mask: u32) -> Nodes {
@@ -90,6 +98,30 @@ impl Nodes {
                 return None;
             }
             i = n.after(i);
+        }
+    }
+
+    /// Where a key is that is no string, or may be put.
+    #[inline(always)]
+    pub(super) fn place_of(self, hash: u32, key: Value, key_tag: u8) -> Place {
+        let mut i = (hash & self.mask) as usize;
+        let mut vacant = None;
+        loop {
+            let n = self.node(i);
+            if n.key_bits == key.bits() && n.key_tag == key_tag {
+                return Place::Key(i);
+            }
+            if vacant.is_none() && n.value_tag == Tag::NIL && !n.is_removed_str() {
+                vacant = Some(i);
+            }
+            if n.next == 0 {
+                break;
+            }
+            i = n.after(i);
+        }
+        match vacant {
+            Some(i) if self.exist() => Place::Vacant(i),
+            _ => Place::None,
         }
     }
 
@@ -162,12 +194,18 @@ impl Nodes {
         if n.value_tag != Tag::NIL || n.is_removed_str() || !self.exist() {
             return false;
         }
+        self.put_at(heap, i, hash, key, value);
+        true
+    }
+
+    /// Adds an entry in a vacant place (`place_of`) of nodes that are not weak.
+    #[inline(always)]
+    pub(super) fn put_at(self, heap: &LuaHeap, i: usize, hash: u32, key: Value, value: Value) {
         if key.is_ref() || value.is_ref() {
             // SAFETY: V1; the barrier comes before the write (V2).
             unsafe { heap.barrier(self.cell(), i) };
         }
         self.write_entry(i, hash, key, key.tag().0, value);
-        true
     }
 
     #[inline(always)]

@@ -22,7 +22,7 @@ const NOISE_BITS: u32 = 2;
 /// The steps of integers and of floats.
 #[derive(Clone, Copy)]
 pub(super) struct Progressions {
-    /// The inverse (modulo 2^64) of the odd factor of the step.
+    /// The inverse (modulo 2^64) of the odd factor of the step. 0: nothing has been learned.
     factor: u64,
     /// The power of two in it.
     shift: u32,
@@ -38,8 +38,8 @@ struct Floats {
 }
 
 impl Progressions {
-    /// Hashes as those of other tables.
-    pub(super) const NONE: Progressions = Progressions { factor: 1, shift: 0, float: None };
+    /// Hashes as those of other tables: what has become one part is such a one.
+    pub(super) const NONE: Progressions = Progressions { factor: 0, shift: 0, float: None };
 
     /// The hash of a key.
     #[inline(always)]
@@ -54,7 +54,10 @@ impl Progressions {
     /// `first + n * step` becomes `n` and something that is the same for all.
     #[inline(always)]
     pub(super) fn of_int(&self, k: i64) -> u32 {
-        hash::of_int((k as u64).wrapping_mul(self.factor).rotate_right(self.shift) as i64)
+        if self.factor == 0 {
+            return hash::of_int(k);
+        }
+        hash::of_int_in_large((k as u64).wrapping_mul(self.factor).rotate_right(self.shift) as i64)
     }
 
     /// The steps of the keys of some nodes.
@@ -122,7 +125,7 @@ impl Floats {
     #[inline(always)]
     fn hash(&self, x: f64) -> u32 {
         let (place, noise) = (self.place(x), self.noise(x));
-        let hash = hash::of_int(place.to_bits() as i64);
+        let hash = hash::of_int_in_large(place.to_bits() as i64);
         if noise == 0 { hash } else { hash ^ hash::of_bits(noise as u64) }
     }
 

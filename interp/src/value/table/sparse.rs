@@ -18,8 +18,9 @@ use smallvec::SmallVec;
 const MOST: usize = 8;
 /// A table whose directory has more entries does not wait: it may have three megabytes to give back.
 const LARGEST: usize = 32;
-/// Epoch ends that a table waits for.
+/// Epoch ends that a table waits for, and more for each part: that its entries are removed and come again may alone take one or two of them.
 const EPOCHS: u64 = 2;
+const EPOCHS_OF_PART: u64 = 2;
 
 /// Tables that wait.
 #[derive(Default)]
@@ -31,6 +32,8 @@ struct Waiting {
     table: Handle,
     /// The epoch in which it became sparse.
     since: u64,
+    /// Epoch ends that it waits for.
+    epochs: u64,
     /// The hash up to which its parts have been looked at.
     at: u64,
 }
@@ -45,7 +48,7 @@ impl SparseTables {
     pub fn settle(heap: &mut LuaHeap, now: bool) -> bool {
         let epochs = heap.counters().epochs;
         let Some(first) = list(heap).waiting.first() else { return false };
-        if !now && epochs < first.since + EPOCHS {
+        if !now && epochs < first.since + first.epochs {
             return false;
         }
         let mut at = first.at;
@@ -76,7 +79,8 @@ impl Gc<Table> {
             // SAFETY: a live or young cell.
             let table = unsafe { heap.handle(self.as_ref()) };
             let since = heap.counters().epochs;
-            list(heap).waiting.push(Waiting { table, since, at: 0 });
+            let parts = if self.is_large() { self.directory().len() as u64 } else { 0 };
+            list(heap).waiting.push(Waiting { table, since, epochs: EPOCHS + EPOCHS_OF_PART * parts, at: 0 });
         }
         true
     }
