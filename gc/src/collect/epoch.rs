@@ -36,7 +36,7 @@ impl<R: Runtime> Collector<R> {
         self.stacks.scan_touched(rt, cx);
         // R28.1.
         self.adoptions.apply_increments(cx);
-        self.log.replay(rt, cx, half / 2);
+        self.log.replay(rt, cx, half * 3 / 2);
         cx.count_promoted(rt);
         self.promote_handled();
         self.notice_young_dead();
