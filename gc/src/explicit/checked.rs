@@ -268,6 +268,7 @@ impl CheckedBlocks<'_> {
         let record = Record {
             life: Life::Live,
             held: true,
+            exposed: false,
             mapped,
             generation: 0,
             allocated: site,
@@ -379,6 +380,7 @@ impl CheckedBlocks<'_> {
         let ghost = Record {
             life: Life::Freed,
             held: false,
+            exposed: false,
             mapped,
             generation: 0,
             allocated,
@@ -415,7 +417,7 @@ impl CheckedBlocks<'_> {
         match (offset, self.checked.records[index as usize].life) {
             (0, Life::Live) => self.end(index, site).map_or(Ok(()), Err),
             (0, _) => Err(self.checked.report(index, Offence::DoubleFree)),
-            _ => Err(self.checked.report(index, Offence::InvalidFree(offset))),
+            _ => Err(self.checked.report(index, Offence::InvalidFree(offset as i64))),
         }
     }
 
@@ -437,16 +439,36 @@ impl CheckedBlocks<'_> {
         })
     }
 
-    /// Nobody holds the id any more. If the block was never freed, that is a leak: it is reported, and freed.
+    /// The start of a live block, of which pointers may be made from now on: to this offset first.
+    pub(super) fn expose(&mut self, id: BlockId, offset: i64) -> Result<usize, Report> {
+        let record = self.checked.live(id, Offence::UseAfterFree)?;
+        let start = record.start.map_or(0, |start| start.as_ptr().addr());
+        if usize::try_from(offset).is_ok_and(|offset| offset <= record.size) {
+            self.checked.records[id.index as usize].exposed = true;
+            return Ok(start);
+        }
+        Err(self.checked.report(id.index, Offence::OutOfBounds { access: Access::Point, offset, len: 0 }))
+    }
+
+    /// The use of an address that a block had before `realloc` moved it, as long as its old cell is in quarantine.
+    pub(super) fn moved_away(&self, addr: usize) -> Option<Report> {
+        let (index, _) = self.containing(addr)?;
+        let freed = self.checked.records[index as usize].life == Life::Freed;
+        freed.then(|| self.checked.report(index, Offence::UseAfterFree))
+    }
+
+    /// Nobody holds the id any more. If the block was never freed, that is a leak: it is reported, and freed; unless pointers may name it
+    /// ([`CheckedBlocks::pointer`]): then it lives on until it is freed by one of them.
     pub fn forget(&mut self, id: BlockId) -> Option<Report> {
-        let life = self.checked.find(id)?.life;
-        let leak = (life == Life::Live).then(|| self.checked.report(id.index, Offence::Leak));
+        let record = self.checked.find(id)?;
+        let lives = record.life == Life::Live;
+        let leak = (lives && !record.exposed).then(|| self.checked.report(id.index, Offence::Leak));
         self.checked.records[id.index as usize].held = false;
         if leak.is_some() {
             if let Some(damage) = self.end(id.index, Site::UNKNOWN) {
                 self.remember(damage);
             }
-        } else if self.checked.records[id.index as usize].start.is_none() {
+        } else if !lives && self.checked.records[id.index as usize].start.is_none() {
             self.checked.vacate(id.index);
         }
         leak

@@ -16,6 +16,7 @@
 
 mod checked;
 mod magazine;
+mod pointer;
 mod records;
 mod report;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use std::ptr::NonNull;
 
 pub(crate) use checked::{Ask, Checked, Lender};
 pub use checked::{CheckedBlocks, CheckedError, QUARANTINE_BYTES};
+pub use pointer::Pointer;
 pub use report::{Access, BlockId, BlockInfo, Offence, Report, Site};
 
 /// The largest alignment that can be asked for.

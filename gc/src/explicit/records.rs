@@ -36,6 +36,8 @@ pub(super) struct Record {
     pub life: Life,
     /// Somebody holds the id.
     pub held: bool,
+    /// Pointers may name the block: it lives on when nobody holds the id.
+    pub exposed: bool,
     /// The block has a map (only-written-bytes-leave).
     pub mapped: bool,
 }

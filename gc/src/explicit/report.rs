@@ -34,6 +34,8 @@ pub struct BlockInfo {
 pub enum Access {
     Read,
     Write,
+    /// A pointer is made.
+    Point,
 }
 
 /// The kind of an error.
@@ -41,8 +43,8 @@ pub enum Access {
 pub enum Offence {
     UseAfterFree,
     DoubleFree,
-    /// What was to be freed is not the start of a block, but this many bytes behind one, if it lies in one.
-    InvalidFree(usize),
+    /// What was to be freed is not the start of a block, but this offset from one, if it belongs to one.
+    InvalidFree(i64),
     OutOfBounds {
         access: Access,
         offset: i64,
@@ -55,6 +57,8 @@ pub enum Offence {
     /// The byte at this offset changed after the block was freed.
     WrittenAfterFree(usize),
     Leak,
+    /// A null pointer was used.
+    Null,
 }
 
 /// An error, and the block that it happened to, if one is known.
@@ -67,19 +71,30 @@ pub struct Report {
 impl Report {
     /// The report as a line of text; `place` says what is to be read for a place.
     pub fn text(&self, place: impl Fn(Site) -> Vec<u8>) -> Vec<u8> {
+        if self.offence == Offence::Null {
+            return b"null pointer: there is nothing to be used".to_vec();
+        }
         let (before, after) = match self.offence {
             Offence::UseAfterFree => ("use after free: ".to_owned(), ""),
             Offence::DoubleFree => ("double free: ".to_owned(), ""),
             Offence::InvalidFree(_) if self.block.is_none() => ("invalid free: not the address of ".to_owned(), ""),
-            Offence::InvalidFree(offset) => (format!("invalid free: {} behind the start of ", bytes(offset)), ""),
+            Offence::InvalidFree(offset) => {
+                let side = if offset < 0 { "before" } else { "behind" };
+                (format!("invalid free: {} {side} the start of ", bytes(offset.unsigned_abs() as usize)), "")
+            }
             Offence::OutOfBounds { access, offset, len } => {
-                let access = if access == Access::Read { "read" } else { "write" };
-                (format!("out of bounds: {access} of {} at offset {offset} of ", bytes(len)), "")
+                let what = match access {
+                    Access::Read => format!("read of {} at", bytes(len)),
+                    Access::Write => format!("write of {} at", bytes(len)),
+                    Access::Point => "pointer to".to_owned(),
+                };
+                (format!("out of bounds: {what} offset {offset} of "), "")
             }
             Offence::Uninitialised(offset) => (format!("uninitialised read: byte {offset} of "), " was never written"),
             Offence::BrokenFence(offset) => (format!("out of bounds: something wrote to offset {offset} of "), ""),
             Offence::WrittenAfterFree(offset) => (format!("use after free: something wrote to offset {offset} of "), ""),
             Offence::Leak => ("leak: ".to_owned(), " was never freed"),
+            Offence::Null => Default::default(),
         };
         let mut text = before.into_bytes();
         match &self.block {

@@ -341,3 +341,51 @@ fn failures_of_memory_are_errors() {
         kept.into_iter().for_each(|id| blocks.free(id, Site(3)).unwrap());
     }
 }
+
+/// Pointers are good for their own block, as long as it lives and stays where it is.
+#[test]
+fn pointers_are_checked() {
+    let mut world = World::new(usize::MAX);
+    let mut blocks = world.blocks();
+    let id = blocks.calloc(1, 24, Site(1)).unwrap();
+    let other = blocks.calloc(1, 24, Site(2)).unwrap();
+    let pointer = blocks.pointer(id, 8).unwrap();
+    assert_eq!(Pointer::from_bytes(pointer.to_bytes()), pointer);
+    assert_eq!(blocks.resolve(Pointer::from_bytes(pointer.to_bytes())), Ok((id, 8)));
+    assert_eq!(blocks.resolve(pointer.advanced(-20)), Ok((id, -12)));
+    assert!(blocks.pointer(id, 24).is_ok());
+    assert_eq!(text(blocks.pointer(id, 25)), "out of bounds: pointer to offset 25 of block of 24 bytes allocated at place 1");
+    // However near another block is, the pointer does not come to belong to it.
+    let beyond = blocks.pointer(other, 0).unwrap().address() as i64 - pointer.address() as i64;
+    assert_eq!(blocks.resolve(pointer.advanced(beyond)).map(|(block, _)| block), Ok(id));
+    assert_eq!(blocks.resolve(Pointer::NULL).unwrap_err().offence, Offence::Null);
+    assert!(Pointer::NULL.advanced(8).is_null() && Pointer::from_bytes([0; 16]).is_null());
+
+    // Nobody holds the id any more, but the block lives on.
+    assert_eq!(blocks.forget(id), None);
+    assert_eq!(blocks.resolve(pointer), Ok((id, 8)));
+    assert_eq!(
+        text(blocks.free_pointer(pointer, Site(3))),
+        "invalid free: 8 bytes behind the start of block of 24 bytes allocated at place 1"
+    );
+    assert_eq!(blocks.free_pointer(pointer.advanced(-8), Site(4)), Ok(()));
+    let freed = "block of 24 bytes allocated at place 1, freed at place 4";
+    assert_eq!(text(blocks.resolve(pointer)), format!("use after free: {freed}"));
+    assert_eq!(text(blocks.free_pointer(pointer.advanced(-8), Site(5))), format!("double free: {freed}"));
+    // When the quarantine has let it go, nothing is known of it, but that the pointer is wrong.
+    blocks.set_quarantine_limit(0);
+    blocks.set_quarantine_limit(QUARANTINE_BYTES);
+    let again = blocks.calloc(1, 24, Site(6)).unwrap();
+    assert_eq!(text(blocks.resolve(pointer)), "use after free: a block");
+    assert_eq!(blocks.free_pointer(Pointer::NULL, Site(7)), Ok(()));
+
+    // What `realloc` moves leaves its pointers behind.
+    let old = blocks.pointer(again, 4).unwrap();
+    blocks.realloc(again, 4000, Site(8)).unwrap();
+    assert_eq!(text(blocks.resolve(old)), "use after free: block of 24 bytes allocated at place 6, freed at place 8");
+    let new = blocks.pointer(again, 4).unwrap();
+    assert_eq!(blocks.resolve(new), Ok((again, 4)));
+    assert_eq!(blocks.free(again, Site(9)), Ok(()));
+    assert_eq!(blocks.free(other, Site(9)), Ok(()));
+    assert_eq!(blocks.blocks(), 0);
+}
