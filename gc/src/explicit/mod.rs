@@ -14,8 +14,11 @@
 //!
 //! Imports `memory`.
 
+mod break_region;
 mod checked;
+mod fault;
 mod magazine;
+mod mapping;
 mod pointer;
 mod records;
 mod report;
@@ -23,6 +26,8 @@ mod report;
 mod tests;
 #[cfg(test)]
 mod tests_checked;
+#[cfg(test)]
+mod tests_mapping;
 
 use crate::memory::asan;
 use crate::memory::block::{Lanes, set_live_run};
@@ -35,8 +40,10 @@ use crate::memory::{Memory, OutOfMemory};
 use magazine::{Magazines, capacity};
 use std::ptr::NonNull;
 
+pub use break_region::{BREAK_BYTES, BreakRegion};
 pub(crate) use checked::{Ask, Checked, Lender};
 pub use checked::{CheckedBlocks, CheckedError, QUARANTINE_BYTES};
+pub use mapping::{Advice, MapError, Mapping, Protection};
 pub use pointer::Pointer;
 pub use report::{Access, BlockId, BlockInfo, Offence, Report, Site};
 
