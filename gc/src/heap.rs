@@ -582,6 +582,10 @@ impl<R: Runtime> Heap<R> {
     pub fn owns(&self, addr: usize) -> bool {
         self.get().cx.store.explicit.owns(self.memory(), addr)
     }
+    /// Whether a range of the address space has memory of this heap.
+    pub fn has_memory_in(&self, range: &Range<usize>) -> bool {
+        self.memory().has_memory_in(range)
+    }
     /// The checked blocks of this heap: explicit allocation that reports the classic errors instead of making them.
     pub fn checked(&mut self) -> CheckedBlocks<'_> {
         let Inner { collector, checked } = self.inner.get_mut();

@@ -626,6 +626,15 @@ impl CheckedBlocks<'_> {
         Ok(())
     }
 
+    /// What stands in a range of a block, living or freed, for one who looks at it: `None` where nothing was written, or the block has no memory any more. A range
+    /// that leads beyond the block ends with it.
+    pub fn look(&self, id: BlockId, offset: usize, len: usize) -> impl Iterator<Item = Option<u8>> {
+        let record = self.checked.find(id);
+        let end = record.map_or(0, |record| record.size).min(offset.saturating_add(len));
+        let written = move |at: usize| record.is_some_and(|record| record.map().is_none_or(|map| map[at]));
+        (offset..end).map(move |at| record?.bytes().get(at).copied().filter(|_| written(at)))
+    }
+
     /// The address of a live block, for code that reads and writes by itself: it is trusted with the bounds, found out by the fences if it
     /// deserved no trust, and says with [`CheckedBlocks::mark_written`] what it has written.
     pub fn address(&self, id: BlockId) -> Result<NonNull<u8>, Report> {

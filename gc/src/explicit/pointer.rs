@@ -4,9 +4,10 @@
 //!
 //! * **pointers-are-checked** A pointer says which block it may be used for, and proves nothing: its bytes may be made up. Each use looks the block up.
 //!
-//! Imports `checked`, `report`.
+//! Imports `checked`, `records`, `report`.
 
 use super::checked::CheckedBlocks;
+use super::records::END;
 use super::report::{BlockId, Offence, Report, Site};
 
 /// An address in a checked block, or null.
@@ -24,6 +25,15 @@ impl Pointer {
 
     /// Points nowhere: all its bytes are 0.
     pub const NULL: Pointer = Pointer { address: 0, id: BlockId { index: 0, generation: 0 } };
+
+    /// A pointer to what is no block of the heap: the embedder's own affair, which it tells by a tag. As one to a block it is dangling.
+    pub fn foreign(address: usize, tag: u32) -> Pointer {
+        Pointer { address, id: BlockId { index: END, generation: tag } }
+    }
+    /// The tag of such a pointer.
+    pub fn foreign_tag(self) -> Option<u32> {
+        (self.id.index == END).then_some(self.id.generation)
+    }
 
     pub fn is_null(self) -> bool {
         self.address == 0

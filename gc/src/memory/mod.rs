@@ -555,6 +555,10 @@ impl Memory {
     pub fn peak_bytes(&self) -> usize {
         self.pages.peak()
     }
+    /// Whether a segment begins in a range of addresses.
+    pub fn has_memory_in(&self, range: &std::ops::Range<usize>) -> bool {
+        (0..self.pages.segments()).filter_map(|i| self.pages.segment(i)).any(|segment| range.contains(&segment.addr()))
+    }
     /// Bytes of pages that may still be had under the limit.
     pub fn room(&self) -> usize {
         self.limit().saturating_sub(self.mapped_bytes() - self.idle_bytes())

@@ -36,6 +36,8 @@ pub struct Options {
     pub help: bool,
     pub gc_stats: bool,
     pub heap_limit: Option<usize>,
+    /// Explicit memory that was never freed is an error.
+    pub leaks_are_errors: bool,
     pub fuel: Option<u64>,
     pub time: Option<Duration>,
     /// The files that follow are only looked at.
@@ -88,7 +90,7 @@ impl Options {
                         Some(place) => (&option[..place], Some(&option[place + 1..])),
                         None => (option, None),
                     };
-                    if ![&b"-heap-limit"[..], b"-fuel", b"-time"].contains(&name) {
+                    if ![&b"-heap-limit"[..], b"-leaks", b"-fuel", b"-time"].contains(&name) {
                         return Err(quoted(b"unrecognized option ", word, b""));
                     }
                     let value = match attached {
@@ -100,6 +102,13 @@ impl Options {
                     };
                     match name {
                         b"-heap-limit" => options.heap_limit = Some(size(value)?),
+                        b"-leaks" => {
+                            options.leaks_are_errors = match &value[..] {
+                                b"error" => true,
+                                b"warning" => false,
+                                _ => return Err(quoted(b"", value, b" is not what leaks can be ('warning' or 'error')")),
+                            }
+                        }
                         b"-fuel" => options.fuel = Some(count(value)?),
                         _ => options.time = Some(duration(value)?),
                     }
@@ -210,6 +219,7 @@ mod tests {
             ("-e -x", "'-e' needs argument"),
             ("-l", "'-l' needs argument"),
             ("--heap-limit", "'--heap-limit' needs argument"),
+            ("--leaks=no", "'no' is not what leaks can be ('warning' or 'error')"),
             ("--check", "'--check' needs argument"),
             ("--disasm", "'--disasm' needs argument"),
             ("--heap-limit 1T", "'1T' is not a size (such as 64M)"),

@@ -52,6 +52,7 @@ Available options are:
   --disasm file ... list the bytecode of the files, sources or binary chunks
   --gc-stats        at exit, tell what the collector did
   --heap-limit size limit the heap to 'size' bytes (with K, M or G)
+  --leaks error     let explicit memory that was never freed be an error
   --fuel steps      stop after so many loops and calls (with K, M or G)
   --time time       stop after a time (2s, 500ms, 1m)
   --help            show this text
@@ -101,6 +102,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>, interact: Interact) -> ! 
             std::process::exit(1)
         }
     };
+    session.vm.leaks_are_errors(options.leaks_are_errors);
     if options.gc_stats {
         session.vm.at_exit = Some(|vm| write_error(stats::text(vm).as_bytes()));
     }

@@ -6,7 +6,7 @@
 //! * **I1** A size read from a format is at most [`MAX_INT_SIZE`] for integers, and below `i32::MAX` for `c`.
 //! * **I2** A format ends at its first zero byte, as in the reference.
 //!
-//! May import `fault` alone.
+//! May import `fault`, and of the heap the size of a pointer.
 
 use super::fault::Fault;
 
@@ -14,6 +14,8 @@ use super::fault::Fault;
 pub const MAX_INT_SIZE: usize = 16;
 /// The largest result that `packsize` reports.
 pub const MAX_SIZE: usize = i32::MAX as usize;
+/// The size of a pointer, which names its block beside the address.
+const POINTER_SIZE: usize = neap_gc::explicit::Pointer::SIZE;
 /// Bytes of a format between two questions whether to go on.
 const ASK_BYTES: usize = 1 << 15;
 /// The size of a Lua integer.
@@ -32,6 +34,8 @@ pub enum Kind {
     Counted,
     /// `z`
     ZeroEnded,
+    /// `p`: a pointer, in the memory of the library `mem` alone
+    Pointer,
     /// `x`: a byte that holds nothing
     Padding,
     /// Nothing: a setting, a blank, or the alignment of `X`.
@@ -54,13 +58,19 @@ pub struct Layout<'f> {
     rest: &'f [u8],
     little: bool,
     max_alignment: usize,
+    pointers: bool,
     go_on: &'f dyn Fn() -> bool,
 }
 
 impl<'f> Layout<'f> {
     /// The hook is asked now and then in a long numeral whether to go on.
     pub fn new(format: &'f [u8], go_on: &'f dyn Fn() -> bool) -> Layout<'f> {
-        Layout { rest: format, little: cfg!(target_endian = "little"), max_alignment: 1, go_on }
+        Layout { rest: format, little: cfg!(target_endian = "little"), max_alignment: 1, pointers: false, go_on }
+    }
+
+    /// The same of a format in which `p` is a pointer.
+    pub fn with_pointers(format: &'f [u8], go_on: &'f dyn Fn() -> bool) -> Layout<'f> {
+        Layout { pointers: true, ..Layout::new(format, go_on) }
     }
 
     /// The next item, which would begin at `position` of the data.
@@ -117,6 +127,7 @@ impl<'f> Layout<'f> {
             b'c' => (Kind::Chars, self.number()?.ok_or(Fault::error("missing size for format option 'c'"))?),
             b'z' => (Kind::ZeroEnded, 0),
             b'x' => (Kind::Padding, 1),
+            b'p' if self.pointers => (Kind::Pointer, POINTER_SIZE),
             _ => {
                 match letter {
                     b' ' | b'X' => {}

@@ -178,7 +178,8 @@ pub(super) fn pack_item(vm: &mut Vm, args: Args, item: &pack::Item, next: &mut u
         _ => *next += 1,
     }
     match item.kind {
-        pack::Kind::Nothing | pack::Kind::Padding => {}
+        // Pointers are written by the library `mem`.
+        pack::Kind::Nothing | pack::Kind::Padding | pack::Kind::Pointer => {}
         pack::Kind::Integer | pack::Kind::Unsigned => {
             let value = vm.check_int(args, *next)?;
             item.put_integer(&mut out.near, value, *next + 1).map_err(|fault| raise(vm, fault))?;
@@ -221,7 +222,7 @@ fn unpack(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         let rest = &data[at..];
         let mut taken = item.size;
         match item.kind {
-            pack::Kind::Nothing | pack::Kind::Padding => {
+            pack::Kind::Nothing | pack::Kind::Padding | pack::Kind::Pointer => {
                 at += taken;
                 continue;
             }

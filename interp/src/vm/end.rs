@@ -18,10 +18,15 @@ impl Vm {
         }
     }
 
+    /// Whether what is wrong with explicit memory at the end makes the process fail.
+    pub fn leaks_are_errors(&mut self, yes: bool) {
+        crate::stdlib::mem::leaks_are_errors(self, yes);
+    }
+
     /// Ends the process. Nothing is freed: the system takes the pages back.
     pub fn exit(&mut self, status: i32) -> ! {
         self.lib.files.flush_all();
-        crate::stdlib::mem::report_leaks(self);
+        let status = crate::stdlib::mem::report_leaks(self, status);
         if let Some(report) = self.at_exit.take() {
             report(self);
         }

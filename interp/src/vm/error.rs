@@ -1,7 +1,7 @@
 //! Errors and warnings.
 
 use super::Vm;
-use crate::value::Value;
+use crate::value::{Gc, Thread, Value};
 
 /// An error is on its way; its value stands in the root set.
 #[derive(Debug)]
@@ -104,7 +104,20 @@ impl Vm {
 
     /// `chunk:line: ` of the function at a level (0: the innermost frame), or nothing.
     pub fn position(&self, level: usize) -> Vec<u8> {
-        let at = self.activation(self.thread, level);
+        self.position_in(self.thread, level)
+    }
+
+    /// The position of who has resumed the running coroutine: its innermost Lua function.
+    pub(crate) fn resumer_position(&self) -> Option<Vec<u8>> {
+        /// As far as that is looked for.
+        const LEVELS: usize = 8;
+        let resumer = |thread: &Gc<Thread>| thread.state().resumer;
+        let mut threads = std::iter::successors(resumer(&self.thread), resumer).take(LEVELS);
+        threads.find_map(|thread| (0..LEVELS).map(|level| self.position_in(thread, level)).find(|text| !text.is_empty()))
+    }
+
+    fn position_in(&self, thread: Gc<Thread>, level: usize) -> Vec<u8> {
+        let at = self.activation(thread, level);
         let Some((proto, pc)) = at.and_then(|at| self.instruction_at(at)) else { return Vec::new() };
         let mut out = crate::syntax::chunk_id(proto.source.bytes());
         match proto.line_at(pc) {
