@@ -117,6 +117,7 @@ end
 
 -- A list built of raw memory, whose handles are long gone.
 do
+  collectgarbage() collectgarbage()
   local before = mem.stats().blocks
   local head = mem.null
   for i = 1, 1000 do
@@ -182,6 +183,7 @@ end
 
 -- Scopes.
 do
+  collectgarbage() collectgarbage()
   local before = mem.stats().blocks
   local kept, outside
   local x, y = mem.scope(function(s, ...)

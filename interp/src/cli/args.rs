@@ -103,7 +103,7 @@ impl Options {
                     match name {
                         b"-heap-limit" => options.heap_limit = Some(size(value)?),
                         b"-leaks" => {
-                            options.leaks_are_errors = match &value[..] {
+                            options.leaks_are_errors = match value {
                                 b"error" => true,
                                 b"warning" => false,
                                 _ => return Err(quoted(b"", value, b" is not what leaks can be ('warning' or 'error')")),

@@ -257,7 +257,7 @@ pub(super) fn dump(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
                 Some(byte) if freed.is_none() && (b' '..=b'~').contains(byte) => *byte as char,
                 _ => '.',
             };
-            text.extend(["  |"].into_iter());
+            text += "  |";
             text.extend(bytes[..len].iter().map(shown));
             text += "|\n";
             vm.append(out, text.as_bytes())?;
