@@ -17,6 +17,7 @@
 mod break_region;
 mod checked;
 mod fault;
+mod global;
 mod magazine;
 mod mapping;
 mod pointer;
@@ -43,6 +44,7 @@ use std::ptr::NonNull;
 pub use break_region::{BREAK_BYTES, BreakRegion};
 pub(crate) use checked::{Ask, Checked, Lender};
 pub use checked::{CheckedBlocks, CheckedError, QUARANTINE_BYTES};
+pub use global::Global;
 pub use mapping::{Advice, MapError, Mapping, Protection};
 pub use pointer::Pointer;
 pub use report::{Access, BlockId, BlockInfo, Offence, Report, Site};

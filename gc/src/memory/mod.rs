@@ -30,6 +30,7 @@
 pub(crate) mod asan;
 mod bases;
 pub(crate) mod block;
+pub(crate) mod claims;
 mod dedicated;
 pub(crate) mod dirty;
 mod gray;

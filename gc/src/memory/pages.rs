@@ -14,6 +14,7 @@
 
 use super::asan;
 use super::bases::Bases;
+use super::claims;
 use super::maxima::Maxima;
 use super::os::{Os, OutOfMemory};
 use super::segment::*;
@@ -78,6 +79,8 @@ pub struct Pages {
     pub(super) clock_ms: u32,
     pub(super) clock_set: Instant,
     pub pinned: bool,
+    /// Whom the process-wide allocator has these pages for, by address; else 0. Their segments are claimed.
+    pub owner: usize,
 }
 
 /// Splits an identity into segment index and number within.
@@ -118,6 +121,7 @@ impl Pages {
             clock_ms: 0,
             clock_set: Instant::now(),
             pinned: false,
+            owner: 0,
         }
     }
 
@@ -233,6 +237,11 @@ impl Pages {
         self.longest.reserve(self.table.len() + 1)?;
         self.cold.reserve(self.table.len() + 1)?;
         let base = self.os.map(len, small_pages)?;
+        if self.owner != 0 && !claims::claim(base.as_ptr().addr()) {
+            // SAFETY: just mapped.
+            unsafe { self.os.unmap(base, len) };
+            return Err(OutOfMemory);
+        }
         // SAFETY: just mapped, at least a segment long; the zeros that it holds are a valid head.
         let (segment, head) = unsafe {
             let segment = Segment::at(base);
@@ -248,6 +257,7 @@ impl Pages {
         };
         head.mapped = len;
         head.index = index as u32;
+        head.owner = self.owner;
         head.dirty = segment.shared_dirty();
         head.used[0] = (1 << FIRST_PAGE) - 1;
         let entry = &mut self.table[index];
@@ -270,6 +280,9 @@ impl Pages {
         self.longest.set(index, 0);
         self.vacant = index as u32;
         self.bases.remove(segment.addr());
+        if self.owner != 0 {
+            claims::give_up(segment.addr());
+        }
         // SAFETY: the head of a mapped segment; after this nothing refers to it (pinned-stays-mapped, and it left the table).
         unsafe {
             let (len, meta) = ((*segment.head()).mapped, (*segment.head()).meta);

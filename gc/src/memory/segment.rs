@@ -172,6 +172,8 @@ pub struct Head {
     /// Dedicated: the neighbours in the list of those without a run, or of those with a tail.
     pub idle_next: u32,
     pub idle_prev: u32,
+    /// Whom the process-wide allocator has it for (`explicit::global`); else 0.
+    pub owner: usize,
     /// The table of dirty bits: the words of page `p` begin at `dirty + p * PAGE_WORDS`.
     pub dirty: *mut u64,
     /// Position in the table of segments.
