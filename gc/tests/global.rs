@@ -155,7 +155,7 @@ fn threads_come_and_go() {
     left.into_iter().flatten().for_each(Block::free);
 }
 
-/// Alignments beyond those of the heap are the system's affair; empty and huge requests are refused as they should be.
+/// Alignments beyond those of the heap have mappings of their own; huge requests are refused.
 #[test]
 fn odd_layouts() {
     for align_log2 in 0..26 {

@@ -12,19 +12,21 @@
 //! (remote-free lists: mimalloc, Leijen, Zorn, de Moura 2019). When a thread ends, what it owns waits for the next thread that begins. Memory that has been idle for a while
 //! goes back to the system as the program allocates.
 //!
-//! The bookkeeping of an owner is not on its own segments: what it asks for while it works goes to the system's allocator.
+//! The bookkeeping of an owner is not on its own segments: what it asks for while it works has mappings of its own (`backing`), as have blocks whose alignment is larger than the
+//! heap's.
 //!
 //! * **owner-alone** The parts of an owner are used by the thread that has it, and by nobody while it is abandoned; others touch `remote` alone.
 //! * **claimed-has-owner** A segment that is claimed has its owner in its head, for ever: owners are never freed.
 //! * **remote-is-free** A cell in `remote` was freed: its first word is the list's.
 //!
-//! Imports `explicit`, `memory`, `libc`.
+//! Imports `explicit`, `memory`, `backing`, `libc`.
 
+use super::backing;
 use super::{Explicit, MAX_ALIGN};
 use crate::memory::segment::Segment;
 use crate::memory::size_class::GRANULE;
 use crate::memory::{Memory, claims};
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -43,7 +45,7 @@ struct Owner {
     remote: AtomicPtr<u8>,
     /// Another owner that is abandoned.
     next: Cell<*mut Owner>,
-    /// The thread is in here already: what is asked for meanwhile is the system's.
+    /// The thread is in here already: what is asked for meanwhile has a mapping of its own.
     busy: Cell<bool>,
     /// Allocations until the next look, and looks until the next purge.
     countdown: Cell<(u32, u32)>,
@@ -102,8 +104,7 @@ fn begin() -> Option<NonNull<Owner>> {
     let owner = match taken {
         Some(owner) => owner,
         None => {
-            // SAFETY: the layout is not empty.
-            let owner = NonNull::new(unsafe { System.alloc(Layout::new::<Owner>()) }.cast::<Owner>())?;
+            let owner = NonNull::new(backing::alloc(Layout::new::<Owner>()).cast::<Owner>())?;
             let mut memory = Memory::new(usize::MAX);
             memory.pages.owner = owner.as_ptr().addr();
             let parts = UnsafeCell::new((memory, Explicit::new()));
@@ -225,8 +226,7 @@ unsafe impl GlobalAlloc for Global {
             Some(Ok(cell)) => cell.as_ptr(),
             // More than this heap aligns to.
             Some(Err(_)) if layout.align() <= MAX_ALIGN => null_mut(),
-            // SAFETY: by the caller.
-            _ => unsafe { System.alloc(layout) },
+            _ => backing::alloc(layout),
         }
     }
 
@@ -257,10 +257,10 @@ unsafe impl GlobalAlloc for Global {
 
     #[inline]
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
-        // SAFETY: by the caller `start` was allocated here: it is not null, and if its segment is not claimed it is the system's.
+        // SAFETY: by the caller `start` was allocated here: it is not null, and if its segment is not claimed it has a mapping of its own.
         unsafe {
             if !claims::is_claimed(start.addr()) {
-                return System.dealloc(start, layout);
+                return backing::free(start, layout);
             }
             let cell = NonNull::new_unchecked(start);
             let owner = owner_of(cell);
@@ -289,6 +289,24 @@ unsafe impl GlobalAlloc for Global {
                 self.dealloc(start, layout);
             }
             new
+        }
+    }
+}
+
+impl Global {
+    /// The bytes that a block really has. `None`: it is not the start of a block of this allocator's own segments.
+    ///
+    /// # Safety
+    /// It is allocated, or nothing of this allocator.
+    pub unsafe fn usable_size(&self, start: *mut u8) -> Option<usize> {
+        if !claims::is_claimed(start.addr()) {
+            return None;
+        }
+        // SAFETY: by the caller; what describes the block does not change while it is allocated, whoever owns it.
+        unsafe {
+            let cell = NonNull::new(start)?;
+            let (memory, explicit) = &*owner_of(cell).parts.get();
+            Some(explicit.usable_size(memory, cell))
         }
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! Imports `memory`.
 
+mod backing;
 mod break_region;
 mod checked;
 mod fault;
