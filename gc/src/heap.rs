@@ -17,7 +17,7 @@
 use crate::audit::{self, AuditError, AuditReport};
 use crate::collect::{Checks, Collector, POLL_COLLECT, Settings};
 use crate::explicit::{Checked, CheckedBlocks, FreeError};
-use crate::memory::Memory;
+use crate::memory::{Extent, Memory};
 use crate::object::{Kind, Ref, Runtime, Side, flags};
 use crate::observe::{Counters, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_graph};
 use std::cell::UnsafeCell;
@@ -581,6 +581,13 @@ impl<R: Runtime> Heap<R> {
     /// Whether an allocated explicit block starts at `addr`.
     pub fn owns(&self, addr: usize) -> bool {
         self.get().cx.store.explicit.owns(self.memory(), addr)
+    }
+    /// Shows what all memory of the heap is used for, from the lowest address to the highest: to be complete about what is young it is called after an epoch end. In
+    /// proportion to the memory.
+    pub fn layout(&mut self, visit: &mut dyn FnMut(Extent)) {
+        let store = &mut self.get_mut().cx.store;
+        store.trim_magazines();
+        store.memory.layout(visit);
     }
     /// Whether a range of the address space has memory of this heap.
     pub fn has_memory_in(&self, range: &Range<usize>) -> bool {

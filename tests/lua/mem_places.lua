@@ -353,3 +353,34 @@ do
     mem.brk(0)
   end
 end
+
+-- Figures and pictures of fragmentation.
+do
+  local blocks = {}
+  for i = 1, 2000 do blocks[i] = mem.malloc(100) end
+  for i = 1, 2000 do if i % 4 ~= 0 then blocks[i]:free() blocks[i] = nil end end
+  local f = mem.fragmentation()
+  for name, side in pairs { collected = f.collected, explicit = f.explicit } do
+    assert(side.bytes >= side.live + side.free and side.live > 0 and side.slack >= 0, name)
+  end
+  assert(f.given > f.asked and f.asked >= 500 * 100 and f.explicit.free > 500 * 100)
+  assert(f.largest <= f.idle + f.returned and f.metadata > 0)
+  local live = 0
+  for _, class in ipairs(f.classes) do
+    assert(class.live <= class.cells and class.blocks > 0)
+    if class.explicit then live = live + class.live * class.cell end
+  end
+  assert(live <= f.explicit.live)
+  local picture = mem.map_picture()
+  has(picture, "A row is a segment of 4 MiB")
+  assert(select(2, picture:gsub("\n%x+ ::::", "")) >= 1)
+  local name = os.tmpname()
+  assert(mem.map_picture(name))
+  local file <close> = assert(io.open(name))
+  local svg = file:read("a")
+  assert(svg:find("^<svg ") and svg:find("</svg>\n$") and select(2, svg:gsub("<rect", "")) > 6)
+  os.remove(name)
+  local none, message = mem.map_picture("/nowhere/at/all.svg")
+  assert(none == nil and message, message)
+  for _, b in pairs(blocks) do b:free() end
+end

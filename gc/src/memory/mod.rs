@@ -35,6 +35,7 @@ mod dedicated;
 pub(crate) mod dirty;
 mod gray;
 mod large;
+mod layout;
 mod maxima;
 mod os;
 pub(crate) mod pages;
@@ -47,6 +48,7 @@ mod walk;
 
 pub(crate) use dirty::Dirtied;
 pub(crate) use gray::{Found, GrayWord};
+pub use layout::{Extent, Use};
 pub use os::{Faults, OutOfMemory};
 pub(crate) use size_class::{GRANULE, MAX_SMALL};
 

@@ -8,6 +8,7 @@ mod graph;
 mod observer;
 mod pauses;
 
+pub use crate::memory::{Extent, Use};
 pub use census::KindCount;
 pub(crate) use census::{census, each_cell};
 pub use counters::Counters;

@@ -5,7 +5,7 @@
 //!   mem.address(block [, offset])   mem.null                                   pointers
 //!   mem.brk([to])   mem.sbrk(by)   mem.map{...}                                the break region, mappings
 //!   mem.struct{{name, format}, ...}   mem.array(place, format ...)             views
-//!   mem.stats()   mem.blocks()   mem.pagesize()   mem.faults()   mem.resident(place)   mem.regions()   mem.where(x)
+//!   mem.stats()   mem.blocks()   mem.fragmentation()   mem.map_picture([path])   mem.pagesize()   mem.faults()   mem.resident(place)   mem.regions()   mem.where(x)
 //!
 //!   place:write(offset, format, ...)       place:read(offset, format)             as string.pack and string.unpack
 //!   place:fill(byte [, offset [, count]])  place:copy(offset, source [, from [, count]])
@@ -27,6 +27,7 @@
 mod access;
 mod block;
 mod mapping;
+mod picture;
 mod place;
 mod pointer;
 mod system;
@@ -51,9 +52,11 @@ const FUNCTIONS: Functions = &[
     ("dump", access::dump),
     ("faults", system::faults),
     ("fill", access::fill),
+    ("fragmentation", picture::fragmentation),
     ("free", block::free),
     ("malloc", block::malloc),
     ("map", mapping::map),
+    ("map_picture", picture::map_picture),
     ("pagesize", system::pagesize),
     ("read", access::read),
     ("realloc", block::realloc),
