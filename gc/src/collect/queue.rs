@@ -160,9 +160,20 @@ impl Queue {
         let word = unsafe { *(&raw const (*self.head).words).cast::<usize>().add(self.read) };
         self.read += 1;
         if self.len == 0 {
-            self.clear(store);
+            self.rewind(store);
         }
         Some(word)
+    }
+
+    /// The last word has been taken. One chunk stays: a queue that has one word at a time, as that of a list that is marked, would give it back and take it
+    /// again each time.
+    #[inline(always)]
+    fn rewind(&mut self, store: &mut Store) {
+        if self.head == self.tail {
+            (self.read, self.write) = (0, 0);
+        } else {
+            self.clear(store);
+        }
     }
 
     #[cold]
@@ -181,14 +192,14 @@ impl Queue {
     }
 
     /// Takes over all words of another queue, behind its own. The other has only been pushed to.
-    pub fn append(&mut self, other: &mut Queue) {
+    pub fn append(&mut self, other: &mut Queue, store: &mut Store) {
         debug_assert!(other.read == 0);
         if other.len == 0 {
             return;
         }
         let other = std::mem::replace(other, Queue::new());
         if self.len == 0 {
-            debug_assert!(self.head.is_null(), "an empty queue holds no chunk");
+            self.clear(store);
             *self = Queue { popped: self.popped, ..other };
             return;
         }
@@ -221,7 +232,7 @@ impl Queue {
         }
     }
 
-    /// Empties the queue and gives every chunk back: an idle queue holds no memory.
+    /// Empties the queue and gives every chunk back.
     #[cold]
     pub fn clear(&mut self, store: &mut Store) {
         let mut chunk = self.head;
