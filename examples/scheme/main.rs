@@ -53,6 +53,7 @@ fn run() -> Result<(), Stop> {
             _ => files.push(argument),
         }
     }
+    let stressed = options.stress.is_some();
     // The other end may be gone: that is no error of the program.
     let mut interpreter = Interpreter::new(options, |text| {
         let mut out = std::io::stdout().lock();
@@ -68,6 +69,9 @@ fn run() -> Result<(), Stop> {
         if result.is_err() {
             break;
         }
+    }
+    if stressed {
+        interpreter.audit().map_err(Stop::Error)?;
     }
     if stats {
         let (counters, stops) = (interpreter.counters(), interpreter.stops());

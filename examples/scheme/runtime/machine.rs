@@ -491,7 +491,7 @@ impl<'gc> Vm<'gc> {
         }
     }
 
-    /// Evaluates the simple operands, and then, one after the other, those that are not. (The order is for the implementation to choose.)
+    /// Evaluates operands up to the first that is not simple, and goes on with that.
     fn eval_operands(&mut self, nodes: Codes<'gc>, body: Option<Code<'gc>>, scope: Vector<'gc>) -> Answer<'gc, ()> {
         let shift = usize::from(body.is_some());
         let count = nodes.len() + shift;
@@ -501,13 +501,9 @@ impl<'gc> Vm<'gc> {
         if body.is_some() {
             values[0] = Value::Scope(scope);
         }
-        let mut first = None;
-        for (n, &node) in nodes.iter().enumerate() {
-            if node.is_simple(self.inlining) {
-                values[n + shift] = self.simple(node, scope)?;
-            } else {
-                first = first.or(Some(n));
-            }
+        let first = nodes.iter().position(|node| !node.is_simple(self.inlining));
+        for (n, &node) in nodes.iter().enumerate().take(first.unwrap_or(nodes.len())) {
+            values[n + shift] = self.simple(node, scope)?;
         }
         let values = self.mc.try_alloc_slice_with(count, |n| Lock::new(values[n]))?;
         match first {
@@ -612,8 +608,12 @@ impl<'gc> Vm<'gc> {
         let shared = frame.shared.get();
         // shared-is-kept
         let values = if shared { self.copy(values)? } else { values };
+        values.set(self.mc, at + shift, value);
+        for n in at + 1..next.unwrap_or(nodes.len()) {
+            let value = self.simple(nodes[n], frame.scope)?;
+            values.set(self.mc, n + shift, value);
+        }
         let Some(next) = next else {
-            values.set(self.mc, at + shift, value);
             self.step = operands_are_there(body, values);
             self.pop(frame);
             return Ok(());
@@ -628,7 +628,6 @@ impl<'gc> Vm<'gc> {
         } else {
             frame.at.set(next as u32);
         }
-        values.set(self.mc, at + shift, value);
         self.step = Step::Eval(nodes[next], frame.scope);
         Ok(())
     }

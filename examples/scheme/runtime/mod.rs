@@ -41,11 +41,13 @@ pub struct Options {
     pub stress: Option<u32>,
     /// Programs take sizes for tests.
     pub small: bool,
+    /// A form may take so many steps, about.
+    pub steps: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { limit_bytes: 1 << 30, stress: None, small: false }
+        Options { limit_bytes: 1 << 30, stress: None, small: false, steps: u64::MAX }
     }
 }
 
@@ -197,8 +199,11 @@ impl Interpreter {
     /// Runs what has been begun. Behind each mutation the heap works for a moment, if it has asked for that; and nothing is on the stack of the host then.
     fn drive(&mut self) -> Result<(), Stop> {
         let steps = self.options.stress.unwrap_or(STEPS);
-        let mut since_memory = FEW_STEPS;
+        let (mut since_memory, mut all) = (FEW_STEPS, 0);
         loop {
+            if all > self.options.steps {
+                return Err(Stop::Error("too many steps".to_string()));
+            }
             let (outcome, done, out) = self.arena.mutate(|mc, machine| {
                 let mut vm = Vm::new(mc, *machine);
                 let outcome = vm.run(steps);
@@ -207,6 +212,7 @@ impl Interpreter {
             });
             (self.output)(&out);
             since_memory += done;
+            all += done;
             match outcome {
                 Outcome::Pause => {}
                 Outcome::Done => return Ok(()),

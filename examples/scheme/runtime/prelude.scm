@@ -58,7 +58,7 @@
      (apply (lambda formals (%let-values () (more ...) body ...)) all))
     ((_ ((formals expression) more ...) (done ...) body ...)
      (let ((all (call-with-values (lambda () expression) list)))
-       (%let-values (more ...) (done ... (formals values)) body ...)))))
+       (%let-values (more ...) (done ... (formals all)) body ...)))))
 (define-syntax receive
   (syntax-rules ()
     ((_ formals expression body ...)
