@@ -72,7 +72,7 @@ fn programs_print_what_they_should() {
 
 #[test]
 fn programs_print_the_same_under_stress() {
-    check_programs(&Options { small: true, stress: Some(200), ..Options::default() });
+    check_programs(&Options { small: true, stress: Some(800), ..Options::default() });
 }
 
 #[test]
@@ -111,17 +111,13 @@ fn errors_say_what_and_where() {
     assert_eq!(error("(display \"x\")) 1"), "syntax: line 1: a bracket is closed that is not open");
     assert_eq!(error("(if)"), "not well formed (if)");
     assert_eq!(error("(let ((x 1) (x 2)) x)"), "a name is bound twice (let ((x 1) (x 2)) x)");
-    assert_eq!(
-        error("(let () (define x 1))(f (define x 1))"),
-        "a definition stands where an expression belongs (define x 1)"
-            .replace("a definition stands where an expression belongs (define x 1)", "not defined f")
-    );
+    assert_eq!(error("(let () (car (define x 1)))"), "a definition stands where an expression belongs (define x 1)");
     assert_eq!(run(Options::default(), "(exit 7)").1, Err(Stop::Exit(7)));
 }
 
 #[test]
 fn nesting_without_end_is_an_error() {
-    let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(1_000_000), close.repeat(1_000_000));
+    let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
     for text in [
         nested("(", ")"),
         nested("'(", ")"),
@@ -130,16 +126,16 @@ fn nesting_without_end_is_an_error() {
         nested("`(,", ")"),
         nested("#(", ")"),
         nested("(if ", " 2 3)"),
-        "'".repeat(1_000_000) + "1",
-        "(".repeat(1_000_000),
-        "#|".repeat(1_000_000),
+        "'".repeat(100_000) + "1",
+        "(".repeat(100_000),
+        "#|".repeat(100_000),
         format!("(define-syntax m (syntax-rules () ((_ {}) 1))) (m 1)", nested("(", ")")),
         format!("(define-syntax m (syntax-rules () ((_) {}))) (m)", nested("(", ")")),
         "(define-syntax m (syntax-rules () ((_) (m)))) (m)".to_string(),
         "(define-syntax m (syntax-rules () ((_) (list (m))))) (m)".to_string(),
         "(define-syntax m (syntax-rules () ((_ a ...) (m a ... a ...)))) (m 1 2)".to_string(),
     ] {
-        let (_, result) = run(Options { limit_bytes: 256 << 20, ..Options::default() }, &text);
+        let (_, result) = run(Options { limit_bytes: 64 << 20, ..Options::default() }, &text);
         let begin: String = text.chars().take(40).collect();
         assert!(matches!(result, Err(Stop::Error(_))), "{begin} ends with {result:?}");
     }

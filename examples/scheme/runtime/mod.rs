@@ -58,13 +58,16 @@ pub enum Stop {
     Exit(i32),
 }
 
+/// Who gets what a program prints.
+type Output = Box<dyn FnMut(&[u8])>;
+
 /// An interpreter, and the values of what has been run in it.
 pub struct Interpreter {
     arena: Arena<Gc<'static, Machine<'static>>>,
     options: Options,
     /// The program has come to the limit: it has a bit more for the time that it takes to handle that.
     reserve: bool,
-    output: Box<dyn FnMut(&[u8])>,
+    output: Output,
 }
 
 /// What a program begins with.
@@ -80,22 +83,17 @@ impl Interpreter {
             config = Config { stress_cycle: 3, audit: 1, poison: true, ..config };
         }
         let no_memory = |_: OutOfMemory| Stop::Error("out of memory".to_string());
-        let mut arena = Arena::try_new(config, |mc| Machine::new(mc)).map_err(no_memory)?;
-        // What the prelude makes stays: there is nothing to collect.
-        arena.set_running(false);
-        arena.mutate(|mc, machine| define_standard(&Vm::new(mc, *machine)).map_err(|_| no_memory(OutOfMemory)))?;
-        let mut interpreter = Interpreter { arena, options, reserve: false, output: Box::new(output) };
-        interpreter.run(PRELUDE)?;
-        let small = interpreter.options.small;
-        interpreter.arena.mutate(|mc, machine| {
-            for (_, symbol) in machine.symbols.iter() {
-                field!(Gc::write(symbol, mc), Symbol, standard).set(symbol.global.get());
-            }
-            machine.sealed.set(false);
+        let mut arena = Arena::try_new(config, Machine::new).map_err(no_memory)?;
+        // All that this makes stays: there is nothing to collect in between.
+        let small = options.small;
+        arena.mutate(|mc, machine| {
+            let mut vm = Vm::new(mc, *machine);
+            define_standard(&vm).and_then(|()| load_prelude(&mut vm)).map_err(|_| no_memory(OutOfMemory))?;
+            vm.save();
             machine.small.set(small);
-        });
-        interpreter.arena.set_running(true);
-        Ok(interpreter)
+            Ok(())
+        })?;
+        Ok(Interpreter { arena, options, reserve: false, output: Box::new(output) })
     }
 
     /// Runs all forms of a text, each in as many mutations as it takes.
@@ -308,4 +306,30 @@ fn define_standard<'gc>(vm: &Vm<'gc>) -> Answer<'gc, ()> {
     };
     syntax::CORES.into_iter().try_for_each(|(name, core)| define(name, Value::Core(core)))?;
     primitives::all().try_for_each(|primitive| define(primitive.name, Value::Primitive(primitive)))
+}
+
+/// Runs the prelude, and notes what it has made of names.
+fn load_prelude<'gc>(vm: &mut Vm<'gc>) -> Answer<'gc, ()> {
+    let mut reader = Reader::new(PRELUDE);
+    loop {
+        let form = match reader.read(vm) {
+            Ok(form) => form,
+            Err(Missing::Wrong(trap)) => return Err(trap),
+            Err(Missing::End | Missing::Unfinished) => break,
+        };
+        let code = compile::compile(vm, form)?;
+        vm.begin(code);
+        let mut outcome = Outcome::Pause;
+        while outcome == Outcome::Pause {
+            outcome = vm.run(STEPS);
+        }
+        if outcome != Outcome::Done {
+            return Err(Trap::Memory);
+        }
+    }
+    for (_, symbol) in vm.machine.symbols.iter() {
+        field!(Gc::write(symbol, vm.mc), Symbol, standard).set(symbol.global.get());
+    }
+    vm.machine.sealed.set(false);
+    Ok(())
 }
