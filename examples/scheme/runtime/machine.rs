@@ -13,7 +13,7 @@
 use super::code::{Code, Codes, Inits, Node};
 use super::control;
 use super::primitives::{Action, Fast, Primitive};
-use super::value::{Closure, Condition, Fault, Identifier, Object, Pair, RecordProcedure, Text, Value, Vector};
+use super::value::{Closure, Condition, Fault, Identifier, Object, Pair, RecordProcedure, Value, Vector};
 use neap_gc::OutOfMemory;
 use neap_gc::arena::{Gc, GcHashMap, Lock, Mutation, Rootable, Trace, field};
 use std::cell::Cell;
@@ -43,7 +43,6 @@ pub struct Machine<'gc> {
     pub bottom: Gc<'gc, Dynamic<'gc>>,
     /// Variables around which there are none.
     pub outermost: Vector<'gc>,
-    pub empty_string: Text<'gc>,
     pub console: Value<'gc>,
     /// What `raise` and `%rewind` are in the prelude.
     pub raise: Lock<Value<'gc>>,
@@ -167,29 +166,27 @@ pub struct Vm<'gc> {
     inlining: bool,
 }
 
-impl<'gc> Machine<'gc> {
-    pub fn new(mc: &Mutation<'gc>) -> Result<Gc<'gc, Machine<'gc>>, OutOfMemory> {
-        let bottom = mc.try_alloc(Dynamic { handlers: Value::Nil, parameters: Value::Nil, winds: Value::Nil })?;
-        let text = "out of memory";
-        let mut chars = text.chars();
-        let message = mc.try_alloc_slice_with(text.len(), |_| Cell::new(chars.next().unwrap_or(' ')))?;
-        let condition = Condition { kind: Fault::OutOfMemory, message: Value::String(message), irritants: Value::Nil };
-        mc.try_alloc(Machine {
-            symbols: GcHashMap::try_new(mc)?,
-            state: Lock::new(State { step: Step::Done(Value::Unspecified), kont: None, dynamic: bottom }),
-            bottom,
-            outermost: mc.try_alloc_slice_with(1, |_| Lock::new(Value::Nil))?,
-            empty_string: mc.try_alloc_slice_with(0, |_| Cell::new(' '))?,
-            console: Value::Object(mc.try_alloc(Object::Port(super::value::Port::Console))?),
-            raise: Lock::new(Value::Undefined),
-            rewind: Lock::new(Value::Undefined),
-            out_of_memory: Value::Object(mc.try_alloc(Object::Condition(condition))?),
-            redefined: Cell::new(false),
-            sealed: Cell::new(true),
-            small: Cell::new(false),
-            exit: Cell::new(0),
-        })
-    }
+/// The root of a new arena.
+pub fn root<'gc>(mc: &Mutation<'gc>) -> Result<Gc<'gc, Machine<'gc>>, OutOfMemory> {
+    let bottom = mc.try_alloc(Dynamic { handlers: Value::Nil, parameters: Value::Nil, winds: Value::Nil })?;
+    let text = "out of memory";
+    let mut chars = text.chars();
+    let message = mc.try_alloc_slice_with(text.len(), |_| Cell::new(chars.next().unwrap_or(' ')))?;
+    let condition = Condition { kind: Fault::OutOfMemory, message: Value::String(message), irritants: Value::Nil };
+    mc.try_alloc(Machine {
+        symbols: GcHashMap::try_new(mc)?,
+        state: Lock::new(State { step: Step::Done(Value::Unspecified), kont: None, dynamic: bottom }),
+        bottom,
+        outermost: mc.try_alloc_slice_with(1, |_| Lock::new(Value::Nil))?,
+        console: Value::Object(mc.try_alloc(Object::Port(super::value::Port::Console))?),
+        raise: Lock::new(Value::Undefined),
+        rewind: Lock::new(Value::Undefined),
+        out_of_memory: Value::Object(mc.try_alloc(Object::Condition(condition))?),
+        redefined: Cell::new(false),
+        sealed: Cell::new(true),
+        small: Cell::new(false),
+        exit: Cell::new(0),
+    })
 }
 
 impl<'gc> Vm<'gc> {

@@ -83,7 +83,7 @@ impl Interpreter {
             config = Config { stress_cycle: 3, audit: 1, poison: true, ..config };
         }
         let no_memory = |_: OutOfMemory| Stop::Error("out of memory".to_string());
-        let mut arena = Arena::try_new(config, Machine::new).map_err(no_memory)?;
+        let mut arena = Arena::<Gc<Machine>>::try_new(config, machine::root).map_err(no_memory)?;
         // All that this makes stays: there is nothing to collect in between.
         let small = options.small;
         arena.mutate(|mc, machine| {
