@@ -41,6 +41,8 @@
 //! | [`External`] | memory outside that counts with the arena's |
 //! | [`Static`], [`Local`] | content without `Gc` of foreign types, and of those that are bound to a thread |
 //!
+//! How to choose a face of the heap, how to write an interpreter on this one, and how to come from other collectors: `docs/embedding.md` of the project.
+//!
 //! # What is where in memory
 //!
 //! A cell begins with a header of 8 bytes. If the references of a type are whole words among its first eight ([`Map`]), and it needs no destructor, the value
