@@ -8,6 +8,10 @@
 (gc)
 (show "weak pairs" (list (weak-car weak-kept) (weak-car weak-lost) (weak-pair/car? weak-lost) (weak-cdr weak-lost) (weak-car weak-number)))
 
+(weak-set-cdr! weak-lost (list weak-lost))
+(gc)
+(show "a weak pair in itself" (eq? (car (weak-cdr weak-lost)) weak-lost))
+
 ; The datum leads to the key: that keeps neither.
 (define key (string #\k))
 (define ephemeron (make-ephemeron key (list key 'datum)))

@@ -7,7 +7,7 @@
 use super::equal::{as_object, eqv};
 use super::machine::{Answer, Dynamic, Outcome, Step, Vm};
 use super::value::{Fault, Object, Promise, RecordProcedure, Value, Vector};
-use neap_gc::arena::{Gc, Lock, field};
+use neap_gc::arena::{Gc, Lock, field, variant};
 
 /// Primitives that do not just return a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,22 +153,24 @@ pub fn accepts(procedure: Value<'_>, count: usize) -> bool {
 
 pub fn promise<'gc>(vm: &Vm<'gc>, done: bool, value: Value<'gc>) -> Answer<'gc> {
     let state = vm.mc.try_alloc(Promise { done: std::cell::Cell::new(done), value: Lock::new(value) })?;
-    vm.object(Object::Promise(vm.mc.try_alloc(Lock::new(state))?))
+    vm.object(Object::Promise(Lock::new(state)))
 }
 
 /// The promise becomes what another is.
 pub fn adopt<'gc>(vm: &Vm<'gc>, promise: Value<'gc>, other: Value<'gc>) -> Answer<'gc> {
-    let (Value::Object(promise), Value::Object(other)) = (promise, other) else {
-        return Err(vm.error("no promise", &[other]));
+    let state = |value| match as_object(value) {
+        Some(Object::Promise(state)) => Ok(state.get()),
+        _ => Err(vm.error("no promise", &[value])),
     };
-    let (Object::Promise(own), Object::Promise(new)) = (&*promise, &*other) else {
-        return Err(vm.error("no promise", &[Value::Object(other)]));
-    };
-    let (both, own, new) = (new, own.get(), new.get());
+    let (own, new) = (state(promise)?, state(other)?);
     own.done.set(new.done.get());
     field!(Gc::write(own, vm.mc), Promise, value).set(new.value.get());
     // What either becomes, both are.
-    both.set(vm.mc, own);
+    if let Value::Object(other) = other
+        && let Some(shared) = variant!(Gc::write(other, vm.mc), Object::Promise, 0)
+    {
+        shared.set(own);
+    }
     Ok(Value::Unspecified)
 }
 

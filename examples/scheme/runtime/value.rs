@@ -83,7 +83,7 @@ pub enum Object<'gc> {
         converter: Value<'gc>,
     },
     /// Promises that become one share their state.
-    Promise(Gc<'gc, Lock<Gc<'gc, Promise<'gc>>>>),
+    Promise(Lock<Gc<'gc, Promise<'gc>>>),
     Condition(Condition<'gc>),
     EqualTable(GcHashMap<'gc, super::equal::ByContent<'gc>, Value<'gc>>),
     EqvTable(GcHashMap<'gc, super::equal::ByIdentity<'gc>, Value<'gc>>),
@@ -100,7 +100,7 @@ pub enum Object<'gc> {
     Port(Port<'gc>),
     WeakPair {
         car: WeakValue<'gc>,
-        cdr: Gc<'gc, Lock<Value<'gc>>>,
+        cdr: Lock<Value<'gc>>,
     },
     Ephemeron(EphemeronOf<'gc>),
 }

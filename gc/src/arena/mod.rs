@@ -33,7 +33,7 @@
 //! | [`Arena`], [`Mutation`] | the heap with its root; what may be done while its objects are looked at |
 //! | [`Gc`] | a reference: one word, `Copy` |
 //! | [`Trace`], [`Rootable`], [`Finalize`] | what a type says of itself; all derived but the last |
-//! | [`Lock`], [`RefLock`], [`OnceLock`], [`Write`], [`field!`] | what changes in an object, and the barrier before that |
+//! | [`Lock`], [`RefLock`], [`OnceLock`], [`Write`], [`field!`], [`variant!`] | what changes in an object, and the barrier before that |
 //! | [`Dyn`] | trait objects. Slices and strings are `Gc<[T]>` and `Gc<str>` |
 //! | [`GcVec`], [`GcHashMap`], [`GcTreeMap`] | collections that stand on the heap themselves |
 //! | [`Weak`], [`Ephemeron`], [`WeakMap`] | references that keep nothing alive |
@@ -103,4 +103,4 @@ pub use tree_map::GcTreeMap;
 pub use vec::GcVec;
 pub use weak::Weak;
 pub use weak_map::WeakMap;
-pub use write::{Write, field};
+pub use write::{Write, field, variant};

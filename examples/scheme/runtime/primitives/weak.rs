@@ -7,13 +7,12 @@ use super::super::equal::as_object;
 use super::super::machine::{Answer, Vm};
 use super::super::value::{EphemeronOf, Object, Value, WeakValue};
 use super::{Primitive, effect, pure, wrong};
-use neap_gc::arena::{Ephemeron, Gc, Lock};
+use neap_gc::arena::{Ephemeron, Gc, Lock, variant};
 
 pub const PRIMITIVES: &[Primitive] = &[
     pure("weak-cons", 2, 2, |vm, a| {
         let car = downgrade(vm, a[0])?;
-        let cdr = vm.mc.try_alloc(Lock::new(a[1]))?;
-        vm.object(Object::WeakPair { car, cdr })
+        vm.object(Object::WeakPair { car, cdr: Lock::new(a[1]) })
     }),
     pure("weak-pair?", 1, 1, |_, a| Ok(Value::Boolean(matches!(as_object(a[0]), Some(Object::WeakPair { .. }))))),
     // Whoever reads it holds what it reads until the step is over: nothing is collected in between.
@@ -29,12 +28,13 @@ pub const PRIMITIVES: &[Primitive] = &[
         Some(Object::WeakPair { cdr, .. }) => Ok(cdr.get()),
         _ => wrong(vm, "no weak pair", a[0]),
     }),
-    effect("weak-set-cdr!", 2, 2, |vm, a| match as_object(a[0]) {
-        Some(Object::WeakPair { cdr, .. }) => {
-            cdr.set(vm.mc, a[1]);
-            Ok(Value::Unspecified)
-        }
-        _ => wrong(vm, "no weak pair", a[0]),
+    effect("weak-set-cdr!", 2, 2, |vm, a| {
+        let Value::Object(pair) = a[0] else { return wrong(vm, "no weak pair", a[0]) };
+        let Some(cdr) = variant!(Gc::write(pair, vm.mc), Object::WeakPair, cdr) else {
+            return wrong(vm, "no weak pair", a[0]);
+        };
+        cdr.set(a[1]);
+        Ok(Value::Unspecified)
     }),
     pure("make-ephemeron", 2, 2, |vm, a| {
         let ephemeron = ephemeron(vm, a[0], a[1])?;
