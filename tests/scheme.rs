@@ -109,6 +109,7 @@ fn errors_say_what_and_where() {
     assert_eq!(error("(raise '(1 2))"), "raised: (1 2)");
     assert_eq!(error("\n\n(a . )"), "syntax: line 3: nothing stands behind a dot");
     assert_eq!(error("(display \"x\")) 1"), "syntax: line 1: a bracket is closed that is not open");
+    assert_eq!(error("(+ 1/2 1)"), "syntax: line 1: 1/2: there are no rationals");
     assert_eq!(error("(if)"), "not well formed (if)");
     assert_eq!(error("(let ((x 1) (x 2)) x)"), "a name is bound twice (let ((x 1) (x 2)) x)");
     assert_eq!(error("(let () (car (define x 1)))"), "a definition stands where an expression belongs (define x 1)");

@@ -337,9 +337,16 @@ impl<'t> Reader<'t> {
             "#t" | "#true" => Ok(Some(Value::Boolean(true))),
             "#f" | "#false" => Ok(Some(Value::Boolean(false))),
             _ if word.starts_with('#') && !word.starts_with("#%") => Err(self.wrong(vm, &format!("{word} is nothing known"))),
+            _ if is_rational(word) => Err(self.wrong(vm, &format!("{word}: there are no rationals"))),
             _ => Ok(Some(Value::Symbol(vm.intern(word)?))),
         }
     }
+}
+
+/// What would be taken for a symbol.
+fn is_rational(word: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    word.trim_start_matches(['+', '-']).split_once('/').is_some_and(|(above, below)| digits(above) && digits(below))
 }
 
 pub const CHARACTERS: [(&str, char); 9] = [
