@@ -147,6 +147,9 @@ fn depth_of_data_and_calls_is_bounded_by_memory_alone() {
     assert_eq!(value("(define (f n) (if (= n 0) 0 (+ 1 (f (- n 1))))) (f 200000)"), "200000");
     let deep = "(define (nest n) (let next ((n n) (l '())) (if (= n 0) l (next (- n 1) (vector l)))))";
     assert_eq!(value(&format!("{deep} (equal? (nest 200000) (nest 200000))")), "#t");
+    // Rings of lengths without a common divisor: every element of one is compared with every one of the other, if nobody remembers.
+    let ring = "(define (ring n) (let ((l (make-list n 1))) (set-cdr! (last-pair l) l) l))";
+    assert_eq!(value(&format!("{ring} (equal? (ring 100003) (ring 100019))")), "#t");
     let (output, result) = run(Options::default(), &format!("{deep} (write (nest 100000))"));
     assert_eq!((output.len(), result), (3 * 100_000 + 2, Ok(())));
 }
@@ -164,6 +167,14 @@ fn memory_that_is_refused_is_an_error_that_can_be_handled() {
                 (write (length (iota 10000)))";
     let (output, result) = run(limited(), text);
     assert_eq!((output.as_str(), result), ("refusedrefusedrefusedrefusedrefused10000", Ok(())));
+    // What would be large is never made outside of the heap.
+    for append in [
+        "string-append (make-list 100000 (make-string 1000000 #\\x))",
+        "vector-append (make-list 100000 (make-vector 1000000 0))",
+    ] {
+        let text = format!("(write (guard (e ((out-of-memory? e) 'refused)) (apply {append})))");
+        assert_eq!(run(Options { limit_bytes: 64 << 20, ..Options::default() }, &text), ("refused".to_string(), Ok(())));
+    }
     // Nobody handles it: that is an end like that of any other error.
     let (_, result) = run(limited(), "(define l '()) (let grow () (set! l (cons 1 l)) (grow))");
     assert_eq!(result, Err(Stop::Error("out of memory".to_string())));

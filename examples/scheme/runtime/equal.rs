@@ -1,14 +1,15 @@
 //! `eqv?`, `equal?`, and both as keys of hash tables.
 //!
-//! `equal?` keeps what is to be compared in a list of its own, so depth takes nothing of the stack of the host; and after some thousand comparisons it remembers what it has met:
-//! two objects that are being compared already are equal unless a difference is found elsewhere. So it ends on objects that lead back into themselves.
+//! `equal?` keeps what is to be compared in a list of its own, so depth takes nothing of the stack of the host; and after some thousand comparisons it remembers which objects
+//! it has taken for equal, in classes: two of one class are equal unless a difference is found elsewhere. So it ends on objects that lead back into themselves, after as many
+//! comparisons as there are objects.
 //!
 //! Imports `value`.
 
 use super::value::{Object, Value};
 use neap_gc::arena::{Gc, Trace};
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
 /// Comparisons without a memory.
@@ -51,7 +52,7 @@ pub fn address(value: Value<'_>) -> Option<usize> {
 
 pub fn equal<'gc>(a: Value<'gc>, b: Value<'gc>) -> bool {
     let mut open = vec![(a, b)];
-    let (mut count, mut met) = (0, HashSet::new());
+    let (mut count, mut classes) = (0, HashMap::new());
     while let Some((a, b)) = open.pop() {
         if eqv(a, b) {
             continue;
@@ -59,7 +60,7 @@ pub fn equal<'gc>(a: Value<'gc>, b: Value<'gc>) -> bool {
         count += 1;
         if count > UNREMEMBERED
             && let (Some(a), Some(b)) = (address(a), address(b))
-            && !met.insert((a, b))
+            && !join(&mut classes, a, b)
         {
             continue;
         }
@@ -77,6 +78,25 @@ pub fn equal<'gc>(a: Value<'gc>, b: Value<'gc>) -> bool {
         }
     }
     true
+}
+
+/// Makes one class of those of two objects; whether they were two.
+fn join(classes: &mut HashMap<usize, usize>, a: usize, b: usize) -> bool {
+    // An object leads to another of its class, or is the last.
+    let mut last = |mut at: usize| {
+        while let Some(&next) = classes.get(&at) {
+            if let Some(&behind) = classes.get(&next) {
+                classes.insert(at, behind);
+            }
+            at = next;
+        }
+        at
+    };
+    let (a, b) = (last(a), last(b));
+    if a != b {
+        classes.insert(a, b);
+    }
+    a != b
 }
 
 /// A key that is compared by `eqv?`.

@@ -88,11 +88,11 @@ pub const PRIMITIVES: &[Primitive] = &[
         Ok(Value::Unspecified)
     }),
     pure("vector-append", 0, ANY, |vm, a| {
-        let mut all = Vec::new();
-        for &part in a {
-            all.extend(vector_of(vm, part)?.iter().map(Lock::get));
-        }
-        vector(vm, all.len(), |n| all[n])
+        // The heap has a limit, the host's memory none.
+        let parts = a.iter().map(|&part| vector_of(vm, part)).collect::<Answer<Vec<_>>>()?;
+        let mut all = parts.iter().flat_map(|part| part.iter());
+        let next = |_| Lock::new(all.next().map_or(Value::Unspecified, Lock::get));
+        Ok(Value::Vector(vm.mc.try_alloc_slice_with(parts.iter().map(|part| part.len()).sum(), next)?))
     }),
     // ---- bytevectors
     pure("bytevector", 0, ANY, |vm, a| {
@@ -121,11 +121,10 @@ pub const PRIMITIVES: &[Primitive] = &[
         bytes_of_slice(vm, &copy)
     }),
     pure("bytevector-append", 0, ANY, |vm, a| {
-        let mut all = Vec::new();
-        for &part in a {
-            all.extend(bytes_of(vm, part)?.iter().map(Cell::get));
-        }
-        bytes_of_slice(vm, &all)
+        let parts = a.iter().map(|&part| bytes_of(vm, part)).collect::<Answer<Vec<_>>>()?;
+        let mut all = parts.iter().flat_map(|part| part.iter());
+        let next = |_| all.next().cloned().unwrap_or_default();
+        Ok(Value::Bytes(vm.mc.try_alloc_slice_with(parts.iter().map(|part| part.len()).sum(), next)?))
     }),
     pure("utf8->string", 1, 3, |vm, a| {
         let bytes = bytes_of(vm, a[0])?;

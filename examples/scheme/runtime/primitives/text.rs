@@ -55,11 +55,12 @@ pub const PRIMITIVES: &[Primitive] = &[
         Ok(Value::Unspecified)
     }),
     pure("string-append", 0, ANY, |vm, a| {
-        let mut all = Vec::new();
-        for &part in a {
-            all.extend(string_of(vm, part)?.iter().map(Cell::get));
-        }
-        string(vm, &all)
+        // The heap has a limit, the host's memory none.
+        let parts = a.iter().map(|&part| string_of(vm, part)).collect::<Answer<Vec<_>>>()?;
+        let mut all = parts.iter().flat_map(|part| part.iter());
+        let length = parts.iter().map(|part| part.len()).sum();
+        let next = |_| all.next().cloned().unwrap_or_default();
+        Ok(Value::String(vm.mc.try_alloc_slice_with(length, next)?))
     }),
     pure("substring", 2, 3, copy),
     pure("string-copy", 1, 3, copy),
