@@ -6,7 +6,7 @@
 
 use super::code::{Code, Codes, Inits, Inlined, Node, SIMPLE_HEIGHT, Template};
 use super::machine::{Answer, Trap, Vm};
-use super::primitives::{self, Action, Primitive};
+use super::primitives::{Action, Primitive};
 use super::rules;
 use super::syntax::{self, Core, Entry, Found, Macro, Meaning, Place, Scope};
 use super::value::{Identifier, Object, Symbol, Value};
@@ -227,7 +227,7 @@ impl<'gc> Compiler<'_, 'gc> {
             }
             Core::Quasiquote => {
                 let template = self.operands(form, 1, 1)?[0];
-                let expression = self.quasi(template, 0, depth)?;
+                let expression = super::quasi::expand(self.vm, template, 0, depth)?;
                 self.form(expression, scope, depth + 1)
             }
             Core::If => {
@@ -578,74 +578,6 @@ impl<'gc> Compiler<'_, 'gc> {
             }
             _ => Err(self.wrong("not well formed", form)),
         }
-    }
-
-    // ---- quasi-quotation
-
-    /// An expression that makes what a template says: `(append (list a b) c ...)`.
-    fn quasi(&mut self, template: Value<'gc>, level: u32, depth: u32) -> Answer<'gc> {
-        if depth > NESTED {
-            return Err(self.vm.error("a template is nested too deep", &[]));
-        }
-        let vm = self.vm;
-        let standard = |name| primitives::find(name).map_or(Value::Nil, Value::Primitive);
-        let quoted = |value| vm.list([Value::Core(Core::Quote), value].into_iter());
-        if let Value::Vector(vector) = template {
-            let list = vm.list(vector.iter().map(Lock::get))?;
-            let elements = self.quasi(list, level, depth + 1)?;
-            return vm.list([standard("list->vector"), elements].into_iter());
-        }
-        let Value::Pair(_) = template else { return quoted(template) };
-        if let Some((name, operand)) = self.unquotation(template, "unquote") {
-            return if level == 0 { Ok(operand) } else { self.quasi_deeper(name, operand, level - 1, depth) };
-        }
-        if let Some((name, operand)) = self.unquotation(template, "quasiquote") {
-            return self.quasi_deeper(name, operand, level + 1, depth);
-        }
-        let (mut parts, mut run, mut rest) = (vec![standard("append")], vec![standard("list")], template);
-        while let Some((first, behind)) = rest.uncons() {
-            // (a . ,b) is (a unquote b).
-            if run.len() + parts.len() > 2
-                && (self.unquotation(rest, "unquote").is_some() || self.unquotation(rest, "quasiquote").is_some())
-            {
-                break;
-            }
-            match self.unquotation(first, "unquote-splicing") {
-                Some((_, operand)) if level == 0 => {
-                    parts.push(vm.list(run.drain(..))?);
-                    parts.push(operand);
-                    run.push(standard("list"));
-                }
-                Some((name, operand)) => run.push(self.quasi_deeper(name, operand, level - 1, depth)?),
-                None => run.push(self.quasi(first, level, depth + 1)?),
-            }
-            rest = behind;
-        }
-        if run.len() > 1 {
-            parts.push(vm.list(run.into_iter())?);
-        }
-        parts.push(if let Value::Nil = rest { quoted(rest)? } else { self.quasi(rest, level, depth + 1)? });
-        vm.list(parts.into_iter())
-    }
-
-    /// `(name operand)` as a list that is made.
-    fn quasi_deeper(&mut self, name: Value<'gc>, operand: Value<'gc>, level: u32, depth: u32) -> Answer<'gc> {
-        let operand = self.quasi(operand, level, depth + 1)?;
-        let list = primitives::find("list").map_or(Value::Nil, Value::Primitive);
-        let name = self.vm.list([Value::Core(Core::Quote), name].into_iter())?;
-        self.vm.list([list, name, operand].into_iter())
-    }
-
-    /// Whether a form is `(name operand)`.
-    fn unquotation(&self, form: Value<'gc>, name: &str) -> Option<(Value<'gc>, Value<'gc>)> {
-        let (first, rest) = form.uncons()?;
-        let (operand, Value::Nil) = rest.uncons()? else { return None };
-        let found = match first {
-            Value::Symbol(symbol) => *syntax::original(symbol).name == *name,
-            Value::Core(Core::Quasiquote) => name == "quasiquote",
-            _ => false,
-        };
-        found.then_some((first, operand))
     }
 }
 

@@ -5,7 +5,8 @@
 //! Imports `machine`, `value`.
 
 use super::equal::{as_object, eqv};
-use super::machine::{Answer, Dynamic, Outcome, Step, Vm};
+use super::machine::{Answer, Outcome, Vm};
+use super::state::{Dynamic, Step};
 use super::value::{Fault, Object, Promise, RecordProcedure, Value, Vector};
 use neap_gc::arena::{Gc, Lock, field, variant};
 

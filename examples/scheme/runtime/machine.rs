@@ -8,16 +8,15 @@
 //! * **shared-is-kept** A frame that a continuation object can lead to is *shared*, at the latest when it is returned to; the work in it is then not changed in
 //!   place, but copied.
 //!
-//! Imports `code`, `value`, `primitives`, `control`.
+//! Imports `apply`, `code`, `primitives`, `state`, `value`.
 
 use super::code::{Code, Codes, Inits, Node};
-use super::control;
 use super::primitives::{Action, Fast, Primitive};
-use super::value::{Closure, Condition, Fault, Identifier, Object, Pair, RecordProcedure, Value, Vector};
+use super::state::{Dynamic, Machine, State, Step};
+use super::value::{Closure, Identifier, Object, Value, Vector};
 use neap_gc::OutOfMemory;
-use neap_gc::arena::{Gc, GcHashMap, Lock, Mutation, Rootable, Trace, field};
+use neap_gc::arena::{Gc, Lock, Mutation, Trace, field};
 use std::cell::Cell;
-use std::hash::{Hash, Hasher};
 
 pub type Kont<'gc> = Gc<'gc, Frame<'gc>>;
 pub type Answer<'gc, T = Value<'gc>> = Result<T, Trap<'gc>>;
@@ -32,76 +31,6 @@ impl From<OutOfMemory> for Trap<'_> {
     fn from(_: OutOfMemory) -> Self {
         Trap::Memory
     }
-}
-
-/// The root of the arena.
-#[derive(Trace, Rootable)]
-pub struct Machine<'gc> {
-    pub symbols: GcHashMap<'gc, Name<'gc>, Identifier<'gc>>,
-    state: Lock<State<'gc>>,
-    /// No dynamic state but this: what a program begins with.
-    pub bottom: Gc<'gc, Dynamic<'gc>>,
-    /// Variables around which there are none.
-    pub outermost: Vector<'gc>,
-    pub console: Value<'gc>,
-    /// What `raise` and `%rewind` are in the prelude.
-    pub raise: Lock<Value<'gc>>,
-    pub rewind: Lock<Value<'gc>>,
-    pub out_of_memory: Value<'gc>,
-    /// A primitive was redefined of which calls are compiled as such.
-    pub redefined: Cell<bool>,
-    /// The prelude is being loaded.
-    pub sealed: Cell<bool>,
-    /// The programs are to take sizes for tests.
-    pub small: Cell<bool>,
-    pub exit: Cell<i32>,
-}
-
-/// A string that is compared by its text.
-#[derive(Clone, Copy, Trace, Rootable)]
-pub struct Name<'gc>(pub Gc<'gc, str>);
-impl PartialEq for Name<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        *self.0 == *other.0
-    }
-}
-impl Eq for Name<'_> {}
-impl Hash for Name<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (*self.0).hash(state);
-    }
-}
-
-/// What the next steps find, over mutations.
-#[derive(Clone, Copy, Trace)]
-pub struct State<'gc> {
-    pub step: Step<'gc>,
-    kont: Option<Kont<'gc>>,
-    dynamic: Gc<'gc, Dynamic<'gc>>,
-}
-
-#[derive(Clone, Copy, Trace)]
-pub enum Step<'gc> {
-    Eval(Code<'gc>, Vector<'gc>),
-    /// The nodes from this one on.
-    Sequence(Codes<'gc>, u32, Vector<'gc>),
-    Return(Value<'gc>),
-    /// A procedure and its arguments.
-    Apply(Vector<'gc>),
-    Raise(Value<'gc>),
-    Done(Value<'gc>),
-    /// Nobody has handled it.
-    Failed(Value<'gc>),
-}
-
-/// What is in force as long as something is being evaluated: immutable, so it is kept and brought back by a word.
-#[derive(Clone, Copy, Trace)]
-pub struct Dynamic<'gc> {
-    pub handlers: Value<'gc>,
-    /// Pairs of parameters and values.
-    pub parameters: Value<'gc>,
-    /// What `dynamic-wind` is within.
-    pub winds: Value<'gc>,
 }
 
 /// What is to be done with a value.
@@ -151,7 +80,7 @@ pub const STEPS: u32 = 1 << 18;
 /// So much output waits at most, but for what one step makes.
 const OUTPUT: usize = 1 << 16;
 /// Operands that are kept on the stack of the host.
-const OPERANDS: usize = 8;
+pub const OPERANDS: usize = 8;
 
 /// The machine while it runs.
 pub struct Vm<'gc> {
@@ -164,29 +93,6 @@ pub struct Vm<'gc> {
     pub step: Step<'gc>,
     pub kont: Option<Kont<'gc>>,
     inlining: bool,
-}
-
-/// The root of a new arena.
-pub fn root<'gc>(mc: &Mutation<'gc>) -> Result<Gc<'gc, Machine<'gc>>, OutOfMemory> {
-    let bottom = mc.try_alloc(Dynamic { handlers: Value::Nil, parameters: Value::Nil, winds: Value::Nil })?;
-    let text = "out of memory";
-    let mut chars = text.chars();
-    let message = mc.try_alloc_slice_with(text.len(), |_| Cell::new(chars.next().unwrap_or(' ')))?;
-    let condition = Condition { kind: Fault::OutOfMemory, message: Value::String(message), irritants: Value::Nil };
-    mc.try_alloc(Machine {
-        symbols: GcHashMap::try_new(mc)?,
-        state: Lock::new(State { step: Step::Done(Value::Unspecified), kont: None, dynamic: bottom }),
-        bottom,
-        outermost: mc.try_alloc_slice_with(1, |_| Lock::new(Value::Nil))?,
-        console: Value::Object(mc.try_alloc(Object::Port(super::value::Port::Console))?),
-        raise: Lock::new(Value::Undefined),
-        rewind: Lock::new(Value::Undefined),
-        out_of_memory: Value::Object(mc.try_alloc(Object::Condition(condition))?),
-        redefined: Cell::new(false),
-        sealed: Cell::new(true),
-        small: Cell::new(false),
-        exit: Cell::new(0),
-    })
 }
 
 impl<'gc> Vm<'gc> {
@@ -654,126 +560,6 @@ impl<'gc> Vm<'gc> {
         self.step = Step::Apply(values);
         Ok(())
     }
-
-    fn check_count(&self, primitive: &'static Primitive, count: usize) -> Answer<'gc, ()> {
-        if primitive.takes(count) {
-            return Ok(());
-        }
-        Err(self.error("wrong number of arguments", &[Value::Primitive(primitive), Value::Integer(count as i64)]))
-    }
-
-    fn apply(&mut self, values: Vector<'gc>) -> Answer<'gc, ()> {
-        let procedure = values[0].get();
-        match procedure {
-            Value::Closure(closure) => return self.enter(closure, values),
-            Value::Primitive(primitive) => {
-                let count = values.len() - 1;
-                self.check_count(primitive, count)?;
-                match primitive.action {
-                    Action::Control(what) => return control::control(self, what, values),
-                    Action::Plain(run) => {
-                        let (mut few, mut many) = ([Value::Nil; OPERANDS], Vec::new());
-                        let operands = room(&mut few, &mut many, count)?;
-                        for (operand, value) in operands.iter_mut().zip(&values[1..]) {
-                            *operand = value.get();
-                        }
-                        self.step = Step::Return(run(self, operands)?);
-                        return Ok(());
-                    }
-                }
-            }
-            Value::Object(object) => match &*object {
-                &Object::Continuation(_, dynamic) => return control::throw(self, object, dynamic, values),
-                &Object::Parameter { value, .. } if values.len() == 1 => {
-                    self.step = Step::Return(control::parameter(self, procedure, value));
-                    return Ok(());
-                }
-                Object::RecordProcedure(record) => return self.apply_record(record, values),
-                _ => {}
-            },
-            _ => {}
-        }
-        Err(self.error("not a procedure", &[procedure]))
-    }
-
-    fn enter(&mut self, closure: Gc<'gc, Closure<'gc>>, values: Vector<'gc>) -> Answer<'gc, ()> {
-        let template = closure.template;
-        let (count, required) = (values.len() - 1, template.required as usize);
-        if count < required || (count > required && !template.rest) {
-            return Err(self.error("wrong number of arguments", &[Value::Closure(closure), Value::Integer(count as i64)]));
-        }
-        let mut variables = values;
-        if template.rest {
-            let mut rest = Value::Nil;
-            for value in values[required + 1..].iter().rev() {
-                rest = self.cons(value.get(), rest)?;
-            }
-            let variable = |n: usize| Lock::new(if n <= required { values[n].get() } else { rest });
-            variables = self.mc.try_alloc_slice_with(required + 2, variable)?;
-        }
-        variables.set(self.mc, 0, Value::Scope(closure.scope));
-        self.step = Step::Eval(template.body, variables);
-        Ok(())
-    }
-
-    fn apply_record(&mut self, procedure: &RecordProcedure<'gc>, values: Vector<'gc>) -> Answer<'gc, ()> {
-        let value = control::record(self, procedure, &values[1..])?;
-        self.step = Step::Return(value);
-        Ok(())
-    }
-
-    // ---- what primitives use
-
-    #[inline]
-    pub fn cons(&self, car: Value<'gc>, cdr: Value<'gc>) -> Answer<'gc> {
-        Ok(Value::Pair(self.mc.try_alloc(Pair { car: Lock::new(car), cdr: Lock::new(cdr) })?))
-    }
-    pub fn list(&self, values: impl DoubleEndedIterator<Item = Value<'gc>>) -> Answer<'gc> {
-        let mut list = Value::Nil;
-        for value in values.rev() {
-            list = self.cons(value, list)?;
-        }
-        Ok(list)
-    }
-    pub fn object(&self, object: Object<'gc>) -> Answer<'gc> {
-        Ok(Value::Object(self.mc.try_alloc(object)?))
-    }
-    pub fn string(&self, text: &str) -> Answer<'gc> {
-        let mut chars = text.chars();
-        let string = self.mc.try_alloc_slice_with(text.chars().count(), |_| Cell::new(chars.next().unwrap_or(' ')))?;
-        Ok(Value::String(string))
-    }
-    pub fn intern(&self, name: &str) -> Answer<'gc, Identifier<'gc>> {
-        let name = Name(self.mc.try_alloc_str(name)?);
-        if let Some(symbol) = self.machine.symbols.get(&name) {
-            return Ok(symbol);
-        }
-        let symbol = self.mc.try_alloc(super::value::Symbol {
-            name: name.0,
-            global: Lock::new(Value::Undefined),
-            standard: Lock::new(Value::Undefined),
-            inlined: Cell::new(false),
-            defined: Cell::new(false),
-            alias: None,
-        })?;
-        self.machine.symbols.try_insert(self.mc, name, symbol)?;
-        Ok(symbol)
-    }
-    #[cold]
-    pub fn error(&self, message: &str, irritants: &[Value<'gc>]) -> Trap<'gc> {
-        self.fault(Fault::Machine, message, irritants)
-    }
-    #[cold]
-    pub fn fault(&self, kind: Fault, message: &str, irritants: &[Value<'gc>]) -> Trap<'gc> {
-        let make = || {
-            let (message, irritants) = (self.string(message)?, self.list(irritants.iter().copied())?);
-            self.object(Object::Condition(Condition { kind, message, irritants }))
-        };
-        match make() {
-            Ok(condition) => Trap::Raise(condition),
-            Err(trap) => trap,
-        }
-    }
 }
 
 #[inline(always)]
@@ -794,7 +580,7 @@ fn operands_are_there<'gc>(body: Option<Code<'gc>>, values: Vector<'gc>) -> Step
 
 /// Room for so many values: on the stack of the host if they are few.
 #[inline(always)]
-fn room<'v, 'gc>(
+pub fn room<'v, 'gc>(
     few: &'v mut [Value<'gc>; OPERANDS],
     many: &'v mut Vec<Value<'gc>>,
     count: usize,

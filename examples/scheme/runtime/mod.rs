@@ -1,33 +1,41 @@
-//! A Scheme on the arena of `neap_gc`. See `machine` for how it runs, `value` for what there is.
+//! A Scheme on the arena of `neap_gc`. See `machine` for how it runs.
 //!
 //!     read        text to data                        number      arithmetic, texts of numbers
 //!     syntax      scopes, keywords, names             equal       eqv?, equal?, keys of tables
 //!     rules       syntax-rules                        print       data to text
+//!     quasi       quasi-quotation                     make        new objects, conditions
 //!     compile     forms to code                       control     continuations, dynamic state
 //!     code        what is run                         primitives  procedures of the host
 //!     machine     runs it                             prelude.scm procedures of the language's own
+//!     apply       calls                               value       the types of all that
+//!     state       what it is at, between mutations
 //!
 //! This file is what a host sees: [`Interpreter`]. It owns the arena, and knows when a mutation ends: [`Interpreter::drive`] is all there is of the collector here.
 
+mod apply;
 mod code;
 mod compile;
 mod control;
 mod equal;
 mod machine;
+mod make;
 mod number;
 mod primitives;
 mod print;
+mod quasi;
 mod read;
 mod rules;
+mod state;
 mod syntax;
 mod value;
 
-use machine::{Answer, Machine, Outcome, STEPS, Step, Trap, Vm};
+use machine::{Answer, Outcome, STEPS, Trap, Vm};
 use neap_gc::OutOfMemory;
 use neap_gc::arena::{Arena, Config, Gc, field};
 use neap_gc::observe::{Cause, Counters, Summary};
 use print::Style;
 use read::{Missing, Reader};
+use state::{Machine, Step};
 use value::{Symbol, Value};
 
 /// What depth of forms takes of the stack of the host, from above.
@@ -83,7 +91,7 @@ impl Interpreter {
             config = Config { stress_cycle: 3, audit: 1, poison: true, ..config };
         }
         let no_memory = |_: OutOfMemory| Stop::Error("out of memory".to_string());
-        let mut arena = Arena::<Gc<Machine>>::try_new(config, machine::root).map_err(no_memory)?;
+        let mut arena = Arena::<Gc<Machine>>::try_new(config, state::root).map_err(no_memory)?;
         // All that this makes stays: there is nothing to collect in between.
         let small = options.small;
         arena.mutate(|mc, machine| {

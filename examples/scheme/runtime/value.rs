@@ -6,8 +6,9 @@
 //! Imports `machine`, `code` and `syntax` for the types of their objects.
 
 use super::code::Template;
-use super::machine::{Dynamic, Kont};
+use super::machine::Kont;
 use super::primitives::Primitive;
+use super::state::Dynamic;
 use super::syntax::{Core, Macro, Scope};
 use neap_gc::arena::{Ephemeron, Gc, GcHashMap, GcVec, Lock, Rootable, Trace, Weak};
 use std::cell::Cell;

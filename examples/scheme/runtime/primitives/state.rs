@@ -2,7 +2,8 @@
 
 use super::super::control::{self, Control, accepts};
 use super::super::equal::as_object;
-use super::super::machine::{Answer, Dynamic, Machine, Vm};
+use super::super::machine::{Answer, Vm};
+use super::super::state::{Dynamic, Machine};
 use super::super::value::{Condition, Fault, Object, RecordProcedure, Value};
 use super::lists::list_of;
 use super::{ANY, Primitive, control as stepping, effect, pure, wrong};
