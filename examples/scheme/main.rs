@@ -11,7 +11,8 @@
 //! 2. `runtime/machine.rs` keeps its state on the heap, so a mutation can end between any two steps.
 //! 3. `runtime/mod.rs` owns the arena, and says when that is.
 //!
-//! Not here: rationals and larger integers, libraries, `eval`, files, `syntax-case`. What is not hygienic of `syntax-rules` is said in `runtime/syntax.rs`.
+//! Not here: rationals and larger integers (a result that does not fit is a float), libraries, `eval`, files, `syntax-case`, an interrupt for what runs in a session. What is
+//! printed, sorted out by `equal?` or copied from a string is in memory of the host for the time of that. What is not hygienic of `syntax-rules` is said in `runtime/syntax.rs`.
 
 #![forbid(unsafe_code)]
 

@@ -4,7 +4,8 @@
 //! the program captures it. One that is bound nowhere as itself means what its original means in the scope of the macro.
 //!
 //! Not hygienic are: a global definition whose name a macro puts in defines the original name (two uses of the macro define the same variable); and a global
-//! variable or keyword that a program defines anew has its new meaning in all macros of the program, too. The macros of the prelude are immune to that.
+//! variable or keyword that a program defines anew has its new meaning in all macros of the program, too. The macros of the prelude are immune to that. `...`, `_`,
+//! `unquote` and `unquote-splicing` are known by their names, whatever they are bound to; and in a body a macro is expanded before the definitions behind it are known.
 //!
 //! Imports `value`, `machine`.
 
