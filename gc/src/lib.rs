@@ -85,6 +85,11 @@
 //! # Ok::<(), OutOfMemory>(())
 //! ```
 
+// The examples of the guide for embedders are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Guide;
+
 // The derive macros of `arena` name the crate so.
 extern crate self as neap_gc;
 

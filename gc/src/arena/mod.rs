@@ -33,13 +33,15 @@
 //! | [`Arena`], [`Mutation`] | the heap with its root; what may be done while its objects are looked at |
 //! | [`Gc`] | a reference: one word, `Copy` |
 //! | [`Trace`], [`Rootable`], [`Finalize`] | what a type says of itself; all derived but the last |
-//! | [`Lock`], [`RefLock`], [`OnceLock`], [`Write`], [`field!`] | what changes in an object, and the barrier before that |
+//! | [`Lock`], [`RefLock`], [`OnceLock`], [`Write`], [`field!`], [`variant!`] | what changes in an object, and the barrier before that |
 //! | [`Dyn`] | trait objects. Slices and strings are `Gc<[T]>` and `Gc<str>` |
 //! | [`GcVec`], [`GcHashMap`], [`GcTreeMap`] | collections that stand on the heap themselves |
 //! | [`Weak`], [`Ephemeron`], [`WeakMap`] | references that keep nothing alive |
 //! | [`DynamicRoot`] | objects held by Rust data outside |
 //! | [`External`] | memory outside that counts with the arena's |
 //! | [`Static`], [`Local`] | content without `Gc` of foreign types, and of those that are bound to a thread |
+//!
+//! How to choose a face of the heap, how to write an interpreter on this one, and how to come from other collectors: `docs/embedding.md` of the project.
 //!
 //! # What is where in memory
 //!
@@ -101,4 +103,4 @@ pub use tree_map::GcTreeMap;
 pub use vec::GcVec;
 pub use weak::Weak;
 pub use weak_map::WeakMap;
-pub use write::{Write, field};
+pub use write::{Write, field, variant};

@@ -144,3 +144,43 @@ macro_rules! __arena_field {
     }};
 }
 pub use crate::__arena_field as field;
+
+/// A field of one variant of an enum that may be written to: `variant!(write, Enum::Variant, field)`, `None` if it is another variant that is there.
+///
+/// ```
+/// use neap_gc::arena::{Arena, Gc, Lock, Trace, variant};
+///
+/// #[derive(Trace)]
+/// enum Shape<'gc> {
+///     Point,
+///     Group { first: Lock<Option<Gc<'gc, Shape<'gc>>>> },
+///     Named(Gc<'gc, str>, Lock<Option<Gc<'gc, Shape<'gc>>>>),
+/// }
+///
+/// let mut arena = Arena::<()>::new(|_| ());
+/// arena.mutate(|mc, _| {
+///     let group = mc.alloc(Shape::Group { first: Lock::new(None) });
+///     variant!(Gc::write(group, mc), Shape::Group, first).unwrap().set(Some(mc.alloc(Shape::Point)));
+///     let Shape::Group { first } = &*group else { unreachable!() };
+///     assert!(matches!(first.get().as_deref(), Some(Shape::Point)));
+///     let named = mc.alloc(Shape::Named(mc.alloc_str("name"), Lock::new(None)));
+///     variant!(Gc::write(named, mc), Shape::Named, 1).unwrap().set(Some(group));
+///     assert!(variant!(Gc::write(named, mc), Shape::Group, first).is_none());
+/// });
+/// ```
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __arena_variant {
+    ($write:expr, $variant:path, $field:tt) => {{
+        let write: &$crate::arena::Write<_> = $write;
+        // As in `field!`.
+        #[allow(unreachable_patterns)]
+        match write {
+            $crate::arena::Write { __value: $variant { $field: field, .. } } => {
+                ::core::option::Option::Some($crate::arena::Write::__field(write, field))
+            }
+            _ => ::core::option::Option::None,
+        }
+    }};
+}
+pub use crate::__arena_variant as variant;

@@ -2,7 +2,7 @@
 
 use crate::arena;
 use neap_gc::arena::{
-    Arena, Config, Dyn, External, Gc, Lock, Mutation, OnceLock, RefLock, Rootable, Static, Trace, Write, field,
+    Arena, Config, Dyn, External, Gc, Lock, Mutation, OnceLock, RefLock, Rootable, Static, Trace, Write, field, variant,
 };
 use neap_gc::observe::Cause;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +38,49 @@ impl Witness {
 
 fn node<'gc>(mc: &Mutation<'gc>, number: u64, witness: &Witness) -> Gc<'gc, Node<'gc>> {
     mc.alloc(Node { number, next: Lock::new(None), others: RefLock::default(), _witness: witness.another() })
+}
+
+#[derive(Trace, Rootable)]
+enum Cell<'gc> {
+    Empty,
+    Full(u64, Lock<Option<Gc<'gc, Cell<'gc>>>>),
+    Named { name: RefLock<Vec<Gc<'gc, str>>> },
+}
+
+#[test]
+fn locks_in_variants_are_written_behind_the_barrier() {
+    let mut arena = arena::<[Gc<Cell>; 3]>(|mc| {
+        let full = mc.alloc(Cell::Full(5, Lock::new(None)));
+        [mc.alloc(Cell::Empty), full, mc.alloc(Cell::Named { name: RefLock::default() })]
+    });
+    for _ in 0..20 {
+        arena.mutate(|mc, &[empty, full, named]| {
+            // In turn to itself and to something new, so that counts go up and down.
+            let next = variant!(Gc::write(full, mc), Cell::Full, 1).unwrap();
+            let to = if next.get() == Some(full) { mc.alloc(Cell::Empty) } else { full };
+            next.set(Some(to));
+            variant!(Gc::write(named, mc), Cell::Named, name).unwrap().borrow_mut().push(mc.alloc_str("name"));
+            assert!(variant!(Gc::write(empty, mc), Cell::Full, 1).is_none());
+            assert!(variant!(Gc::write(full, mc), Cell::Named, name).is_none());
+        });
+        arena.collect_cycles();
+        arena.audit().unwrap();
+    }
+    arena.mutate(|_, [_, full, named]| {
+        let (Cell::Full(5, next), Cell::Named { name }) = (&**full, &**named) else { panic!("other variants") };
+        assert!(matches!(next.get().as_deref(), Some(Cell::Empty)));
+        assert!(name.borrow().len() == 20 && name.borrow().iter().all(|name| **name == *"name"));
+    });
+}
+
+#[test]
+#[should_panic(expected = "not a field of the place that may be written to")]
+fn a_variant_behind_a_reference_is_no_part_of_the_object() {
+    arena::<()>(|_| ()).mutate(|mc, _| {
+        let cell = mc.alloc(Cell::Full(5, Lock::new(None)));
+        let mut reference = Gc::to_ref(cell);
+        variant!(&*Write::from_mut(&mut reference), Cell::Full, 1);
+    });
 }
 
 #[test]

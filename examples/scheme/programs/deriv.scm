@@ -1,0 +1,31 @@
+; Derivatives of expressions, by a table of rules; checked by comparing with differences of values.
+(define rules (make-eqv-hash-table))
+(define (rule! name f) (hash-table-set! rules name f))
+(define (d e)
+  (cond ((not (pair? e)) (if (eq? e 'x) 1 0))
+        ((hash-table-ref/default rules (car e) #f) => (lambda (f) (f e)))
+        (else (error "no rule" e))))
+
+(rule! '+ (lambda (e) (cons '+ (map d (cdr e)))))
+(rule! '- (lambda (e) (cons '- (map d (cdr e)))))
+(rule! '* (lambda (e) `(* ,e (+ ,@(map (lambda (part) `(/ ,(d part) ,part)) (cdr e))))))
+(rule! '/ (lambda (e)
+            (let ((u (cadr e)) (v (caddr e)))
+              `(- (/ ,(d u) ,v) (/ (* ,u ,(d v)) (* ,v ,v))))))
+
+(define (value e x)
+  (cond ((eq? e 'x) x)
+        ((number? e) e)
+        (else (apply (case (car e) ((+) +) ((-) -) ((*) *) ((/) /))
+                     (map (lambda (part) (value part x)) (cdr e))))))
+
+(define e '(+ (* 3 x x) (* 2 x x) (* 1.5 x) (/ 5 (+ x 1))))
+(define (near? a b) (< (abs (- a b)) 1e-4))
+(define (good? x)
+  (near? (value (d e) x)
+         (/ (- (value e (+ x 1e-6)) (value e (- x 1e-6))) 2e-6)))
+
+(define (repeat n) (if (> n 0) (begin (d e) (repeat (- n 1)))))
+(repeat (if (small?) 5 20000))
+(write (d '(+ x (* 2 x)))) (newline)
+(display (if (every good? '(1. 2. 3.5)) "deriv ok" "deriv is wrong")) (newline)

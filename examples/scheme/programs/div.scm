@@ -1,0 +1,15 @@
+; Every second element of a list, in a loop and by recursion.
+(define (half-by-loop list)
+  (do ((list list (cddr list)) (half '() (cons (car list) half))) ((null? list) half)))
+(define (half-by-recursion list)
+  (if (null? list) '() (cons (car list) (half-by-recursion (cddr list)))))
+
+(define size (if (small?) 20 200))
+(define times (if (small?) 5 10000))
+(define numbers (iota size))
+(define (same-each-time f)
+  (let next ((n times) (result (f numbers)))
+    (if (= n 0) result (next (- n 1) (f numbers)))))
+(define evens (map (lambda (n) (* 2 n)) (iota (quotient size 2))))
+(display (if (equal? (same-each-time half-by-recursion) evens) "div ok" "div is wrong")) (newline)
+(display (if (equal? (reverse (same-each-time half-by-loop)) evens) "div ok" "div is wrong")) (newline)
