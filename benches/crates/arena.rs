@@ -92,7 +92,6 @@ struct GraphRoot<'gc> {
 #[derive(Trace)]
 struct Value {
     slot: usize,
-    #[expect(dead_code)]
     more: usize,
 }
 
@@ -112,7 +111,6 @@ struct Session<'gc> {
 }
 #[derive(Trace, Rootable)]
 struct User<'gc> {
-    #[expect(dead_code)]
     name: u64,
     session: Gc<'gc, Session<'gc>>,
 }
@@ -124,7 +122,6 @@ struct Cart<'gc> {
 #[derive(Trace, Rootable)]
 struct Item<'gc> {
     cart: Gc<'gc, Cart<'gc>>,
-    #[expect(dead_code)]
     price: u64,
 }
 
@@ -213,10 +210,10 @@ impl Contender for NeapArena {
     fn graph(size: &Graph, meter: &mut Meter) -> u64 {
         let mut arena = Arena::<GraphRoot>::new(|mc| GraphRoot { slots: table(mc, size.slots) });
         let (mut created, mut looked) = (0, Sum::default());
-        for batch in size.batches() {
+        size.each_batch(|batch| {
             arena.mutate(|mc, root| {
                 let slots = root.slots;
-                for step in batch.into_iter().flatten() {
+                for &step in batch {
                     match step {
                         Step::Drop(first) => (first..first + GROUP).for_each(|slot| slots.set(mc, slot, None)),
                         Step::Create(slot) => {
@@ -242,7 +239,7 @@ impl Contender for NeapArena {
                     }
                 }
             });
-        }
+        });
         let result = arena.mutate(|_, root| Graph::result(&looked, root.slots.iter().map(|slot| slot.get().map(numbers))));
         meter.closes();
         result
@@ -251,9 +248,9 @@ impl Contender for NeapArena {
     fn cache(size: &Cache, meter: &mut Meter) -> u64 {
         let mut arena = Arena::<CacheRoot>::new(|mc| CacheRoot { held: table(mc, size.entries), cache: table(mc, size.entries) });
         let mut found = 0;
-        for batch in size.batches() {
+        size.each_batch(|batch| {
             arena.mutate(|mc, root| {
-                for step in batch.into_iter().flatten() {
+                for &step in batch {
                     match step {
                         Use::Replace(slot) => {
                             let value = mc.alloc(Value { slot, more: slot });
@@ -268,7 +265,7 @@ impl Contender for NeapArena {
                     }
                 }
             });
-        }
+        });
         meter.closes();
         found
     }

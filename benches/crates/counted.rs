@@ -144,7 +144,9 @@ pub mod gcmodule {
     }
     fn finish() {
         collect_thread_cycles();
-        (ALLOCATED.set(0), DUE.set(APART), LEFT.set(0));
+        ALLOCATED.set(0);
+        DUE.set(APART);
+        LEFT.set(0);
     }
 
     pub struct GcModule;

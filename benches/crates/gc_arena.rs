@@ -40,6 +40,8 @@ struct Tree<'gc> {
     children: Option<[Gc<'gc, Tree<'gc>>; 2]>,
 }
 
+type TreeArena = Arena<Rootable![Option<Gc<'_, Tree<'_>>>]>;
+
 fn tree<'gc>(mc: &Mutation<'gc>, depth: u32) -> Gc<'gc, Tree<'gc>> {
     Gc::new(mc, Tree { children: (depth > 0).then(|| [tree(mc, depth - 1), tree(mc, depth - 1)]) })
 }
@@ -53,6 +55,8 @@ struct Child<'gc> {
     parent: Option<Gc<'gc, Child<'gc>>>,
     children: Lock<Option<[Gc<'gc, Child<'gc>>; 2]>>,
 }
+
+type ChildArena = Arena<Rootable![Option<Gc<'_, Child<'_>>>]>;
 
 fn child<'gc>(mc: &Mutation<'gc>, parent: Option<Gc<'gc, Child<'gc>>>, depth: u32) -> Gc<'gc, Child<'gc>> {
     let node = Gc::new(mc, Child { parent, children: Lock::new(None) });
@@ -188,8 +192,8 @@ pub struct GcArena;
 
 impl Contender for GcArena {
     fn trees(size: &Trees, meter: &mut Meter) -> u64 {
-        let mut arena = Arena::<Rootable![Option<Gc<'_, Tree<'_>>>]>::new(|_| None);
-        let counted = |arena: &mut Arena<Rootable![Option<Gc<'_, Tree<'_>>>]>, depth| {
+        let mut arena = TreeArena::new(|_| None);
+        let counted = |arena: &mut TreeArena, depth| {
             let nodes = arena.mutate(|mc, _| count(tree(mc, depth)));
             arena.collect_debt();
             nodes
@@ -205,8 +209,8 @@ impl Contender for GcArena {
     }
 
     fn parents(size: &Trees, meter: &mut Meter) -> u64 {
-        let mut arena = Arena::<Rootable![Option<Gc<'_, Child<'_>>>]>::new(|_| None);
-        let counted = |arena: &mut Arena<Rootable![Option<Gc<'_, Child<'_>>>]>, depth| {
+        let mut arena = ChildArena::new(|_| None);
+        let counted = |arena: &mut ChildArena, depth| {
             let nodes = arena.mutate(|mc, _| count_right(None, child(mc, None, depth)));
             arena.collect_debt();
             nodes
@@ -247,9 +251,9 @@ impl Contender for GcArena {
     fn graph(size: &Graph, meter: &mut Meter) -> u64 {
         let mut arena = Arena::<Rootable![Table<'_, Gc<'_, Vertex<'_>>>]>::new(|mc| Table::new(mc, size.slots));
         let (mut created, mut looked) = (0, Sum::default());
-        for batch in size.batches() {
+        size.each_batch(|batch| {
             arena.mutate(|mc, table| {
-                for step in batch.into_iter().flatten() {
+                for &step in batch {
                     match step {
                         Step::Drop(first) => (first..first + GROUP).for_each(|slot| table.set(mc, slot, None)),
                         Step::Create(slot) => {
@@ -276,7 +280,7 @@ impl Contender for GcArena {
                 }
             });
             arena.collect_debt();
-        }
+        });
         let result = arena.mutate(|_, table| Graph::result(&looked, (0..size.slots).map(|slot| table.get(slot).map(numbers))));
         meter.closes();
         result
@@ -288,9 +292,9 @@ impl Contender for GcArena {
             cache: Table::new(mc, size.entries),
         });
         let mut found = 0;
-        for batch in size.batches() {
+        size.each_batch(|batch| {
             arena.mutate(|mc, root| {
-                for step in batch.into_iter().flatten() {
+                for &step in batch {
                     match step {
                         Use::Replace(slot) => {
                             let value = Gc::new(mc, Value { slot, more: slot });
@@ -306,7 +310,7 @@ impl Contender for GcArena {
                 }
             });
             arena.collect_debt();
-        }
+        });
         meter.closes();
         found
     }

@@ -12,6 +12,7 @@
 //! * Several peers follow references by recursion, in lists a million deep; so everything runs on a large stack.
 
 mod arena;
+#[allow(clippy::drop_non_drop, reason = "the workloads drop what other libraries have to")]
 mod bump;
 mod counted;
 mod gc_arena;

@@ -184,9 +184,9 @@ macro_rules! workloads {
         fn graph(size: &Graph, meter: &mut Meter) -> u64 {
             let mut slots: Vec<Option<Ptr<Vertex>>> = (0..size.slots).map(|_| None).collect();
             let (mut created, mut looked) = (0, Sum::default());
-            for batch in size.batches() {
+            size.each_batch(|batch| {
                 let before = created;
-                for step in batch.into_iter().flatten() {
+                for &step in batch {
                     match step {
                         Step::Drop(first) => slots[first..first + GROUP].fill_with(|| None),
                         Step::Create(slot) => {
@@ -215,7 +215,7 @@ macro_rules! workloads {
                     }
                 }
                 settle(created - before, size.slots as u64);
-            }
+            });
             let numbers = |vertex: &Ptr<Vertex>| {
                 let links = vertex.links.borrow();
                 (vertex.number, std::array::from_fn(|field| links[field].as_ref().map(|to| to.number)))
@@ -292,8 +292,8 @@ macro_rules! weak_cache {
             let mut held: Vec<Option<Ptr<Value>>> = (0..size.entries).map(|_| None).collect();
             let mut cache: Vec<Option<$weak<Value>>> = (0..size.entries).map(|_| None).collect();
             let mut found = 0;
-            for batch in size.batches() {
-                for step in batch.into_iter().flatten() {
+            size.each_batch(|batch| {
+                for &step in batch {
                     match step {
                         Use::Replace(slot) => {
                             let value = Ptr::new(Value { slot, more: slot });
@@ -308,7 +308,7 @@ macro_rules! weak_cache {
                     }
                 }
                 settle(CACHE_BATCH as u64, size.entries as u64);
-            }
+            });
             meter.closes();
             drop((held, cache));
             finish();

@@ -294,7 +294,7 @@ impl Contender for NeapHeap {
         // SAFETY: as above.
         let linked = |vertex, field: usize| unsafe { links::<3>(vertex)[field].get() };
         let (mut created, mut looked) = (0, Sum::default());
-        for step in size.batches().flatten().flatten() {
+        let mut step = |step| {
             match step {
                 Step::Drop(first) => (first..first + GROUP).for_each(|slot| world.put(table, slot, None)),
                 Step::Create(slot) => {
@@ -318,7 +318,8 @@ impl Contender for NeapHeap {
                 }
             }
             world.poll();
-        }
+        };
+        size.each_batch(|batch| batch.iter().for_each(|&one| step(one)));
         let numbers = |vertex: Ref| -> Numbers { (of(vertex), std::array::from_fn(|field| linked(vertex, field).map(of))) };
         let result = Graph::result(&looked, (0..size.slots).map(|slot| at(slot).map(numbers)));
         meter.closes();
@@ -330,7 +331,7 @@ impl Contender for NeapHeap {
         let cache = world.table(CACHE, size.entries);
         world.roots.0[1].set(Some(cache));
         let mut found = 0;
-        for step in size.batches().flatten().flatten() {
+        let mut step = |step| {
             match step {
                 Use::Replace(slot) => {
                     let value = world.object([], [slot as u64, slot as u64]);
@@ -352,7 +353,8 @@ impl Contender for NeapHeap {
                 }
             }
             world.poll();
-        }
+        };
+        size.each_batch(|batch| batch.iter().for_each(|&one| step(one)));
         meter.closes();
         found
     }

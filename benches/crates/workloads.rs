@@ -123,7 +123,7 @@ impl Random {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        ((self.0 >> 32) * n as u64 >> 32) as usize
+        (((self.0 >> 32) * n as u64) >> 32) as usize
     }
 }
 
@@ -138,6 +138,21 @@ impl Sum {
     }
     pub fn value(&self) -> u64 {
         self.0
+    }
+}
+
+/// Calls `work` with `count` things, so many at a time, each made of its number.
+#[inline(always)]
+fn batches<T>(count: usize, at_a_time: usize, mut work: impl FnMut(&[T]), make: impl FnMut(usize) -> T) {
+    let mut batch = Vec::with_capacity(at_a_time);
+    let mut made = (0..count).map(make);
+    loop {
+        batch.extend(made.by_ref().take(at_a_time));
+        if batch.is_empty() {
+            return;
+        }
+        work(&batch);
+        batch.clear();
     }
 }
 
@@ -226,25 +241,18 @@ impl Graph {
     }
 
     /// The same steps for everybody, in batches. First every slot is filled, and linked within its group.
-    pub fn batches(&self) -> impl Iterator<Item = [Option<Step>; GRAPH_BATCH]> {
-        let (slots, steps) = (self.slots, self.steps);
-        let (mut random, mut made) = (Random(9), 0);
-        let mut next = move || {
-            made += 1;
-            match made - 1 {
-                n if n < slots => Some(Step::Create(n)),
-                n if n < 2 * slots => {
-                    let from = n - slots;
-                    Some(Step::Link { from, field: 0, to: from / GROUP * GROUP + random.below(GROUP) })
-                }
-                n if n < 2 * slots + steps => Some(Step::random(&mut random, slots)),
-                _ => None,
+    pub fn each_batch(&self, work: impl FnMut(&[Step])) {
+        let (slots, steps, mut random) = (self.slots, self.steps, Random(9));
+        batches(slots * 2 + steps, GRAPH_BATCH, work, |n| {
+            if n < slots {
+                Step::Create(n)
+            } else if n < slots * 2 {
+                let from = n - slots;
+                Step::Link { from, field: 0, to: from / GROUP * GROUP + random.below(GROUP) }
+            } else {
+                Step::random(&mut random, slots)
             }
-        };
-        std::iter::from_fn(move || {
-            let batch: [Option<Step>; GRAPH_BATCH] = std::array::from_fn(|_| next());
-            batch[0].is_some().then_some(batch)
-        })
+        });
     }
 
     /// What a contender returns: what was looked up, and what is held in the end.
@@ -261,8 +269,8 @@ impl Graph {
     /// Numbers in the place of references. Vertices that are in no slot any more are not changed, so they need not be kept.
     fn model(&self) -> u64 {
         let (mut held, mut created, mut looked) = (vec![None::<Numbers>; self.slots], 0, Sum::default());
-        for step in self.batches().flatten().flatten() {
-            match step {
+        self.each_batch(|batch| {
+            batch.iter().for_each(|&step| match step {
                 Step::Drop(first) => held[first..first + GROUP].fill(None),
                 Step::Create(slot) => {
                     held[slot] = Some((created, [None; 3]));
@@ -287,8 +295,8 @@ impl Graph {
                         looked.add(number);
                     }
                 }
-            }
-        }
+            });
+        });
         Graph::result(&looked, held.into_iter())
     }
 }
@@ -334,25 +342,18 @@ impl Cache {
     }
 
     /// First every entry gets a value.
-    pub fn batches(&self) -> impl Iterator<Item = [Option<Use>; CACHE_BATCH]> {
-        let (entries, steps) = (self.entries, self.steps);
-        let (mut random, mut made) = (Random(7), 0);
-        let mut next = move || {
-            made += 1;
-            match made - 1 {
-                n if n < entries => Some(Use::Replace(n)),
-                n if n < entries + steps => Some(match (random.below(4), random.below(entries)) {
-                    (0, slot) => Use::Replace(slot),
-                    (1, slot) => Use::Drop(slot),
-                    (_, slot) => Use::LookUp(slot),
-                }),
-                _ => None,
+    pub fn each_batch(&self, work: impl FnMut(&[Use])) {
+        let (entries, steps, mut random) = (self.entries, self.steps, Random(7));
+        batches(entries + steps, CACHE_BATCH, work, |n| {
+            if n < entries {
+                return Use::Replace(n);
             }
-        };
-        std::iter::from_fn(move || {
-            let batch: [Option<Use>; CACHE_BATCH] = std::array::from_fn(|_| next());
-            batch[0].is_some().then_some(batch)
-        })
+            match (random.below(4), random.below(entries)) {
+                (0, slot) => Use::Replace(slot),
+                (1, slot) => Use::Drop(slot),
+                (_, slot) => Use::LookUp(slot),
+            }
+        });
     }
 
     /// What a look-up adds to the result: 1 for a value that is held. What is not held may still be there, but nothing else in its place.
@@ -365,13 +366,13 @@ impl Cache {
     fn model(&self) -> u64 {
         let mut held = vec![false; self.entries];
         let mut found = 0;
-        for step in self.batches().flatten().flatten() {
-            match step {
+        self.each_batch(|batch| {
+            batch.iter().for_each(|&step| match step {
                 Use::Replace(slot) => held[slot] = true,
                 Use::Drop(slot) => held[slot] = false,
                 Use::LookUp(slot) => found += u64::from(held[slot]),
-            }
-        }
+            });
+        });
         found
     }
 }
@@ -410,10 +411,8 @@ impl Sessions {
     }
     fn model(&self) -> u64 {
         let mut numbers: Vec<u64> = (0..self.count as u64).collect();
-        let mut next = self.first_new();
-        for slot in self.steps().flatten() {
-            numbers[slot] = next;
-            next += 1;
+        for (slot, number) in self.steps().flatten().zip(self.first_new()..) {
+            numbers[slot] = number;
         }
         Sessions::result(numbers.into_iter().map(|number| (number, true)))
     }
