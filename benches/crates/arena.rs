@@ -2,7 +2,7 @@
 
 use crate::meter::Meter;
 use crate::workloads::{Cache, Contender, GROUP, Graph, LIST_BATCH, Lists, Numbers, Sessions, Step, Sum, Trees, Use};
-use neap_gc::arena::{Arena, Gc, Lock, Mutation, Rootable, Trace, Weak, field};
+use neap_gc::arena::{Arena, Gc, Lock, Mutation, Rootable, Trace, WeakTable, field};
 
 type Link<'gc, T> = Lock<Option<Gc<'gc, T>>>;
 /// A table of slots, each with a barrier of its own.
@@ -98,7 +98,7 @@ struct Value {
 #[derive(Trace, Rootable)]
 struct CacheRoot<'gc> {
     held: Table<'gc, Gc<'gc, Value>>,
-    cache: Table<'gc, Weak<'gc, Value>>,
+    cache: WeakTable<'gc, Value>,
 }
 
 #[derive(Trace, Rootable)]
@@ -246,7 +246,8 @@ impl Contender for NeapArena {
     }
 
     fn cache(size: &Cache, meter: &mut Meter) -> u64 {
-        let mut arena = Arena::<CacheRoot>::new(|mc| CacheRoot { held: table(mc, size.entries), cache: table(mc, size.entries) });
+        let mut arena =
+            Arena::<CacheRoot>::new(|mc| CacheRoot { held: table(mc, size.entries), cache: WeakTable::new(mc, size.entries) });
         let mut found = 0;
         size.each_batch(|batch| {
             arena.mutate(|mc, root| {
@@ -255,11 +256,11 @@ impl Contender for NeapArena {
                         Use::Replace(slot) => {
                             let value = mc.alloc(Value { slot, more: slot });
                             root.held.set(mc, slot, Some(value));
-                            root.cache.set(mc, slot, Some(Gc::downgrade(value, mc)));
+                            root.cache.set(mc, slot, Some(value));
                         }
                         Use::Drop(slot) => root.held.set(mc, slot, None),
                         Use::LookUp(slot) => {
-                            let value = root.cache[slot].get().and_then(|weak| weak.upgrade(mc));
+                            let value = root.cache.get(mc, slot);
                             found += Cache::judge(slot, value.map(|value| value.slot), root.held[slot].get().is_some());
                         }
                     }

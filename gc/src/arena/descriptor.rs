@@ -49,6 +49,8 @@ pub(super) const WEAK: u8 = 9;
 pub(super) const ENTRIES: u8 = 10;
 /// As `SLICE`, of elements that are one reference or null each: found without a look at the descriptor.
 pub(super) const REFERENCES: u8 = 11;
+/// The slots of a `WeakTable`.
+pub(super) const WEAK_SLOTS: u8 = 12;
 
 pub(super) fn kinds() -> Vec<Kind> {
     vec![
@@ -64,6 +66,7 @@ pub(super) fn kinds() -> Vec<Kind> {
         Kind::new("weak", Shape::Leaf).with_weak_references(),
         Kind::new("weak entries", Shape::Ephemeron),
         Kind::new("slice of references", Shape::Array),
+        Kind::new("weak slots", Shape::Array).with_weak_references(),
     ]
 }
 

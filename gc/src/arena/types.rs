@@ -4,12 +4,13 @@
 
 use super::check::Checks;
 use super::descriptor::{
-    CAPACITY_AT, ENTRIES, HEADER_BYTES, LENGTH_AT, REFERENCES, REFERENCES_AT, SLICE_DROP, SLICE_OWNER, STORAGE, WORDS,
-    descriptor, kinds, word,
+    CAPACITY_AT, ENTRIES, HEADER_BYTES, LENGTH_AT, REFERENCES, REFERENCES_AT, SLICE_DROP, SLICE_OWNER, STORAGE, WEAK_SLOTS,
+    WORDS, descriptor, kinds, word,
 };
 use super::entries;
 use super::trace::Tracer;
 use super::weak::clean_weak;
+use super::weak_table::{clean_slots, length};
 use crate::object::{Kind, Ref, Runtime, Side, Verdict};
 use std::cell::Cell;
 use std::ops::Range;
@@ -85,12 +86,12 @@ unsafe impl Runtime for Types {
         verdict: &mut impl FnMut(Ref, Side) -> Verdict,
         log: &mut impl FnMut(usize),
     ) {
-        // SAFETY: by the caller; these are the two kinds with weak references.
+        // SAFETY: by the caller; these are the kinds with weak references.
         unsafe {
-            if cell.kind() == ENTRIES {
-                entries::clean_entries(cell, range, verdict, log);
-            } else {
-                clean_weak(cell, verdict);
+            match cell.kind() {
+                ENTRIES => entries::clean_entries(cell, range, verdict, log),
+                WEAK_SLOTS => clean_slots(cell, range, verdict),
+                _ => clean_weak(cell, verdict),
             }
         }
     }
@@ -126,8 +127,10 @@ unsafe fn trace_object(cell: Ref, visit: &mut dyn FnMut(Ref)) {
 unsafe fn trace_elements(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
     // SAFETY: by the caller. Of a storage only what is in use is initialised.
     unsafe {
-        if cell.kind() == ENTRIES {
-            return entries::trace_values(cell, range, visit);
+        match cell.kind() {
+            ENTRIES => return entries::trace_values(cell, range, visit),
+            WEAK_SLOTS => return,
+            _ => {}
         }
         let end = range.end.min(*word(cell, LENGTH_AT));
         if range.start >= end {
@@ -174,6 +177,7 @@ pub(super) unsafe fn slots(cell: Ref) -> usize {
             STORAGE if descriptor(cell).map.is_none() => 0,
             STORAGE => *word(cell, CAPACITY_AT),
             ENTRIES => entries::capacity(cell),
+            WEAK_SLOTS => length(cell),
             _ => *word(cell, LENGTH_AT),
         }
     }
