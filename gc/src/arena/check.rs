@@ -8,7 +8,7 @@
 //!
 //! Imports `descriptor`, `trace`, `types`, and the heap.
 
-use super::descriptor::{Descriptor, ENTRIES, LEAF, OBJECT, OBJECT_DROP, OWNER, STORAGE, WEAK, WORDS, descriptor};
+use super::descriptor::{Descriptor, ENTRIES, LEAF, OBJECT, OBJECT_DROP, OWNER, STORAGE, WEAK, WEAK_SLOTS, WORDS, descriptor};
 use super::trace::Tracer;
 use super::types::{Types, slots};
 use crate::audit::AuditError;
@@ -114,7 +114,7 @@ impl Checks {
         unsafe {
             match cell.kind() {
                 LEAF | WORDS => self.types.borrow().get(&cell.addr()).copied(),
-                WEAK | ENTRIES => None,
+                WEAK | WEAK_SLOTS | ENTRIES => None,
                 _ => Some(descriptor(cell)),
             }
         }

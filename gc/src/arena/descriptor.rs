@@ -1,7 +1,7 @@
 //! How a type's values lie in the cells of the heap, and what a cell says of its type.
 //!
 //! ```text
-//!     LEAF, WORDS                 OBJECT, OBJECT_DROP, OWNER      SLICE, SLICE_DROP, SLICE_OWNER      LEAF as a slice, or a string
+//!     LEAF, WORDS                 OBJECT, OBJECT_DROP, OWNER      SLICE, SLICE_*, REFERENCES          LEAF as a slice, or a string
 //!     0  header, aux = map        0  header                       0  header                           0  header
 //!     8  value                    8  descriptor                   8  descriptor                       8  length
 //!                                 16 value                        16 length                           16 elements
@@ -47,6 +47,10 @@ pub(super) const STORAGE: u8 = 8;
 pub(super) const WEAK: u8 = 9;
 /// Weak keys with values.
 pub(super) const ENTRIES: u8 = 10;
+/// As `SLICE`, of elements that are one reference or null each: found without a look at the descriptor.
+pub(super) const REFERENCES: u8 = 11;
+/// The slots of a `WeakTable`.
+pub(super) const WEAK_SLOTS: u8 = 12;
 
 pub(super) fn kinds() -> Vec<Kind> {
     vec![
@@ -61,6 +65,8 @@ pub(super) fn kinds() -> Vec<Kind> {
         Kind::new("storage", Shape::Array),
         Kind::new("weak", Shape::Leaf).with_weak_references(),
         Kind::new("weak entries", Shape::Ephemeron),
+        Kind::new("slice of references", Shape::Array),
+        Kind::new("weak slots", Shape::Array).with_weak_references(),
     ]
 }
 
@@ -69,6 +75,8 @@ pub(super) const HEADER_BYTES: usize = 8;
 pub(super) const DESCRIPTOR_AT: usize = 8;
 pub(super) const LENGTH_AT: usize = 16;
 pub(super) const CAPACITY_AT: usize = 24;
+/// Where the elements of a slice of references begin.
+pub(super) const REFERENCES_AT: usize = 24;
 /// Cells are aligned to this.
 const ALIGN_MAX: usize = 16;
 
@@ -129,6 +137,7 @@ impl<'gc, T: Trace<'gc>> Layout<'gc, T> {
         (false, true) => LEAF,
         (true, true) => SLICE_OWNER,
         (true, false) => SLICE_DROP,
+        (false, false) if size_of::<T>() == 8 && T::MAP.is_words() && Self::SLICE_OFFSET == REFERENCES_AT => REFERENCES,
         (false, false) => SLICE,
     };
     pub const SLICE_LENGTH_AT: usize = if Self::LEAF_SLICE { DESCRIPTOR_AT } else { LENGTH_AT };

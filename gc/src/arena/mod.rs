@@ -36,7 +36,7 @@
 //! | [`Lock`], [`RefLock`], [`OnceLock`], [`Write`], [`field!`], [`variant!`] | what changes in an object, and the barrier before that |
 //! | [`Dyn`] | trait objects. Slices and strings are `Gc<[T]>` and `Gc<str>` |
 //! | [`GcVec`], [`GcHashMap`], [`GcTreeMap`] | collections that stand on the heap themselves |
-//! | [`Weak`], [`Ephemeron`], [`WeakMap`] | references that keep nothing alive |
+//! | [`Weak`], [`WeakTable`], [`Ephemeron`], [`WeakMap`] | references that keep nothing alive |
 //! | [`DynamicRoot`] | objects held by Rust data outside |
 //! | [`External`] | memory outside that counts with the arena's |
 //! | [`Static`], [`Local`] | content without `Gc` of foreign types, and of those that are bound to a thread |
@@ -80,6 +80,7 @@ mod types;
 mod vec;
 mod weak;
 mod weak_map;
+mod weak_table;
 mod write;
 
 pub use crate::heap::{Config, OutOfMemory};
@@ -103,4 +104,5 @@ pub use tree_map::GcTreeMap;
 pub use vec::GcVec;
 pub use weak::Weak;
 pub use weak_map::WeakMap;
+pub use weak_table::WeakTable;
 pub use write::{Write, field, variant};

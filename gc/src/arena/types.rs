@@ -4,11 +4,13 @@
 
 use super::check::Checks;
 use super::descriptor::{
-    CAPACITY_AT, ENTRIES, HEADER_BYTES, LENGTH_AT, SLICE_DROP, SLICE_OWNER, STORAGE, WORDS, descriptor, kinds, word,
+    CAPACITY_AT, ENTRIES, HEADER_BYTES, LENGTH_AT, REFERENCES, REFERENCES_AT, SLICE_DROP, SLICE_OWNER, STORAGE, WEAK_SLOTS,
+    WORDS, descriptor, kinds, word,
 };
 use super::entries;
 use super::trace::Tracer;
 use super::weak::clean_weak;
+use super::weak_table::{clean_slots, length};
 use crate::object::{Kind, Ref, Runtime, Side, Verdict};
 use std::cell::Cell;
 use std::ops::Range;
@@ -41,8 +43,7 @@ unsafe impl Runtime for Types {
             if header.kind() == WORDS {
                 trace_words(cell.as_ptr().add(HEADER_BYTES), header.aux.get(), visit);
             } else {
-                let described = descriptor(cell);
-                (described.trace)(cell.as_ptr().add(described.offset), 0..1, &mut Tracer::new(visit));
+                trace_object(cell, visit);
             }
         }
     }
@@ -52,25 +53,18 @@ unsafe impl Runtime for Types {
         unsafe { slots(cell) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn trace_slots(&self, cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
-        // SAFETY: an indexed cell, by the caller. Of a storage only what is in use is initialised.
+        // SAFETY: an indexed cell, by the caller.
         unsafe {
-            if cell.kind() == ENTRIES {
-                return entries::trace_values(cell, range, visit);
+            if cell.kind() != REFERENCES {
+                return trace_elements(cell, range, visit);
             }
-            let end = range.end.min(*word(cell, LENGTH_AT));
-            if range.start >= end {
-                return;
-            }
-            let described = descriptor(cell);
-            let first = cell.as_ptr().add(described.offset);
-            if let Some(words) = described.map.words_from(0) {
-                for n in range.start..end {
-                    trace_words(first.add(n * described.size), words, visit);
+            let first = cell.as_ptr().add(REFERENCES_AT).cast::<Option<Ref>>();
+            for slot in range.start..range.end.min(*word(cell, LENGTH_AT)) {
+                if let Some(to) = first.add(slot).read() {
+                    visit(to);
                 }
-            } else {
-                (described.trace)(first, range.start..end, &mut Tracer::new(visit));
             }
         }
     }
@@ -92,12 +86,12 @@ unsafe impl Runtime for Types {
         verdict: &mut impl FnMut(Ref, Side) -> Verdict,
         log: &mut impl FnMut(usize),
     ) {
-        // SAFETY: by the caller; these are the two kinds with weak references.
+        // SAFETY: by the caller; these are the kinds with weak references.
         unsafe {
-            if cell.kind() == ENTRIES {
-                entries::clean_entries(cell, range, verdict, log);
-            } else {
-                clean_weak(cell, verdict);
+            match cell.kind() {
+                ENTRIES => entries::clean_entries(cell, range, verdict, log),
+                WEAK_SLOTS => clean_slots(cell, range, verdict),
+                _ => clean_weak(cell, verdict),
             }
         }
     }
@@ -108,6 +102,48 @@ unsafe impl Runtime for Types {
             let described = descriptor(cell);
             let count = if matches!(cell.kind(), SLICE_DROP | SLICE_OWNER) { *word(cell, LENGTH_AT) } else { 1 };
             (described.drop)(cell.as_ptr().add(described.offset), count);
+        }
+    }
+}
+
+/// The references of a `Plain` cell with a descriptor. Apart, so that the collector's loops have only what is commonest in them.
+///
+/// # Safety
+/// Such a cell, live or young.
+#[inline(never)]
+unsafe fn trace_object(cell: Ref, visit: &mut dyn FnMut(Ref)) {
+    // SAFETY: by the caller.
+    unsafe {
+        let described = descriptor(cell);
+        (described.trace)(cell.as_ptr().add(described.offset), 0..1, &mut Tracer::new(visit));
+    }
+}
+
+/// The references in some slots of an indexed cell. Apart, as above.
+///
+/// # Safety
+/// Such a cell, live or young, with a descriptor or of entries.
+#[inline(never)]
+unsafe fn trace_elements(cell: Ref, range: Range<usize>, visit: &mut impl FnMut(Ref)) {
+    // SAFETY: by the caller. Of a storage only what is in use is initialised.
+    unsafe {
+        match cell.kind() {
+            ENTRIES => return entries::trace_values(cell, range, visit),
+            WEAK_SLOTS => return,
+            _ => {}
+        }
+        let end = range.end.min(*word(cell, LENGTH_AT));
+        if range.start >= end {
+            return;
+        }
+        let described = descriptor(cell);
+        let first = cell.as_ptr().add(described.offset);
+        if let Some(words) = described.map.words_from(0) {
+            for n in range.start..end {
+                trace_words(first.add(n * described.size), words, visit);
+            }
+        } else {
+            (described.trace)(first, range.start..end, &mut Tracer::new(visit));
         }
     }
 }
@@ -141,6 +177,7 @@ pub(super) unsafe fn slots(cell: Ref) -> usize {
             STORAGE if descriptor(cell).map.is_none() => 0,
             STORAGE => *word(cell, CAPACITY_AT),
             ENTRIES => entries::capacity(cell),
+            WEAK_SLOTS => length(cell),
             _ => *word(cell, LENGTH_AT),
         }
     }

@@ -26,7 +26,8 @@ const CELL_BYTES: usize = HEADER_BYTES + 8;
 /// It reads as `None` from the time on when the collector has found the object dead: a whole collection aside, some time after the last reference to it is gone. An
 /// object with a finalizer reads so before that runs, and for good: also if the finalizer brings it back.
 ///
-/// [`Gc::downgrade`] allocates 16 bytes, so where many are wanted of one object, copy the first.
+/// [`Gc::downgrade`] allocates 16 bytes, so where many are wanted of one object, copy the first; for a row of them, of many objects, there is
+/// [`WeakTable`](super::WeakTable).
 ///
 /// ```
 /// use neap_gc::arena::{Arena, Gc, Lock, Rootable, Trace, Weak, field};

@@ -1,7 +1,7 @@
 //! Weak references, ephemerons, finalizers and resurrection.
 
-use crate::arena;
-use neap_gc::arena::{Arena, Ephemeron, Finalize, Gc, Lock, Mutation, RefLock, Rootable, Trace, Weak, field};
+use crate::{Random, arena};
+use neap_gc::arena::{Arena, Ephemeron, Finalize, Gc, Lock, Mutation, RefLock, Rootable, Trace, Weak, WeakTable, field};
 
 #[test]
 fn a_weak_reference_reads_as_none_when_its_object_is_dead() {
@@ -51,6 +51,77 @@ fn a_weak_reference_that_was_upgraded_holds_for_the_mutation() {
     }
     arena.collect();
     assert!(arena.mutate(|mc, root| root.get().unwrap().upgrade(mc).is_none()));
+}
+
+/// Tables of a few slots, of a block's size, and of pages of their own; objects that are held by a list, by a cycle with another object, or by nothing.
+#[test]
+fn a_weak_table_shows_what_lives_and_nothing_else() {
+    #[derive(Trace, Rootable)]
+    struct Node<'gc> {
+        number: usize,
+        other: Lock<Option<Gc<'gc, Node<'gc>>>>,
+    }
+    #[derive(Trace, Rootable)]
+    struct Root<'gc> {
+        held: Vec<Option<Gc<'gc, Node<'gc>>>>,
+        table: WeakTable<'gc, Node<'gc>>,
+    }
+    for slots in [1, 7, 100, 1500] {
+        let mut random = Random::new(slots as u64);
+        let mut arena = arena::<Root>(|mc| Root { held: vec![None; slots], table: WeakTable::new(mc, slots) });
+        // What each slot was last given, and whether that is held.
+        let mut model: Vec<Option<(usize, bool)>> = vec![None; slots];
+        let look = |arena: &mut Arena<Root>, model: &mut [Option<(usize, bool)>], all_is_collected: bool| {
+            arena.mutate(|mc, root| {
+                assert_eq!((root.table.len(), root.table.is_empty()), (slots, false));
+                for (slot, entry) in model.iter_mut().enumerate() {
+                    match (root.table.get(mc, slot), *entry) {
+                        (Some(found), Some((number, is_held))) => {
+                            assert!(found.number == number && (is_held || !all_is_collected));
+                            assert!(found.other.get().is_none_or(|other| other.other.get() == Some(found)));
+                        }
+                        (Some(_), None) => panic!("slot {slot} shows what was never put there, or was gone before"),
+                        (None, entry) => assert!(!entry.is_some_and(|(_, is_held)| is_held), "slot {slot} lost an object"),
+                    }
+                    // Once gone it stays gone.
+                    *entry = entry.filter(|_| root.table.get(mc, slot).is_some());
+                }
+            });
+        };
+        for number in 0..300 {
+            let (slot, action) = (random.below(slots), random.below(4));
+            arena.mutate_root(|mc, root| {
+                match action {
+                    0 | 1 => {
+                        let object = mc.alloc(Node { number, other: Lock::new(None) });
+                        if action == 1 {
+                            let other = mc.alloc(Node { number, other: Lock::new(Some(object)) });
+                            field!(Gc::write(object, mc), Node, other).set(Some(other));
+                        }
+                        let is_held = random.below(4) != 0;
+                        root.held[slot] = is_held.then_some(object);
+                        root.table.set(mc, slot, Some(object));
+                        model[slot] = Some((number, is_held));
+                    }
+                    2 => {
+                        root.held[slot] = None;
+                        model[slot] = model[slot].map(|(number, _)| (number, false));
+                    }
+                    _ => {
+                        root.table.set(mc, slot, None);
+                        model[slot] = None;
+                    }
+                };
+            });
+            if number % 16 == 0 {
+                look(&mut arena, &mut model, false);
+            }
+        }
+        arena.collect_cycles();
+        arena.collect_cycles();
+        look(&mut arena, &mut model, true);
+        arena.audit().unwrap();
+    }
 }
 
 #[test]
