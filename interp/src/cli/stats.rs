@@ -92,7 +92,7 @@ pub fn bytes(n: u64) -> String {
 }
 
 fn write_counts(out: &mut String, rows: &[(&str, u64, u64)]) -> std::fmt::Result {
-    writeln!(out, "{:<22}{:>14}{:>18}", "heap", "objects", "bytes")?;
+    writeln!(out, "{:<22}{:>14}{:>18}", "heap", "cells", "bytes")?;
     rows.iter().try_for_each(|(name, objects, bytes)| writeln!(out, "{name:<22}{objects:>14}{bytes:>18}"))
 }
 
@@ -111,7 +111,7 @@ fn write_pauses(out: &mut String, vm: &Vm) -> std::fmt::Result {
 }
 
 /// The most memory that the process has had in pages of its own; 0 if the system does not tell.
-fn resident_peak_bytes() -> u64 {
+pub fn resident_peak_bytes() -> u64 {
     const UNIT: u64 = if cfg!(target_os = "macos") { 1 } else { 1024 };
     // SAFETY: plain data, which the call fills.
     let usage = unsafe {
@@ -122,4 +122,13 @@ fn resident_peak_bytes() -> u64 {
         usage
     };
     u64::try_from(usage.ru_maxrss).unwrap_or(0) * UNIT
+}
+
+/// The memory that the process has in pages of its own now; 0 if the system does not tell.
+pub fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+    // SAFETY: it only asks.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    pages * u64::try_from(size).unwrap_or(0)
 }

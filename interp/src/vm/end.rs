@@ -22,9 +22,10 @@ impl Vm {
     pub fn exit(&mut self, status: i32) -> ! {
         self.lib.files.flush_all();
         crate::stdlib::mem::report_leaks(self);
-        if let Some(report) = self.at_exit.take() {
-            report(self);
-        }
+        let status = match self.at_exit.take() {
+            Some(at_exit) => at_exit(self, status),
+            None => status,
+        };
         std::process::exit(status)
     }
 }

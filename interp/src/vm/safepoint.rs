@@ -1,5 +1,6 @@
 //! Where the program stands still for the collector.
 
+use super::chronicle::REPORT;
 use super::stop::STOPS;
 use super::{Flow, Throw, Vm, step};
 use crate::value::{Gc, ModeChanges, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
@@ -74,18 +75,27 @@ impl Vm {
             self.measure_stack(live_top);
         }
         let word = self.poll.load(Ordering::Relaxed);
+        if word & REPORT != 0 {
+            self.report_chronicle();
+        }
         if word & STOPS != 0
             && let Err(throw) = self.check_stops_at_next()
         {
             return Err(throw);
         }
-        if word & poll::COLLECT != 0 { self.poll_collector(live_top) } else { Ok(()) }
+        if word & poll::COLLECT != 0 { self.let_collector_work(live_top, true) } else { Ok(()) }
     }
 
-    /// The collector wants to work; otherwise as `poll`.
+    /// The collector wants to work, behind an instruction that has allocated; otherwise as `poll`.
     #[cold]
     #[inline(never)]
     pub(super) fn poll_collector(&mut self, live_top: usize) -> Result<(), Throw> {
+        self.let_collector_work(live_top, false)
+    }
+
+    /// `at_next`: the program stops at the instruction that comes next, not at the one behind which it is.
+    fn let_collector_work(&mut self, live_top: usize, at_next: bool) -> Result<(), Throw> {
+        self.stops_at_next = at_next;
         self.collect_some(live_top)?;
         // A share of what waits, so that a program that makes more and more of them does not outrun them.
         let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
@@ -165,7 +175,10 @@ impl Vm {
         self.save_thread(live_top);
         debug_assert!(self.is_clean_above(live_top));
         let peak = self.soft_limit;
-        let result = work(&mut self.heap, &self.roots);
+        let result = match self.chronicle {
+            None => work(&mut self.heap, &self.roots),
+            Some(_) => self.chronicled(|vm| work(&mut vm.heap, &vm.roots)),
+        };
         let f = self.frame();
         f.flags |= frame_flags::WATERMARK;
         let func = f.func as usize;
