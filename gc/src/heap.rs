@@ -19,7 +19,7 @@ use crate::collect::{Checks, Collector, POLL_COLLECT, SHARE, Settings};
 use crate::explicit::{Checked, CheckedBlocks, FreeError};
 use crate::memory::Memory;
 use crate::object::{Kind, Ref, Runtime, Side, flags};
-use crate::observe::{Counters, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_graph};
+use crate::observe::{Counters, Edge, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_edges, visit_graph};
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -543,6 +543,30 @@ impl<R: Runtime> Heap<R> {
     /// At a safepoint: stacks are as [`Heap::safepoint`] demands.
     pub unsafe fn visit_graph(&self, visitor: &mut dyn GraphVisitor) {
         visit_graph(self.get(), visitor);
+    }
+    /// Shows the edges of one cell, which may be young.
+    ///
+    /// # Safety
+    /// As for [`Heap::visit_graph`]; the cell is live or young.
+    pub unsafe fn visit_edges(&self, cell: Ref, visit: &mut dyn FnMut(Edge, Ref)) {
+        // SAFETY: by the caller.
+        unsafe { visit_edges(self.get(), cell, visit) };
+    }
+    /// The count of a cell: references from cells and roots, as the last epoch end found them, those aside that wait to be released. Young cells have none.
+    ///
+    /// # Safety
+    /// The cell is live or young.
+    pub unsafe fn refcount(&self, cell: Ref) -> u32 {
+        // SAFETY: by the caller.
+        unsafe { cell.header() }.count.get()
+    }
+    /// The bytes of a cell.
+    ///
+    /// # Safety
+    /// The cell is live or young.
+    pub unsafe fn cell_bytes(&self, cell: Ref) -> usize {
+        // SAFETY: by the caller.
+        unsafe { self.memory().cell_bytes(cell.as_nonnull()) }
     }
     /// Checks the heap. Slow: the whole heap is looked at.
     ///

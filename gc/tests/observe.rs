@@ -4,7 +4,7 @@
 use neap_gc::arena::{Arena, Gc, Lock, Rootable, Trace, field};
 use neap_gc::observe::{Cause, Event, Observer, Part, Stop};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Stops with their parts.
 type Told = Arc<Mutex<Vec<(Stop, Vec<Part>)>>>;
@@ -78,12 +78,12 @@ fn what_is_told_adds_up() {
     let (mut before, mut last) = (start, None);
     for (number, (stop, parts)) in told.iter().enumerate() {
         assert_eq!(stop.number, number as u64);
-        let stop_end = stop.start + std::time::Duration::from_nanos(stop.time.ns);
+        let stop_end = stop.start + Duration::from_nanos(stop.time.ns);
         assert!(before <= stop.start && stop_end <= end, "stops come one after the other");
         let mut at = stop.start;
         for part in parts {
             assert_eq!(part.start, at, "parts lie without gaps from the beginning of the stop on");
-            at = part.start + std::time::Duration::from_nanos(part.time.ns);
+            at = part.start + Duration::from_nanos(part.time.ns);
         }
         assert!(at <= stop_end);
         for (cause, time, units) in stop.parts() {
@@ -138,6 +138,56 @@ fn what_the_unfinished_epoch_has_allocated_counts() {
     assert_eq!(after.epochs, before.epochs);
     assert_eq!(after.allocated_objects - before.allocated_objects, 7);
     assert_eq!(after.allocated_bytes - before.allocated_bytes, 7 * 16);
+}
+
+/// Holds up a stop, behind its first part: asleep, or at work.
+struct Delay {
+    time: Duration,
+    works: bool,
+    stop: Arc<Mutex<Option<Stop>>>,
+    done: bool,
+}
+
+impl Observer for Delay {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Part(_) if !self.done => {
+                self.done = true;
+                let start = Instant::now();
+                if !self.works {
+                    std::thread::sleep(self.time);
+                }
+                while start.elapsed() < self.time {}
+            }
+            Event::Stop(stop) if self.done => {
+                self.stop.lock().expect("no panic").get_or_insert(*stop);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A delay of a known length within a stop is found in the figures of that stop, and in those of all: sleep by the wall alone.
+#[test]
+fn a_planted_delay_is_found() {
+    let time = Duration::from_millis(20);
+    for works in [false, true] {
+        let mut arena = List::new(|_| None);
+        let found = Arc::new(Mutex::new(None));
+        arena.set_observer(Some(Box::new(Delay { time, works, stop: found.clone(), done: false })));
+        grow(&mut arena, 100_000, 10);
+        let stop = found.lock().expect("no panic").take().expect("a stop");
+        let (wall, cpu) = (arena.pauses().summary(Cause::Stop), arena.pauses().cpu_summary(Cause::Stop));
+        assert!(wall.count > 10);
+        let ns = time.as_nanos() as u64;
+        assert!(stop.time.ns >= ns && wall.max_ns >= stop.time.ns, "{stop:?}");
+        if works {
+            // The machine may have done something else in the midst of it.
+            assert!(stop.time.cpu_ns > 0 && cpu.max_ns >= stop.time.cpu_ns && stop.time.cpu_ns <= stop.time.ns);
+        } else {
+            assert!(stop.time.cpu_ns < ns / 2, "what is slept is not computed: {stop:?}");
+        }
+    }
 }
 
 #[test]

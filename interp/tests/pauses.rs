@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -283,20 +283,29 @@ fn the_log_has_a_line_for_each_epoch_and_cycle() {
     assert!(!self::run(&["--gc-log"], CHURN).err.is_empty());
 }
 
+/// A program that runs for ever, but not for longer than its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
 #[test]
-#[cfg(unix)]
 fn a_running_program_reports_on_request() {
     let folder = Folder::new();
     let script = "for i = 1, 1e5 do local t = { {} } end print('runs') io.stdout:flush() while true do local t = {} for i = 1, 100 do t[i] = {} end end";
     let mut command: Command = common::command();
     command.current_dir(&folder.0).args(["pauses", "--json=figures", "-e", script]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child");
+    let Ended(child) = &mut Ended(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child"));
     let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
     let mut line = String::new();
     out.read_line(&mut line).expect("a line");
     for _ in 0..2 {
-        let pid = rustix::process::Pid::from_child(&child);
+        let pid = rustix::process::Pid::from_child(child);
         rustix::process::kill_process(pid, rustix::process::Signal::USR1).expect("a signal");
         line.clear();
         while !line.starts_with("pauses of the command line: ") {
@@ -317,6 +326,69 @@ fn a_running_program_reports_on_request() {
     };
     assert!(figures["pauses"]["stop"]["count"].as_u64() > Some(0));
     assert_eq!(child.try_wait().expect("a child"), None, "it goes on");
-    child.kill().expect("it runs");
-    let _ = child.wait();
+}
+
+/// What the REPL says to these lines.
+fn talk(lines: &str) -> String {
+    let mut command = common::command();
+    command.arg("-i");
+    let outcome = common::run(command, lines.as_bytes(), LIMIT).expect("a run");
+    assert!(outcome.status.success());
+    [outcome.stdout, outcome.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8")).concat()
+}
+
+#[test]
+fn the_repl_shows_heap_and_pauses() {
+    let told = talk("kept = { deep = { {} } }\n.why kept.deep[1]\n.why 5\n.why {}\n.why nothing.x\n.why\n");
+    for answer in [
+        "> _G.kept.deep[1]\n",
+        "> a number is no object of the heap\n",
+        "> nothing holds this table\n",
+        "attempt to index a nil value (global 'nothing')",
+        "usage: .why CODE\n",
+    ] {
+        assert!(told.contains(answer), "{answer}: {told}");
+    }
+    let told = talk(".census\nkept = {} for i = 1, 100 do kept[i] = {} end\n.census\n.census now\n");
+    let tables: Vec<Vec<&str>> =
+        told.lines().filter(|line| line.starts_with("table ")).map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!((tables.len(), tables[0].len()), (2, 4), "{told}");
+    assert_eq!(tables[1][4], "+101", "{told}");
+    assert!(told.contains(".census takes no argument\n"));
+    let told = talk("collectgarbage()\n.pauses\n.pauses reset\n.pauses\n.pauses x\n.heap\n.gc\n");
+    assert_eq!(told.lines().filter(|line| line.starts_with("whole ")).count(), 2, "on both clocks, once: {told}");
+    for part in ["wall, ms ", "CPU, ms ", "usage: .pauses [reset]\n", "\ncommitted ", "\nkind  ", "heap  "] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn the_page_needs_nothing_but_itself() {
+    let run = run(&["--report=page.html", "--budget=1ns"], CHURN);
+    assert_eq!(run.code, Some(3));
+    let page = run.file("page.html");
+    assert!(page.starts_with("<!doctype html>\n<html lang=\"en\">"));
+    for outside in ["http://", "https://", "src=", "<link", "<script", "url(", "@import"] {
+        let found = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+        assert!(!found.contains(outside), "{outside}");
+    }
+    for part in ["<title>Pauses of script.lua</title>", "The budget is broken.", "script.lua:", "id=\"slowest\"", "light-dark("] {
+        assert!(page.contains(part), "{part}");
+    }
+    // Each picture has its words; every element that is opened is closed.
+    assert_eq!(page.matches("<figure>").count(), 5);
+    assert_eq!(page.matches("<svg ").count(), page.matches("<figcaption>").count());
+    for element in ["section", "figure", "table", "div", "ul", "svg", "main", "header", "tr", "td", "dl"] {
+        let (opened, closed) = (format!("<{element}"), format!("</{element}>"));
+        let count = page.match_indices(&opened).filter(|(at, _)| page[at + opened.len()..].starts_with([' ', '>'])).count();
+        assert_eq!(count, page.matches(&closed).count(), "{element}");
+    }
+    // Names that are markup are shown as they are written.
+    let named = Folder::new();
+    std::fs::write(named.0.join("<b>&.lua"), "local x = 1").expect("a file");
+    let mut command = common::command();
+    command.current_dir(&named.0).args(["--report", "page", "<b>&.lua"]);
+    common::run(command, b"", LIMIT).expect("a run");
+    let page = std::fs::read_to_string(named.0.join("page")).expect("a file");
+    assert!(page.contains("<h1>Pauses of &lt;b&gt;&amp;.lua</h1>"));
 }

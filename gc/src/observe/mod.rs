@@ -14,7 +14,7 @@ pub(crate) use census::{census, each_cell};
 pub use clock::Disturbance;
 pub(crate) use clock::{cpu_since, cpu_time};
 pub use counters::Counters;
-pub(crate) use graph::visit_graph;
 pub use graph::{Edge, GraphVisitor, Root};
+pub(crate) use graph::{visit_edges, visit_graph};
 pub use observer::{Event, Observer, Part, Stop, Work};
 pub use pauses::{Cause, Lap, Pauses, Stopwatch, Summary};

@@ -129,7 +129,8 @@ impl Options {
                         b"-max-overhead" => options.max_overhead = Some(percent(value)?),
                         b"-budget" => options.pauses.budget = Some(Budget::parse(value)?),
                         b"-after" => options.pauses.after = Some(duration(value)?),
-                        b"-gc-trace" if value.is_empty() => return Err(quoted(b"", word, b" needs argument")),
+                        b"-gc-trace" | b"-report" if value.is_empty() => return Err(quoted(b"", word, b" needs argument")),
+                        b"-report" => options.pauses.page = Some(Target::File(value.to_vec())),
                         b"-gc-trace" => options.pauses.trace = Some(Target::File(value.to_vec())),
                         _ => options.time = Some(duration(value)?),
                     }

@@ -67,6 +67,7 @@ What a run tells of its pauses ('neap pauses script' is 'neap --pauses script'):
   --budget bounds   exit code 3 if stops compute longer (1ms,p99.9=300us)
   --after time      what comes before is warm-up, and not counted
   --gc-log[=file]   a line for each epoch and cycle, as it happens
+  --report file     one page with figures and pictures, for a browser
   --gc-trace file   all stops and marks as trace events, for Perfetto
 ";
 

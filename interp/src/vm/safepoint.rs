@@ -3,10 +3,11 @@
 use super::chronicle::REPORT;
 use super::stop::STOPS;
 use super::{Flow, Throw, Vm, step};
-use crate::value::{Gc, ModeChanges, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, LuaRuntime, ModeChanges, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
-use neap_gc::{Ref, RootSource};
+use neap_gc::{Heap, Ref, RootSource};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Finalizers called at a safepoint, at most: a million that fall due together are no step of 12 ms.
 const FINALIZERS_MAX: usize = 2048;
@@ -167,11 +168,7 @@ impl Vm {
     }
 
     /// Runs collector work at a safepoint.
-    pub(crate) fn collect_with<T>(
-        &mut self,
-        live_top: usize,
-        work: impl FnOnce(&mut neap_gc::Heap<crate::value::LuaRuntime>, &Roots) -> T,
-    ) -> T {
+    pub(crate) fn collect_with<T>(&mut self, live_top: usize, work: impl FnOnce(&mut Heap<LuaRuntime>, &Roots) -> T) -> T {
         self.save_thread(live_top);
         debug_assert!(self.is_clean_above(live_top));
         let peak = self.soft_limit;
@@ -240,16 +237,40 @@ impl Vm {
 
     /// As much work of the collector as the allocation of so many bytes would call for. Returned: whether a cycle has ended.
     pub(crate) fn collect_step(&mut self, bytes: usize) -> bool {
+        // SAFETY: M3.
+        self.step_with(|heap, roots| unsafe { heap.step(roots, bytes) })
+    }
+
+    /// As much as can be done in so long a time.
+    pub(crate) fn collect_for(&mut self, time: Duration) -> bool {
+        // SAFETY: M3.
+        self.step_with(|heap, roots| unsafe { heap.step_for(roots, time) })
+    }
+
+    fn step_with(&mut self, step: impl FnOnce(&mut Heap<LuaRuntime>, &Roots) -> bool) -> bool {
         let top = self.top;
         if ModeChanges::hold_collector(&self.heap) {
             let _ = ModeChanges::step(&mut self.heap);
             return false;
         }
-        let done = self.collect_with(top, |heap, roots| {
-            // SAFETY: as above.
-            unsafe { heap.step(roots, bytes) }
-        });
+        let done = self.collect_with(top, step);
         self.settle_tables();
         done
+    }
+
+    /// Reclaims what counting finds, so that the counts are what the references are, and nothing is young. `false`: it has been given up for a stop.
+    pub(crate) fn collect_counted(&mut self) -> bool {
+        if ModeChanges::finish(&mut self.heap).is_err() && ModeChanges::hold_collector(&self.heap) {
+            return true;
+        }
+        let top = self.top;
+        // SAFETY: M3.
+        self.collect_with(top, |heap, roots| unsafe { heap.collect_counted(roots) })
+    }
+
+    /// Looks at the heap as it is at a safepoint; nothing is collected.
+    pub(crate) fn look_at_heap<T>(&mut self, look: impl FnOnce(&Heap<LuaRuntime>) -> T) -> T {
+        let top = self.top;
+        self.collect_with(top, |heap, _| look(heap))
     }
 }

@@ -1,7 +1,7 @@
 //! `neap pauses`, and what an ordinary run can be asked to tell of its pauses.
 //!
 //! * [`record`]: what the heap's observer and the machine's chronicle say, kept; [`figures`]: what is computed of it; [`budget`]: whether it is good enough
-//! * [`text`], [`files`], [`trace`]: the reports; [`log`]: what is told as it happens
+//! * [`text`], [`files`], [`trace`], [`page`] with the pictures of [`plot`]: the reports; [`log`]: what is told as it happens
 //!
 //! * **P1** Nothing of this runs, or costs anything, unless one of the options asks for it.
 //! * **P2** Files are opened before the program runs: what can't be written is known before hours have gone by.
@@ -12,6 +12,8 @@ pub mod budget;
 mod figures;
 mod files;
 mod log;
+mod page;
+mod plot;
 mod record;
 mod text;
 mod trace;
@@ -52,6 +54,7 @@ pub struct Request {
     pub hgrm: Option<Target>,
     pub log: Option<Target>,
     pub trace: Option<Target>,
+    pub page: Option<Target>,
     pub budget: Option<Budget>,
     pub after: Option<Duration>,
     /// What the table calls a goal: `--max-pause`.
@@ -61,7 +64,7 @@ pub struct Request {
 impl Request {
     /// Whether the run is to be recorded.
     fn is_any(&self) -> bool {
-        let reports = [&self.table, &self.json, &self.csv, &self.hgrm, &self.log, &self.trace];
+        let reports = [&self.table, &self.json, &self.csv, &self.hgrm, &self.log, &self.trace, &self.page];
         reports.iter().any(|report| report.is_some()) || self.budget.is_some()
     }
 
@@ -151,13 +154,14 @@ pub fn begin(vm: &mut Vm, request: &Request, title: &[u8]) -> Result<(), Vec<u8>
         Some(Target::Standard) => Some(log::Log::new(Box::new(std::io::stderr()))),
         Some(Target::File(path)) => Some(log::Log::new(Box::new(open(path)?))),
     };
-    let writers: [(&Option<Target>, Writer); 5] = [
+    let writers: [(&Option<Target>, Writer); 6] = [
         (&request.table, |record, figures, heading, verdict, out| {
             out.write_all(text::report(record, figures, heading, verdict).as_bytes())
         }),
         (&request.json, files::write_json),
         (&request.csv, |record, _, _, _, out| files::write_csv(record, out)),
         (&request.hgrm, |record, _, _, _, out| files::write_hgrm(record, out)),
+        (&request.page, page::write),
         (&request.trace, |record, _, heading, _, out| trace::write(record, &heading.title, out)),
     ];
     let mut reports = Vec::new();
