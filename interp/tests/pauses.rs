@@ -243,6 +243,10 @@ fn a_budget_that_is_broken_is_the_exit_code() {
         let named = broken.err.lines().find(|line| line.contains("broken by a stop of")).expect("a stop");
         assert!(named.contains("script.lua:3, whole"), "the longest is the planted one: {named}");
     }
+    // What the program asks for can be left out.
+    assert_eq!(run(&["--budget=own,10s"], PLANTED).code, Some(0));
+    let named = run(&["--budget=own,1ns"], PLANTED).err;
+    assert!(named.contains("broken by a stop of") && !named.contains(", whole"), "{named}");
     // A program that fails says so by its own code.
     assert_eq!(run(&["--budget=1us"], &format!("{PLANTED}os.exit(9)")).code, Some(9));
 }

@@ -16,6 +16,7 @@ pub trait Observer {
 /// What has happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "events are shown, not kept")]
 pub enum Event {
     /// The program stops.
     Begin,

@@ -64,7 +64,8 @@ What a run tells of its pauses ('neap pauses script' is 'neap --pauses script'):
   --json[=file]     the same figures as JSON (to stdout, or a file)
   --csv[=file]      a row for each stop
   --hgrm[=file]     percentiles of the stops, for the plotter of HdrHistogram
-  --budget bounds   exit code 3 if stops compute longer (1ms,p99.9=300us)
+  --budget bounds   exit code 3 if stops compute longer (1ms,p99.9=300us;
+                    'own,1ms': but for what the program asks for)
   --after time      what comes before is warm-up, and not counted
   --gc-log[=file]   a line for each epoch and cycle, as it happens
   --report file     one page with figures and pictures, for a browser

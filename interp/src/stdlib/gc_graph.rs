@@ -228,7 +228,7 @@ impl GraphVisitor for Gatherer<'_> {
             return;
         }
         let edges = &mut self.graph.edges;
-        if edges.len() % LOOK_EDGES == 0 {
+        if edges.len().is_multiple_of(LOOK_EDGES) {
             self.stopped = !(self.go_on)();
             self.refused = edges.len() >= self.room || edges.try_reserve(LOOK_EDGES).is_err();
             if self.stopped || self.refused {

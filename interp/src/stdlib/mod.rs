@@ -38,6 +38,7 @@ mod support;
 mod table;
 mod utf8;
 
+#[cfg(feature = "cli")]
 pub(crate) use gc_graph::path;
 
 use crate::value::Value;

@@ -22,8 +22,6 @@ pub(crate) trait Chronicle {
     fn reset(&mut self, heap: &Heap<LuaRuntime>);
     /// A report has been asked for.
     fn report(&mut self, vm: &mut Vm);
-    /// The program ends, with an exit code; gives the one to end with.
-    fn end(&mut self, vm: &mut Vm, status: i32) -> i32;
 }
 
 impl Vm {

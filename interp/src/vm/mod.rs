@@ -44,6 +44,7 @@ pub(crate) mod wait;
 mod work;
 
 pub(crate) use arith::string_arith;
+#[cfg(feature = "cli")]
 pub(crate) use chronicle::{Chronicle, REPORT};
 pub use error::Throw;
 pub(crate) use error::shown;
@@ -153,7 +154,7 @@ pub struct Vm {
     /// The interpreter is being closed: nothing gets a finalizer any more.
     pub(crate) closing: bool,
     /// Keeps a record of the program's stops.
-    pub(crate) chronicle: Option<Box<dyn Chronicle>>,
+    pub(crate) chronicle: Option<Box<dyn chronicle::Chronicle>>,
     /// The last safepoint of a Lua function was before the instruction at its `pc`: at the beginning of the function, or where a loop goes back to.
     stops_at_next: bool,
     /// Called when the program ends by [`Vm::exit`], with the exit code; gives the one to end with.

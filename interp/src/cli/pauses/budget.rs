@@ -1,13 +1,15 @@
 //! `--budget`: what stops may take, and which of them took more.
 //!
 //! A budget is a list of bounds: a time is a bound for every stop, `p99.9=300us` one for that percentile of all stops. Both are of the time that the thread has
-//! computed, so that a machine that gave the processor to others breaks no budget.
+//! computed, so that a machine that gave the processor to others breaks no budget. The word `own` in the list leaves out the stops that the program has asked
+//! for (`collectgarbage()`): they take as long as they take.
 //!
 //! Pure.
 
 use super::figures::percentile;
 use super::record::Record;
 use super::text;
+use neap_gc::observe::Cause;
 use std::fmt::Write;
 
 /// A bound.
@@ -20,7 +22,11 @@ struct Bound {
 
 /// What stops may take.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Budget(Vec<Bound>);
+pub struct Budget {
+    bounds: Vec<Bound>,
+    /// Only stops of the collector's own are judged.
+    own: bool,
+}
 
 impl Eq for Budget {}
 
@@ -31,8 +37,12 @@ impl Budget {
     /// Reads `1ms,p99.9=300us`. The error is the message.
     pub fn parse(text: &[u8]) -> Result<Budget, Vec<u8>> {
         let word = String::from_utf8_lossy(text);
-        let mut bounds = Vec::new();
+        let (mut bounds, mut own) = (Vec::new(), false);
         for bound in word.split(',').map(str::trim) {
+            if bound == "own" {
+                own = true;
+                continue;
+            }
             let (name, time) = bound.split_once('=').map_or(("max", bound), |(name, time)| (name.trim(), time.trim()));
             let percent = match name {
                 "max" => Some(100.0),
@@ -46,20 +56,25 @@ impl Budget {
             };
             bounds.push(Bound { percent, ns });
         }
-        Ok(Budget(bounds))
+        if bounds.is_empty() {
+            return Err(format!("the budget '{word}' has no bound (such as 1ms)").into_bytes());
+        }
+        Ok(Budget { bounds, own })
     }
 
     /// Looks whether the stops kept to it.
     pub fn judge(&self, record: &Record) -> Verdict {
-        let mut times: Vec<u64> = record.stops.iter().map(|stop| stop.cpu_ns).collect();
+        let asked_for = |stop: usize| record.parts(stop).iter().any(|part| part.cause == Cause::Whole);
+        let judged: Vec<usize> = (0..record.stops.len()).filter(|&stop| !self.own || !asked_for(stop)).collect();
+        let mut times: Vec<u64> = judged.iter().map(|&stop| record.stops[stop].cpu_ns).collect();
         times.sort_unstable();
         let found = |bound: &Bound| (*bound, percentile(&times, bound.percent));
-        let findings: Vec<_> = self.0.iter().map(found).collect();
+        let findings: Vec<_> = self.bounds.iter().map(found).collect();
         let strictest = findings.iter().filter(|(bound, ns)| *ns > bound.ns).map(|(bound, _)| bound.ns).min();
-        let over = |limit_ns| (0..record.stops.len()).filter(move |&stop| record.stops[stop].cpu_ns > limit_ns);
-        let mut breakers: Vec<usize> = strictest.map_or_else(Vec::new, |limit_ns| over(limit_ns).collect());
+        let mut breakers = judged;
+        breakers.retain(|&stop| strictest.is_some_and(|limit_ns| record.stops[stop].cpu_ns > limit_ns));
         breakers.sort_by_key(|&stop| std::cmp::Reverse(record.stops[stop].cpu_ns));
-        Verdict { findings, breakers }
+        Verdict { findings, breakers, own: self.own }
     }
 }
 
@@ -78,6 +93,7 @@ pub struct Verdict {
     findings: Vec<(Bound, u64)>,
     /// The stops that computed longer than the strictest of the broken bounds, the longest first.
     breakers: Vec<usize>,
+    own: bool,
 }
 
 impl Verdict {
@@ -86,7 +102,8 @@ impl Verdict {
     }
 
     pub fn text(&self, record: &Record) -> String {
-        let mut out = String::from("\nbudget, on CPU time\n");
+        let mut out = String::from("\nbudget, on CPU time");
+        out.push_str(if self.own { ", of the stops that the program has not asked for\n" } else { "\n" });
         // Writing to a `String` does not fail.
         let _ = self.write(record, &mut out);
         out
@@ -114,7 +131,6 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neap_gc::observe::Cause;
 
     fn parse(text: &str) -> Result<Budget, String> {
         Budget::parse(text.as_bytes()).map_err(|message| String::from_utf8(message).expect("UTF-8"))
@@ -122,7 +138,7 @@ mod tests {
 
     #[test]
     fn budgets_are_read() {
-        let bounds = |text| parse(text).map(|budget| budget.0.iter().map(|b| (b.percent, b.ns)).collect::<Vec<_>>());
+        let bounds = |text| parse(text).map(|budget| budget.bounds.iter().map(|b| (b.percent, b.ns)).collect::<Vec<_>>());
         assert_eq!(bounds("1ms"), Ok(vec![(100.0, 1_000_000)]));
         assert_eq!(bounds("1ms,p99.9=300us"), Ok(vec![(100.0, 1_000_000), (99.9, 300_000)]));
         assert_eq!(bounds(" p50 = 1.5 us , max=2s"), Ok(vec![(50.0, 1_500), (100.0, 2_000_000_000)]));
@@ -137,6 +153,17 @@ mod tests {
         {
             assert_eq!(bounds(text), Err(format!("'{word}' in the budget '{text}' is no percentile (such as p99.9)")));
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_may_be_left_out() {
+        let whole = Record::of(&[(0, 10_000_000)], Cause::Whole);
+        let mark = Record::of(&[(0, 10_000_000)], Cause::Mark);
+        let judge = |text, record| parse(text).expect("a budget").judge(record);
+        assert!(judge("1ms", &whole).is_broken() && !judge("own,1ms,p50=1ms", &whole).is_broken());
+        assert!(judge("1ms,own", &mark).is_broken());
+        assert!(judge("own,1ms", &whole).text(&whole).contains("has not asked for\n"));
+        assert_eq!(parse("own"), Err("the budget 'own' has no bound (such as 1ms)".into()));
     }
 
     #[test]

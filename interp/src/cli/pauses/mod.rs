@@ -173,24 +173,21 @@ pub fn begin(vm: &mut Vm, request: &Request, title: &[u8]) -> Result<(), Vec<u8>
             _ => {}
         }
     }
-    let keeper = Keeper {
+    let keeper = Rc::new(RefCell::new(Keeper {
         record: record.clone(),
         title: String::from_utf8_lossy(title).into_owned(),
         goal: request.goal,
         budget: request.budget.clone(),
         table: request.table == Some(Target::Standard),
         reports,
-    };
+    }));
     vm.heap.set_observer(Some(Box::new(Recorder { record, log })));
-    vm.chronicle = Some(Box::new(keeper));
+    vm.chronicle = Some(Box::new(keeper.clone()));
     super::signals::report_on_request(vm.heap.poll_word());
     let before = vm.at_exit.take();
     vm.at_exit = Some(Box::new(move |vm, status| {
         let status = before.map_or(status, |at_exit| at_exit(vm, status));
-        match vm.chronicle.take() {
-            Some(mut chronicle) => chronicle.end(vm, status),
-            None => status,
-        }
+        keeper.borrow_mut().end(vm, status)
     }));
     Ok(())
 }
@@ -228,24 +225,8 @@ impl Keeper {
         }
         (verdict.is_some_and(|verdict| verdict.is_broken()), failed)
     }
-}
 
-impl Chronicle for Keeper {
-    fn stops(&self) -> usize {
-        self.record.borrow().stops.len()
-    }
-    fn place(&mut self, first: usize, source: &[u8], line: u32) {
-        self.record.borrow_mut().set_place(first, source, line);
-    }
-    fn mark(&mut self, name: &[u8]) {
-        self.record.borrow_mut().mark(name);
-    }
-    fn reset(&mut self, heap: &Heap<LuaRuntime>) {
-        self.record.borrow_mut().restart(heap);
-    }
-    fn report(&mut self, vm: &mut Vm) {
-        self.write(vm);
-    }
+    /// The program ends, with an exit code; gives the one to end with.
     fn end(&mut self, vm: &mut Vm, status: i32) -> i32 {
         // The observer has its say no more: the log is written out.
         vm.heap.set_observer(None);
@@ -255,5 +236,24 @@ impl Chronicle for Keeper {
             (true, _) => BROKEN,
             _ => status,
         }
+    }
+}
+
+/// The machine's chronicle and what is done at the end share it.
+impl Chronicle for Rc<RefCell<Keeper>> {
+    fn stops(&self) -> usize {
+        self.borrow().record.borrow().stops.len()
+    }
+    fn place(&mut self, first: usize, source: &[u8], line: u32) {
+        self.borrow().record.borrow_mut().set_place(first, source, line);
+    }
+    fn mark(&mut self, name: &[u8]) {
+        self.borrow().record.borrow_mut().mark(name);
+    }
+    fn reset(&mut self, heap: &Heap<LuaRuntime>) {
+        self.borrow().record.borrow_mut().restart(heap);
+    }
+    fn report(&mut self, vm: &mut Vm) {
+        self.borrow_mut().write(vm);
     }
 }

@@ -41,15 +41,11 @@ fn picture(draw: impl FnOnce(&DrawingArea<SVGBackend, Shift>) -> Result<(), Box<
     Ok(svg.replacen(&sized, "preserveAspectRatio=\"xMidYMid meet\" aria-hidden=\"true\" focusable=\"false\"", 1))
 }
 
+/// How a number stands at an axis.
+type AsText = fn(f64) -> String;
+
 /// The axes of a picture, and its lines.
-fn lines<X, Y>(
-    lines: &[Line],
-    x: X,
-    y: Y,
-    (x_name, y_name): (&str, &str),
-    (x_text, y_text): (fn(f64) -> String, fn(f64) -> String),
-    dots: bool,
-) -> Drawn
+fn lines<X, Y>(lines: &[Line], x: X, y: Y, (x_name, y_name): (&str, &str), [x_text, y_text]: [AsText; 2], dots: bool) -> Drawn
 where
     X: AsRangedCoord<Value = f64>,
     Y: AsRangedCoord<Value = f64>,
@@ -133,7 +129,7 @@ pub fn timeline(record: &Record, from_ns: u64, to_ns: u64) -> Drawn {
     };
     let both = [of(|stop| stop.ns), of(|stop| stop.cpu_ns)];
     let y = decades(both.iter().flat_map(|line| line.iter().map(|point| point.1)));
-    lines(&both, from..to, y.log_scale(), ("seconds since the start", "stop, ms"), (plain, plain), true)
+    lines(&both, from..to, y.log_scale(), ("seconds since the start", "stop, ms"), [plain, plain], true)
 }
 
 /// How long the stops are, by the part of all that is longer.
@@ -153,8 +149,8 @@ pub fn percentiles(record: &Record) -> Drawn {
     };
     let both = [curve(&sorted(|stop| stop.ns)), curve(&sorted(|stop| stop.cpu_ns))];
     let y = decades(both.iter().flat_map(|line| line.iter().map(|point| point.1)));
-    let x_text: fn(f64) -> String = |n| if n < 2.0 { "all".into() } else { plain(100.0 - 100.0 / n) };
-    lines(&both, (1.0..rarest).log_scale(), y.log_scale(), ("percentile", "stop, ms"), (x_text, plain), false)
+    let x_text: AsText = |n| if n < 2.0 { "all".into() } else { plain(100.0 - 100.0 / n) };
+    lines(&both, (1.0..rarest).log_scale(), y.log_scale(), ("percentile", "stop, ms"), [x_text, plain], false)
 }
 
 /// The least share that the program had of windows, by their length.
@@ -171,7 +167,7 @@ pub fn utilisation(record: &Record, from_ns: u64, to_ns: u64) -> Drawn {
     let both =
         [curve(&Utilisation::new(&record.stops, from_ns, to_ns)), curve(&Utilisation::computed(&record.stops, from_ns, to_ns))];
     let x = (SHORTEST_NS / 1e6..longest / 1e6).log_scale();
-    lines(&both, x, 0.0..100.0, ("window, ms", "left to the program, %"), (plain, plain), false)
+    lines(&both, x, 0.0..100.0, ("window, ms", "left to the program, %"), [plain, plain], false)
 }
 
 /// Lines over time, of what each stop tells, in MiB.
@@ -183,7 +179,7 @@ pub fn bytes(record: &Record, from_ns: u64, to_ns: u64, of: &[fn(&StopRecord) ->
         .map(|bytes| thinned(record.stops.iter().map(|stop| (seconds(stop.end_ns()), bytes(stop) as f64 / MIB)), from, to))
         .collect();
     let most = all.iter().flat_map(|line| line.iter().map(|point| point.1)).fold(0.001, f64::max);
-    lines(&all, from..to, 0.0..most * 1.05, ("seconds since the start", "MiB"), (plain, plain), false)
+    lines(&all, from..to, 0.0..most * 1.05, ("seconds since the start", "MiB"), [plain, plain], false)
 }
 
 #[cfg(test)]
