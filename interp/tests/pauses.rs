@@ -396,3 +396,22 @@ fn the_page_needs_nothing_but_itself() {
     let page = std::fs::read_to_string(named.0.join("page")).expect("a file");
     assert!(page.contains("<h1>Pauses of &lt;b&gt;&amp;.lua</h1>"));
 }
+
+#[test]
+fn a_script_marks_moments_and_begins_anew() {
+    let script = format!("{CHURN}gc.mark('before') gc.reset() gc.mark('a \"mark\"') gc.collect() gc.mark('end')");
+    let run = run(&["--gc-trace=trace", "--json=figures", "--csv=stops"], &script);
+    let (trace, figures, stops) = (run.json("trace"), run.json("figures"), rows(&run.file("stops")));
+    let marks: Vec<&Value> = figures["marks"].as_array().expect("a list").iter().collect();
+    assert_eq!(marks.iter().map(|mark| &mark["name"]).collect::<Vec<_>>(), ["a \"mark\"", "end"]);
+    // Of all that was before only what the heap holds is left.
+    assert_eq!((stops.len(), &figures["pauses"]["whole"]["count"]), (1, &1.into()));
+    let at = |mark: &Value| mark["at_ns"].as_u64().expect("a time");
+    let stop = number(&stops[0], "start_ns");
+    let since = figures["since_ns"].as_u64().expect("a time");
+    assert!(since > 0 && since <= at(marks[0]) && at(marks[0]) <= stop && stop + number(&stops[0], "wall_ns") <= at(marks[1]));
+    assert!(figures["totals"]["allocated_bytes"].as_u64() < Some(100_000), "{figures}");
+    let events = trace["traceEvents"].as_array().expect("a list").iter().filter(|event| event["ph"] == "i");
+    let traced: Vec<(&Value, u64)> = events.map(|e| (&e["name"], (e["ts"].as_f64().expect("us") * 1e3).round() as u64)).collect();
+    assert_eq!(traced, marks.iter().map(|mark| (&mark["name"], at(mark))).collect::<Vec<_>>());
+}

@@ -42,14 +42,15 @@ pub fn causes(record: &Record, stop: usize) -> String {
 /// What a stop has gone through, in words.
 pub fn work(stop: &StopRecord) -> String {
     let work = &stop.work;
-    let mut parts = vec![count(stop.units, "unit")];
-    for (n, name) in
-        [(work.roots, "root"), (work.survivors, "survivor"), (work.log_words, "word of log"), (work.decrements, "decrement")]
-    {
-        if n > 0 {
-            parts.push(count(n, name));
-        }
-    }
+    let counts = [
+        // A whole collection counts none.
+        (stop.units, "unit"),
+        (work.roots, "root"),
+        (work.survivors, "survivor"),
+        (work.log_words, "word of log"),
+        (work.decrements, "decrement"),
+    ];
+    let mut parts: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|&(n, name)| count(n, name)).collect();
     if work.marked_bytes > 0 {
         parts.push(format!("{} marked", bytes(work.marked_bytes)));
     }
