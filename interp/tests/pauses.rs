@@ -178,6 +178,16 @@ fn check_trace(trace: &Value, stops: &[BTreeMap<String, String>], figures: &Valu
 }
 
 #[test]
+fn a_stop_is_at_the_line_that_allocates() {
+    let script =
+        "local t\nfor i = 1, 2e5 do\n\n  t = { i }\n\nend\nlocal s\nfor i = 1, 3e4 do\n  s = ('x'):rep(i % 100) .. i\nend\n";
+    let run = run(&["--csv=stops"], script);
+    let lines: std::collections::BTreeSet<String> =
+        rows(&run.file("stops")).into_iter().map(|mut stop| stop.remove("line").unwrap()).collect();
+    assert_eq!(lines.into_iter().collect::<Vec<_>>(), ["4", "9"]);
+}
+
+#[test]
 fn the_table() {
     let run = run(&["pauses"], CHURN);
     assert_eq!((run.code, &*run.out), (Some(0), ""));

@@ -139,7 +139,7 @@ fn help(conversation: &mut Conversation, _: &[u8]) -> Next {
     let mut text = String::from(HELP);
     for command in COMMANDS {
         let usage = format!(".{} {}", command.name, command.argument);
-        text.push_str(&format!("  {usage:<12}  {}\n", command.help));
+        text.push_str(&format!("  {usage:<15}  {}\n", command.help));
     }
     conversation.print(text.as_bytes());
     Next::GoOn
