@@ -7,7 +7,7 @@
 //!
 //! I1: a child is waited for exactly once, by `wait4`, which also reports what it used.
 
-use neap_gc::observe::{Cause, Pauses};
+use neap_gc::observe::{Cause, Pauses, Stopwatch};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use std::ffi::OsString;
@@ -177,11 +177,11 @@ fn print_control(time: Duration) {
     let mut pieces = Pauses::new();
     let (start, mut sum) = (Instant::now(), 0u64);
     while start.elapsed() < time {
-        let piece = Instant::now();
+        let piece = Stopwatch::start();
         for _ in 0..READS {
             sum += u64::from(memory[random.next_u64() as usize % memory.len()]);
         }
-        pieces.record(Cause::Stop, piece.elapsed().as_nanos() as u64);
+        pieces.end(piece);
     }
     let found = pieces.summary(Cause::Stop);
     assert_eq!(sum, found.count * READS as u64);

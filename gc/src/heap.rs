@@ -15,11 +15,11 @@
 //! May import: everything below (`audit`, `collect`, `memory`, `explicit`, `object`, `observe`).
 
 use crate::audit::{self, AuditError, AuditReport};
-use crate::collect::{Checks, Collector, POLL_COLLECT, Settings};
+use crate::collect::{Checks, Collector, POLL_COLLECT, SHARE, Settings};
 use crate::explicit::{Checked, CheckedBlocks, FreeError};
 use crate::memory::{Extent, Memory};
 use crate::object::{Kind, Ref, Runtime, Side, flags};
-use crate::observe::{Counters, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_graph};
+use crate::observe::{Counters, Edge, GraphVisitor, KindCount, Observer, Pauses, census, each_cell, visit_edges, visit_graph};
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -40,6 +40,9 @@ pub struct Config {
     pub limit_bytes: usize,
     /// Goal of the pacer, in microseconds, for the longest stops on a busy machine. What a stop is planned to take is about a quarter of it.
     pub max_pause_us: u32,
+    /// Goal of the pacer, in percent: the share of the time that the collector may have in any window. Where the heap would outgrow its bounds the collector takes
+    /// more all the same, and counts such stops (`Counters::urgent`). From 1 to 95; what lies beyond is taken for these.
+    pub max_overhead_percent: u32,
     /// Whether the heap may have a thread that asks for safepoints when the program does not allocate, so that garbage and idle memory go back all the
     /// same.
     pub ticker: bool,
@@ -53,7 +56,15 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config { limit_bytes: usize::MAX, max_pause_us: 250, ticker: false, stress_cycle: 0, audit: 0, poison: false }
+        Config {
+            limit_bytes: usize::MAX,
+            max_pause_us: 250,
+            max_overhead_percent: SHARE,
+            ticker: false,
+            stress_cycle: 0,
+            audit: 0,
+            poison: false,
+        }
     }
 }
 
@@ -97,6 +108,7 @@ impl<R: Runtime> Heap<R> {
         let settings = Settings {
             limit_bytes: config.limit_bytes,
             max_pause_us: config.max_pause_us,
+            max_overhead_percent: config.max_overhead_percent,
             ticks: config.ticker,
             stress_cycle: config.stress_cycle,
             audit: (config.audit != 0).then_some((config.audit, audit as fn(&Collector<R>))),
@@ -457,9 +469,21 @@ impl<R: Runtime> Heap<R> {
     pub fn pauses(&self) -> &Pauses {
         self.get().pauses()
     }
-    /// Running totals. Young cells count from the end of their epoch on.
+    /// The pauses so far are forgotten: what is recorded begins here.
+    pub fn clear_pauses(&mut self) {
+        self.get_mut().clear_pauses();
+    }
+    /// Running totals. Cells count as allocated at once, as reclaimed while young from the end of their epoch on.
     pub fn counters(&self) -> Counters {
-        self.get().cx.counters
+        self.get().counters()
+    }
+    /// The two goals of the pacer: see [`Config::max_pause_us`] and [`Config::max_overhead_percent`].
+    pub fn goals(&self) -> (u32, u32) {
+        self.get().goals()
+    }
+    /// Sets them, from the next stop on.
+    pub fn set_goals(&mut self, max_pause_us: u32, max_overhead_percent: u32) {
+        self.get_mut().set_goals(max_pause_us, max_overhead_percent);
     }
     /// Lets somebody know of every stop, or nobody.
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
@@ -519,6 +543,30 @@ impl<R: Runtime> Heap<R> {
     /// At a safepoint: stacks are as [`Heap::safepoint`] demands.
     pub unsafe fn visit_graph(&self, visitor: &mut dyn GraphVisitor) {
         visit_graph(self.get(), visitor);
+    }
+    /// Shows the edges of one cell, which may be young.
+    ///
+    /// # Safety
+    /// As for [`Heap::visit_graph`]; the cell is live or young.
+    pub unsafe fn visit_edges(&self, cell: Ref, visit: &mut dyn FnMut(Edge, Ref)) {
+        // SAFETY: by the caller.
+        unsafe { visit_edges(self.get(), cell, visit) };
+    }
+    /// The count of a cell: references from cells and roots, as the last epoch end found them, those aside that wait to be released. Young cells have none.
+    ///
+    /// # Safety
+    /// The cell is live or young.
+    pub unsafe fn refcount(&self, cell: Ref) -> u32 {
+        // SAFETY: by the caller.
+        unsafe { cell.header() }.count.get()
+    }
+    /// The bytes of a cell.
+    ///
+    /// # Safety
+    /// The cell is live or young.
+    pub unsafe fn cell_bytes(&self, cell: Ref) -> usize {
+        // SAFETY: by the caller.
+        unsafe { self.memory().cell_bytes(cell.as_nonnull()) }
     }
     /// Checks the heap. Slow: the whole heap is looked at.
     ///

@@ -487,6 +487,11 @@ fn statistics() {
         let line = told.err.lines().find(|line| line.starts_with("allocated")).expect("a line");
         let objects: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
         assert!(objects >= 200_000, "{}", told.err);
+        let short = run(&["--gc-stats", "-e", "local t = {}"]);
+        let line = short.err.lines().find(|line| line.starts_with("allocated")).expect("a line");
+        let cells: Vec<u64> = line.split_whitespace().skip(1).map(|n| n.parse().expect("a number")).collect();
+        // What the libraries are made of, though no epoch has ended.
+        assert!(short.err.contains("\nepochs 0,") && cells[0] > 100 && cells[1] > 10_000, "{}", short.err);
         for word in ["reclaimed while young", "reclaimed by counting", "reclaimed in cycles", "epochs ", "epoch end ", "p99.9"] {
             assert!(told.err.contains(word), "{word}: {}", told.err);
         }

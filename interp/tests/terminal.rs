@@ -277,6 +277,9 @@ fn commands() {
     t.ask(".gc full", "collected ");
     t.ask(".gc half", "usage: .gc [full]\n");
     t.ask(".heap", "kind ");
+    t.ask(".census", "kind ");
+    t.ask(".pauses", "wall, ms ");
+    t.ask(".why count", "a number is no object of the heap\n");
     t.ask(".hepl", "there is no command .hepl (did you mean .help?); .help lists them\n");
     t.ask(".save", "usage: .save FILE\n");
     t.ask(".quit now", ".quit takes no argument\n");

@@ -162,6 +162,7 @@ unsafe fn new_heap(config: *const NeapConfig) -> Result<Box<NeapHeap>, Error> {
         stress_cycle: given.stress,
         audit: given.audit_every,
         poison: given.poison != 0,
+        ..default
     });
     let sizes = Box::new(UnsafeCell::new([usize::MAX; TYPES]));
     let gate = Rc::new(Gate::new(sizes.get()));

@@ -320,6 +320,10 @@ impl<R: Rootable> Arena<R> {
     pub fn pauses(&self) -> &Pauses {
         self.heap.pauses()
     }
+    /// The pauses so far are forgotten: what is recorded begins here.
+    pub fn clear_pauses(&mut self) {
+        self.heap.clear_pauses();
+    }
     /// Lets somebody know of every stop, or nobody.
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer + Send>>) {
         self.heap.set_observer(observer.map(|observer| observer as Box<dyn Observer>));

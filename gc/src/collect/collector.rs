@@ -69,6 +69,7 @@ pub(crate) struct Collector<R: Runtime> {
 pub(crate) struct Settings<R: Runtime> {
     pub limit_bytes: usize,
     pub max_pause_us: u32,
+    pub max_overhead_percent: u32,
     pub ticks: bool,
     pub stress_cycle: u32,
     pub audit: Option<(u32, Audit<R>)>,
@@ -96,7 +97,7 @@ impl<R: Runtime> Collector<R> {
             sweep: Sweep::new(),
             young_special: Queue::new(),
             young_interned: Queue::new(),
-            pacer: Pacer::new(settings.max_pause_us),
+            pacer: Pacer::new(settings.max_pause_us, settings.max_overhead_percent),
             pauses: Pauses::new(),
             observer: None,
             ticks: settings.ticks,
@@ -430,8 +431,18 @@ impl<R: Runtime> Collector<R> {
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }
+    pub fn clear_pauses(&mut self) {
+        self.pauses.clear();
+    }
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
         self.observer = observer;
+    }
+    /// The goals of the pacer, in microseconds and percent.
+    pub fn goals(&self) -> (u32, u32) {
+        self.pacer.goals()
+    }
+    pub fn set_goals(&mut self, max_pause_us: u32, max_overhead_percent: u32) {
+        self.pacer.set_goals(max_pause_us, max_overhead_percent);
     }
 }
 

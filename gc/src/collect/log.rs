@@ -106,6 +106,10 @@ impl Log {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
+    /// Words to be gone through.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
     /// Whether the log should be gone through now.
     pub fn is_full(&self) -> bool {
         self.records.len() >= self.put_off + self.price.limit()

@@ -67,6 +67,7 @@ pub(crate) use collector::{Collector, POLL_COLLECT, Settings};
 pub(crate) use context::Checks;
 pub use drive::Drive;
 pub use handles::Handle;
+pub(crate) use pacer::SHARE;
 pub use phase::Phase;
 pub use roots::RootSource;
 pub use sabotage::Sabotage;

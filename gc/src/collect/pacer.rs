@@ -4,15 +4,18 @@
 //! slices, there are more of them, not longer ones; and all stops together are kept within a share of the time, as long as that does not cost memory.
 //!
 //! Invariants:
-//! * **share-of-time** In any window the collector has at most [`SHARE`] of the time and [`Pacer::goal`] more, unless the heap would outgrow its
+//! * **share-of-time** In any window the collector has at most its share of the time ([`SHARE`], if nothing else is asked for) and [`Pacer::goal`] more, unless the heap would outgrow its
 //!   bounds: such stops are counted (`Counters::urgent`). What a stop takes beyond the goal is not made up for: that the machine did something else meanwhile,
 //!   or that the program asked for a whole collection, should not let garbage pile up.
 //!
-//! May import: `memory`, and of the collector `context`, `pace`.
+//! May import: `memory`, `observe`, and of the collector `context`, `pace`.
 
 use super::context::Context;
 use super::pace::Pace;
 use std::time::{Duration, Instant};
+
+/// The pacer learns from what the thread has computed, undisturbed by what else the machine does.
+pub(super) use crate::observe::{cpu_since, cpu_time};
 
 /// Bounds of an epoch's budget: the young cells should stay in the cache.
 const EPOCH_BYTES_MIN: usize = 64 << 10;
@@ -25,11 +28,15 @@ pub(super) const SLICE_BYTES_MAX: usize = 64 << 10;
 const EXPLICIT_BYTES: (usize, usize) = (1 << 20, 64 << 20);
 /// The part of the heap that may be allocated explicitly within an epoch.
 const EXPLICIT_PART: usize = 16;
-/// The share of the time that the collector may have, in percent.
+/// The share of the time that the collector may have, in percent, and the bounds of what may be asked for.
 pub(crate) const SHARE: u32 = 75;
+const SHARES: (u32, u32) = (1, 95);
+/// The shortest goal that anything can be planned by, in microseconds.
+const GOAL_MIN_US: u32 = 50;
 
 pub(crate) struct Pacer {
     goal: Duration,
+    share: u32,
     pub epoch_bytes: usize,
     pub slice_bytes: usize,
     /// The least of explicit bytes since the last epoch end.
@@ -62,10 +69,11 @@ pub(crate) struct Pacer {
 }
 
 impl Pacer {
-    pub fn new(max_pause_us: u32) -> Pacer {
-        let goal = Duration::from_micros(u64::from(max_pause_us.max(50)));
+    pub fn new(max_pause_us: u32, max_overhead_percent: u32) -> Pacer {
+        let goal = goal_of(max_pause_us);
         Pacer {
             goal,
+            share: share_of(max_overhead_percent),
             epoch_bytes: EPOCH_BYTES_FIRST,
             slice_bytes: SLICE_BYTES_MAX,
             explicit_before: 0,
@@ -87,6 +95,15 @@ impl Pacer {
         }
     }
 
+    /// The two goals, in microseconds and percent. They hold from the next stop on.
+    pub fn goals(&self) -> (u32, u32) {
+        (self.goal.as_micros() as u32, self.share)
+    }
+    pub fn set_goals(&mut self, max_pause_us: u32, max_overhead_percent: u32) {
+        self.goal = goal_of(max_pause_us);
+        self.share = share_of(max_overhead_percent);
+    }
+
     /// How long a slice may take.
     pub fn slice(&self) -> Duration {
         self.goal / 4
@@ -103,7 +120,7 @@ impl Pacer {
     /// A stop begins: what the program has had since the last one entitles the collector to its share.
     pub fn begin_stop(&mut self) {
         let program = Instant::now().saturating_duration_since(self.stop_end).as_nanos();
-        let earned = i64::try_from(program).unwrap_or(i64::MAX / 200) * i64::from(SHARE) / i64::from(100 - SHARE);
+        let earned = i64::try_from(program).unwrap_or(i64::MAX / 200) * i64::from(self.share) / i64::from(100 - self.share);
         self.credit_ns = self.credit_ns.saturating_add(earned).min(self.goal.as_nanos() as i64);
     }
     /// At a stop: what has been freed explicitly makes room for more, before the next epoch end and before the next cycle.
@@ -137,13 +154,10 @@ impl Pacer {
     }
 }
 
-/// What this thread has computed so far: the pacer learns from it, undisturbed by what else the machine does.
-pub(super) fn cpu_time() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+fn goal_of(max_pause_us: u32) -> Duration {
+    Duration::from_micros(u64::from(max_pause_us.max(GOAL_MIN_US)))
 }
 
-/// What it has computed since then.
-pub(super) fn cpu_since(start: Duration) -> Duration {
-    cpu_time().saturating_sub(start)
+fn share_of(max_overhead_percent: u32) -> u32 {
+    max_overhead_percent.clamp(SHARES.0, SHARES.1)
 }

@@ -12,12 +12,12 @@
 
 use super::budget::Budget;
 use super::collector::{Collector, POLL_COLLECT};
-use super::pacer::{EPOCH_BYTES_MAX, SLICE_BYTES_MAX, SLICE_BYTES_MIN, cpu_since, cpu_time};
+use super::pacer::{EPOCH_BYTES_MAX, SLICE_BYTES_MAX, SLICE_BYTES_MIN};
 use super::relief::{has_limit, step_before_limit};
 use super::ticker::Ticker;
 use super::{Phase, RootSource};
 use crate::object::Runtime;
-use crate::observe::{Cause, Event, Stop, Stopwatch};
+use crate::observe::{Cause, Counters, Disturbance, Event, Lap, Part, Stop, Stopwatch, Work};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,18 @@ const EPOCHS_MAX: usize = 2;
 pub(super) struct Stopping {
     watch: Stopwatch,
     stop: Stop,
+    /// Only if somebody observes.
+    before: Option<Before>,
+}
+
+/// Counts as they were before a stop: what they are afterwards tells what it has gone through.
+struct Before {
+    disturbance: Disturbance,
+    epochs: u64,
+    promoted: u64,
+    log_words: usize,
+    decrements: u64,
+    marked_bytes: usize,
 }
 
 impl<R: Runtime> Collector<R> {
@@ -116,30 +128,80 @@ impl<R: Runtime> Collector<R> {
     // ---- measuring
 
     pub(super) fn begin_stop(&mut self) -> Stopping {
-        let stop = Stop::new(self.cx.counters.stops, self.cx.phase());
+        let (number, phase) = (self.cx.counters.stops, self.cx.phase());
         self.cx.counters.stops += 1;
+        let before = self.observer.is_some().then(|| self.look_before());
         if let Some(observer) = &mut self.observer {
             observer.event(&Event::Begin);
         }
-        Stopping { watch: Stopwatch::start(), stop }
+        let watch = Stopwatch::start();
+        Stopping { watch, stop: Stop::new(number, phase, watch.started()), before }
     }
 
     /// A part of the stop has ended.
-    pub(super) fn lap(&mut self, stopping: &mut Stopping, cause: Cause, units: usize) {
-        let ns = self.pauses.lap(&mut stopping.watch, cause);
-        stopping.stop.add(cause, ns, units as u64);
+    pub(super) fn lap(&mut self, stopping: &mut Stopping, cause: Cause, units: usize) -> Lap {
+        let (start, units) = (stopping.watch.lapped(), units as u64);
+        let time = self.pauses.lap(&mut stopping.watch, cause);
+        stopping.stop.add(cause, time, units);
+        if let Some(observer) = &mut self.observer {
+            observer.event(&Event::Part(Part { cause, start, time, units }));
+        }
+        time
     }
 
     pub(super) fn end_stop(&mut self, mut stopping: Stopping) {
-        let ns = self.pauses.end(stopping.watch);
-        self.pacer.end_stop(ns);
-        if !stopping.stop.is_whole() {
-            self.cx.counters.most_units = self.cx.counters.most_units.max(stopping.stop.units());
+        let time = self.pauses.end(stopping.watch);
+        self.pacer.end_stop(time.ns);
+        let stop = &mut stopping.stop;
+        if !stop.is_whole() {
+            self.cx.counters.most_units = self.cx.counters.most_units.max(stop.units());
         }
+        stop.time = time;
+        let Some(before) = stopping.before else { return };
+        stop.disturbance = Disturbance::so_far().since(before.disturbance);
+        stop.work = self.work_since(&before);
+        let memory = &self.cx.store.memory;
+        (stop.used_bytes, stop.explicit_bytes, stop.mapped_bytes) =
+            (memory.used_bytes(), memory.explicit_bytes, memory.mapped_bytes());
+        stop.counters = self.counters();
         if let Some(observer) = &mut self.observer {
-            stopping.stop.finish(ns, self.cx.store.memory.used_bytes());
             observer.event(&Event::Stop(stopping.stop));
         }
+    }
+
+    fn look_before(&self) -> Before {
+        let cx = &self.cx;
+        Before {
+            disturbance: Disturbance::so_far(),
+            epochs: cx.counters.epochs,
+            promoted: cx.counters.allocated_objects - cx.counters.young_objects,
+            log_words: self.log.len(),
+            decrements: cx.decrements.popped(),
+            marked_bytes: cx.gray.scanned_bytes(),
+        }
+    }
+
+    fn work_since(&self, before: &Before) -> Work {
+        let cx = &self.cx;
+        let epoch = cx.counters.epochs != before.epochs;
+        // The count of marking begins anew with each cycle.
+        let marked = cx.gray.scanned_bytes();
+        Work {
+            roots: if epoch { self.roots.listed().count() as u64 } else { 0 },
+            survivors: cx.counters.allocated_objects - cx.counters.young_objects - before.promoted,
+            log_words: if epoch { before.log_words as u64 } else { 0 },
+            decrements: cx.decrements.popped() - before.decrements,
+            marked_bytes: marked.checked_sub(before.marked_bytes).unwrap_or(marked) as u64,
+        }
+    }
+
+    /// The totals, with what was allocated in the epoch that has not ended.
+    pub fn counters(&self) -> Counters {
+        let (objects, bytes) = self.cx.store.memory.young_allocated();
+        let mut counters = self.cx.counters;
+        counters.allocated_objects += objects as u64;
+        counters.allocated_bytes += bytes as u64;
+        counters
     }
 
     pub(super) fn observe_phase(&mut self) {
@@ -205,19 +267,18 @@ impl<R: Runtime> Collector<R> {
         self.pacer.slice_bytes = slice_bytes.clamp(SLICE_BYTES_MIN, SLICE_BYTES_MAX);
         self.pacer.epoch_wanted = false;
         let dead_before = self.cx.counters.young_bytes;
-        let start = cpu_time();
         // one-part-a-stop: while marking has more to do than this epoch end brings, slices do it.
         let rests = self.marking.rests(&self.cx, &self.finalizers);
         self.end_epoch(source, rests);
         self.decide_after_epoch();
         let dead = self.cx.counters.young_bytes - dead_before;
         let survived = 1.0 - dead as f64 / young.max(1) as f64;
-        self.lap(stopping, Cause::EpochEnd, self.cx.units);
+        let time = self.lap(stopping, Cause::EpochEnd, self.cx.units);
         self.pacer.last_epoch = Instant::now();
         self.pacer.explicit_before = self.cx.store.memory.explicit_bytes;
         // After an epoch end nothing is young: all that is in use lives.
         let live = self.cx.store.memory.used_bytes();
-        self.pacer.learn(cpu_since(start), young, survived, live);
+        self.pacer.learn(Duration::from_nanos(time.cpu_ns), young, survived, live);
     }
 
     /// What may begin after an epoch end: a cycle, a cleaning pass, the turning over of a list.
@@ -286,16 +347,16 @@ impl<R: Runtime> Collector<R> {
 
     /// Works on the phases of the cycle, or on a pass outside of one.
     pub(super) fn cycle_slice(&mut self, budget: &mut Budget, stopping: &mut Stopping) {
-        let start = cpu_time();
+        let mut cpu_ns = 0;
         while self.cycle_has_slices() {
             let before = budget.spent();
             let cause = self.cycle_step(budget);
-            self.lap(stopping, cause, budget.spent() - before);
+            cpu_ns += self.lap(stopping, cause, budget.spent() - before).cpu_ns;
             if budget.is_spent() {
                 break;
             }
         }
-        self.pacer.cycle.spend(cpu_since(start));
+        self.pacer.cycle.spend(Duration::from_nanos(cpu_ns));
     }
 
     // ---- the next stop

@@ -80,7 +80,7 @@ pub struct Header {
 }
 
 /// The address of a cell: never null, 8-byte aligned, one word. Copying it counts nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(transparent)]
 pub struct Ref(NonNull<Header>);
 

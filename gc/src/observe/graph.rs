@@ -54,14 +54,16 @@ pub(crate) fn visit_graph<R: Runtime>(collector: &Collector<R>, visitor: &mut dy
         // SAFETY: a live cell, and at a safepoint all of it is as the runtime says.
         unsafe {
             visitor.cell(cell, cell.kind(), bytes);
-            visit_edges(collector, cell, visitor);
+            visit_edges(collector, cell, &mut |edge, to| visitor.edge(cell, edge, to));
         }
     });
 }
 
+/// Shows the edges of one cell.
+///
 /// # Safety
-/// A live cell, at a safepoint.
-unsafe fn visit_edges<R: Runtime>(collector: &Collector<R>, cell: Ref, visitor: &mut dyn GraphVisitor) {
+/// A live or young cell, at a safepoint.
+pub(crate) unsafe fn visit_edges<R: Runtime>(collector: &Collector<R>, cell: Ref, visit: &mut dyn FnMut(Edge, Ref)) {
     let (rt, kinds) = (&collector.rt, &collector.cx.kinds);
     // SAFETY: by the caller.
     unsafe {
@@ -72,28 +74,28 @@ unsafe fn visit_edges<R: Runtime>(collector: &Collector<R>, cell: Ref, visitor: 
             Shape::Plain | Shape::Thread => {
                 let mut field = 0;
                 rt.trace(cell, &mut |to| {
-                    visitor.edge(cell, Edge::Field(field), to);
+                    visit(Edge::Field(field), to);
                     field += 1;
                 });
             }
             Shape::Array => (0..slots).for_each(|slot| {
-                rt.trace_slots(cell, slot..slot + 1, &mut |to| visitor.edge(cell, Edge::Slot(slot), to));
+                rt.trace_slots(cell, slot..slot + 1, &mut |to| visit(Edge::Slot(slot), to));
             }),
             Shape::Ephemeron => (0..slots).for_each(|slot| {
-                rt.trace_slots(cell, slot..slot + 1, &mut |to| visitor.edge(cell, Edge::Entry(slot), to));
+                rt.trace_slots(cell, slot..slot + 1, &mut |to| visit(Edge::Entry(slot), to));
             }),
         }
         if shape == Shape::Thread {
             let (mut slot, top) = (0, rt.stack(cell).as_ref().top);
             rt.trace_stack(cell, 0..top, &mut |to| {
-                to.into_iter().for_each(|to| visitor.edge(cell, Edge::Stack(slot), to));
+                to.into_iter().for_each(|to| visit(Edge::Stack(slot), to));
                 slot += 1;
             });
         }
         if kinds.is_weak(cell.kind()) {
             for slot in 0..slots.max(usize::from(!shape.is_indexed())) {
                 let mut show = |to: Ref, side: Side| {
-                    visitor.edge(cell, Edge::Weak(slot, side), to);
+                    visit(Edge::Weak(slot, side), to);
                     Verdict::Keep
                 };
                 rt.clean(cell, slot..slot + 1, &mut show, &mut |_| {});

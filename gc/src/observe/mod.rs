@@ -3,6 +3,7 @@
 //! Imports `object` and `memory`; the collector tells its counters, pauses and observer what it does.
 
 mod census;
+mod clock;
 mod counters;
 mod graph;
 mod observer;
@@ -11,8 +12,10 @@ mod pauses;
 pub use crate::memory::{Extent, Use};
 pub use census::KindCount;
 pub(crate) use census::{census, each_cell};
+pub use clock::Disturbance;
+pub(crate) use clock::{cpu_since, cpu_time};
 pub use counters::Counters;
-pub(crate) use graph::visit_graph;
 pub use graph::{Edge, GraphVisitor, Root};
-pub use observer::{Event, Observer, Stop};
-pub use pauses::{Cause, Pauses, Stopwatch, Summary};
+pub(crate) use graph::{visit_edges, visit_graph};
+pub use observer::{Event, Observer, Part, Stop, Work};
+pub use pauses::{Cause, Lap, Pauses, Stopwatch, Summary};

@@ -7,6 +7,8 @@
 //! Pure.
 
 use super::check::Inspection;
+use super::pauses::budget::{self, Budget};
+use super::pauses::{Request, Target};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
@@ -40,9 +42,31 @@ pub struct Options {
     pub leaks_are_errors: bool,
     pub fuel: Option<u64>,
     pub time: Option<Duration>,
+    /// What is to be told of the pauses, and the other goal of the collector, in percent.
+    pub pauses: Request,
+    pub max_overhead: Option<u32>,
     /// The files that follow are only looked at.
     pub inspection: Option<Inspection>,
 }
+
+/// The options whose argument stands behind `=` or in the next word.
+const WITH_ARGUMENT: [&[u8]; 10] = [
+    b"-heap-limit",
+    b"-leaks",
+    b"-fuel",
+    b"-time",
+    b"-max-pause",
+    b"-max-overhead",
+    b"-budget",
+    b"-after",
+    b"-gc-trace",
+    b"-report",
+];
+/// Those that may have one behind `=`.
+const WITH_TARGET: [&[u8]; 5] = [b"-pauses", b"-json", b"-csv", b"-hgrm", b"-gc-log"];
+
+/// The first word that is a command and no script: `neap ./pauses` runs a script of that name.
+const PAUSES: &[u8] = b"pauses";
 
 impl Options {
     /// Reads the words of a command line. The error is the message.
@@ -50,6 +74,11 @@ impl Options {
         let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
         let mut options = Options::default();
         let mut next = 1;
+        let command = words.get(1).is_some_and(|word| word == PAUSES);
+        if command {
+            options.pauses.table = Some(Target::Standard);
+            next = 2;
+        }
         while let Some(word) = words.get(next) {
             let Some(option) = word.strip_prefix(b"-") else { break };
             match option {
@@ -90,7 +119,12 @@ impl Options {
                         Some(place) => (&option[..place], Some(&option[place + 1..])),
                         None => (option, None),
                     };
-                    if ![&b"-heap-limit"[..], b"-leaks", b"-fuel", b"-time"].contains(&name) {
+                    if WITH_TARGET.contains(&name) {
+                        options.pauses.set_target(name, target(name, attached)?);
+                        next += 1;
+                        continue;
+                    }
+                    if !WITH_ARGUMENT.contains(&name) {
                         return Err(quoted(b"unrecognized option ", word, b""));
                     }
                     let value = match attached {
@@ -110,6 +144,13 @@ impl Options {
                             }
                         }
                         b"-fuel" => options.fuel = Some(count(value)?),
+                        b"-max-pause" => options.pauses.goal = Some(pause(value)?),
+                        b"-max-overhead" => options.max_overhead = Some(percent(value)?),
+                        b"-budget" => options.pauses.budget = Some(Budget::parse(value)?),
+                        b"-after" => options.pauses.after = Some(duration(value)?),
+                        b"-gc-trace" | b"-report" if value.is_empty() => return Err(quoted(b"", word, b" needs argument")),
+                        b"-report" => options.pauses.page = Some(Target::File(value.to_vec())),
+                        b"-gc-trace" => options.pauses.trace = Some(Target::File(value.to_vec())),
                         _ => options.time = Some(duration(value)?),
                     }
                 }
@@ -117,6 +158,10 @@ impl Options {
             next += 1;
         }
         options.script = if next < words.len() { next } else { 0 };
+        options.pauses.check()?;
+        if command && options.script == 0 && !options.executes() && !options.help {
+            return Err(b"'pauses' needs a script".to_vec());
+        }
         options.words = words;
         Ok(options)
     }
@@ -164,6 +209,32 @@ fn duration(text: &[u8]) -> Result<Duration, Vec<u8>> {
     let number: Option<f64> = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
     let time = number.and_then(|number| Duration::try_from_secs_f64(number * factor).ok());
     time.ok_or_else(|| quoted(b"not a time: ", text, b""))
+}
+
+/// Where a report goes: to a file, if one is given.
+fn target(name: &[u8], attached: Option<&[u8]>) -> Result<Target, Vec<u8>> {
+    match attached {
+        None => Ok(Target::Standard),
+        Some(b"") => Err(quoted(b"", &[b"-", name, b"="].concat(), b" needs the name of a file")),
+        Some(file) => Ok(Target::File(file.to_vec())),
+    }
+}
+
+/// The longest that a stop should be: a time with its unit.
+fn pause(text: &[u8]) -> Result<Duration, Vec<u8>> {
+    let time = std::str::from_utf8(text).ok().and_then(budget::nanoseconds).map(Duration::from_nanos);
+    time.filter(|time| PAUSES_US.contains(&time.as_micros()))
+        .ok_or_else(|| quoted(b"", text, b" is no goal for pauses (from 50us to 1s, such as 250us)"))
+}
+
+/// The goals for pauses that the collector can follow, in microseconds.
+const PAUSES_US: std::ops::RangeInclusive<u128> = 50..=1_000_000;
+
+/// A share of the time, in percent.
+fn percent(text: &[u8]) -> Result<u32, Vec<u8>> {
+    let digits = text.strip_suffix(b"%").unwrap_or(text);
+    let number: Option<u32> = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    number.filter(|n| (1..=95).contains(n)).ok_or_else(|| quoted(b"", text, b" is no share of the time (from 1 to 95 percent)"))
 }
 
 /// A number of bytes, with `K`, `M` or `G` for powers of 1024.
@@ -225,9 +296,39 @@ mod tests {
             ("--heap-limit 1T", "'1T' is not a size (such as 64M)"),
             ("--heap-limit=0", "'0' is not a size (such as 64M)"),
             ("--heap-limit=99999999999G", "'99999999999G' is not a size (such as 64M)"),
+            ("--json=", "'--json=' needs the name of a file"),
+            ("--gc-trace", "'--gc-trace' needs argument"),
+            ("--gc-trace=", "'--gc-trace=' needs argument"),
+            ("--max-pause 250", "'250' is no goal for pauses (from 50us to 1s, such as 250us)"),
+            ("--max-pause=1us", "'1us' is no goal for pauses (from 50us to 1s, such as 250us)"),
+            ("--max-overhead 100", "'100' is no share of the time (from 1 to 95 percent)"),
+            ("--budget=x", "'x' in the budget 'x' is not a time (such as 1ms or 300us)"),
+            ("--after 2x", "not a time: '2x'"),
+            (
+                "--json --csv x",
+                "only one of --json, --csv and --hgrm can go to the standard output; give the others a file (--csv=FILE)",
+            ),
+            ("pauses", "'pauses' needs a script"),
+            ("pauses -l m", "'pauses' needs a script"),
         ] {
             assert_eq!(parse(line).unwrap_err(), message);
         }
+    }
+
+    #[test]
+    fn what_is_told_of_pauses() {
+        let of = |line: &str| parse(line).unwrap();
+        let file = |name: &str| Some(Target::File(name.into()));
+        let o = of("pauses --json=j --csv -v a b");
+        assert_eq!((o.script, o.version), (5, true));
+        assert_eq!((o.pauses.table, o.pauses.json, o.pauses.csv), (Some(Target::Standard), file("j"), Some(Target::Standard)));
+        let o = of("--pauses=t --hgrm=h --gc-trace x --gc-log --after 2s --max-pause=1ms --max-overhead 20% a");
+        let p = o.pauses;
+        assert_eq!((p.table, p.hgrm, p.trace, p.log), (file("t"), file("h"), file("x"), Some(Target::Standard)));
+        assert_eq!((p.after, p.goal, o.max_overhead), (Some(Duration::from_secs(2)), Some(Duration::from_millis(1)), Some(20)));
+        // Only the first word is a command.
+        assert_eq!((of("-v pauses").script, of("./pauses").script, of("-v pauses").pauses), (2, 1, Request::default()));
+        assert!(of("pauses -e x").executes() && of("pauses -").script == 2);
     }
 
     #[test]

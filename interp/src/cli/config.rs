@@ -18,6 +18,12 @@ pub fn config(options: &Options, variable: &str) -> Result<Config, Vec<u8>> {
     if let Some(limit) = options.heap_limit {
         config.limit_bytes = limit;
     }
+    if let Some(goal) = options.pauses.goal {
+        config.max_pause_us = u32::try_from(goal.as_micros()).unwrap_or(u32::MAX);
+    }
+    if let Some(percent) = options.max_overhead {
+        config.max_overhead_percent = percent;
+    }
     for word in variable.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match word.split_once('=').unwrap_or((word, "")) {
             ("stress", "") => config.stress_cycle = STRESS_CYCLE,
@@ -48,6 +54,14 @@ mod tests {
         for bad in ["stress=0", "stress=x", "audit=0", "audit=x", "poison=1", "Stress"] {
             assert!(of(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn goals_of_the_heap() {
+        let mut options = Options { max_overhead: Some(20), ..Options::default() };
+        options.pauses.goal = Some(std::time::Duration::from_micros(1500));
+        let config = config(&options, "").unwrap();
+        assert_eq!((config.max_pause_us, config.max_overhead_percent), (1500, 20));
     }
 
     #[test]

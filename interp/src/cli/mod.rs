@@ -4,6 +4,7 @@
 //! * [`session`]: chunks are loaded and run, errors reported
 //! * [`check`]: programs are looked at, not run
 //! * [`excerpt`]: the line that an error is about; [`colour`], [`text`]: what a terminal can show
+//! * [`pauses`]: what is told of the pauses of a run
 //! * [`signals`], [`stats`]; [`standard`]: streams that are closed from the start
 //!
 //! * **I1** Nothing is set up before it is needed: an empty program costs the heap, the libraries, two system calls for signals and one for each standard
@@ -19,6 +20,7 @@ mod check;
 pub(crate) mod colour;
 mod config;
 pub(crate) mod excerpt;
+mod pauses;
 mod session;
 pub(crate) mod signals;
 #[cfg(target_os = "linux")]
@@ -53,9 +55,22 @@ Available options are:
   --gc-stats        at exit, tell what the collector did
   --heap-limit size limit the heap to 'size' bytes (with K, M or G)
   --leaks error     let explicit memory that was never freed be an error
+  --max-pause time  goal for the longest pauses (such as 250us)
+  --max-overhead n  goal for the collector's share of the time, in percent
   --fuel steps      stop after so many loops and calls (with K, M or G)
   --time time       stop after a time (2s, 500ms, 1m)
   --help            show this text
+What a run tells of its pauses ('neap pauses script' is 'neap --pauses script'):
+  --pauses[=file]   at exit, the table of pauses (to stderr, or a file)
+  --json[=file]     the same figures as JSON (to stdout, or a file)
+  --csv[=file]      a row for each stop
+  --hgrm[=file]     percentiles of the stops, for the plotter of HdrHistogram
+  --budget bounds   exit code 3 if stops compute longer (1ms,p99.9=300us;
+                    'own,1ms': but for what the program asks for)
+  --after time      what comes before is warm-up, and not counted
+  --gc-log[=file]   a line for each epoch and cycle, as it happens
+  --report file     one page with figures and pictures, for a browser
+  --gc-trace file   all stops and marks as trace events, for Perfetto
 ";
 
 /// Talks to the user until the user leaves.
@@ -104,7 +119,15 @@ pub fn main(words: impl IntoIterator<Item = OsString>, interact: Interact) -> ! 
     };
     session.vm.leaks_are_errors(options.leaks_are_errors);
     if options.gc_stats {
-        session.vm.at_exit = Some(|vm| write_error(stats::text(vm).as_bytes()));
+        session.vm.at_exit = Some(Box::new(|vm, status| {
+            write_error(stats::text(vm).as_bytes());
+            status
+        }));
+    }
+    let title = if options.script > 0 { &options.words[options.script][..] } else { b"the command line" };
+    if let Err(message) = pauses::begin(&mut session.vm, &options.pauses, title) {
+        complain(Some(&name), &message);
+        std::process::exit(1)
     }
     let limits = Limits { fuel: options.fuel, time: options.time, memory: None };
     let status = match session.vm.limit_all(limits) {

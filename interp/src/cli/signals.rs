@@ -1,10 +1,12 @@
 //! Signals, as the reference treats them: a closed pipe ends the program quietly, Ctrl-C raises an error in the running chunk, and a
 //! second Ctrl-C, or one while no chunk runs, ends the program. At a terminal with a line editor only the second one does.
+//! SIGUSR1 asks for a report, if the run is recorded.
 //!
-//! * **S1** The handler touches nothing but atomics and the disposition of its own signal.
+//! * **S1** A handler touches nothing but atomics and the disposition of its own signal.
 //!
 //! May import the bits of the poll word.
 
+use crate::vm::REPORT;
 use neap_gc::heap::poll;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,6 +22,29 @@ extern "C" fn interrupt(_signal: libc::c_int) {
     INTERRUPTED.store(true, Ordering::Relaxed);
     if let Some(word) = POLL.get() {
         word.fetch_or(poll::INTERRUPT, Ordering::Relaxed);
+    }
+}
+
+/// The poll word of the interpreter that reports are asked of.
+static REPORTS: OnceLock<Arc<AtomicU32>> = OnceLock::new();
+
+extern "C" fn report(_signal: libc::c_int) {
+    // S1.
+    if let Some(word) = REPORTS.get() {
+        word.fetch_or(REPORT, Ordering::Relaxed);
+    }
+}
+
+/// From here on SIGUSR1 asks for a report, at the next safepoint of a Lua function.
+pub fn report_on_request(word: &Arc<AtomicU32>) {
+    REPORTS.get_or_init(|| word.clone());
+    // SAFETY: all-zero bytes are a `sigaction`; the handler keeps to S1. SA_RESTART: what waits for input goes on waiting.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = report as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigemptyset(&mut action.sa_mask);
+        libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
     }
 }
 

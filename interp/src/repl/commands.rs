@@ -1,9 +1,12 @@
 //! What is typed to the REPL itself: a point and a word, which no program begins with.
 //!
-//! May import `cli` (the session, statistics), the loop of `repl`.
+//! May import `cli` (the session, statistics), the loop of `repl`, the libraries.
 
-use super::{Conversation, program};
-use crate::cli::{complain, stats};
+use super::{CHUNK_NAME, Conversation, program};
+use crate::cli::{Session, complain, stats};
+use crate::stdlib;
+use crate::value::Value;
+use neap_gc::observe::KindCount;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
@@ -24,10 +27,22 @@ pub enum Next {
 }
 
 const COMMANDS: &[Command] = &[
+    Command {
+        name: "census",
+        argument: "",
+        help: "what lives on the heap by kind, and what has changed since the last one",
+        run: census,
+    },
     Command { name: "gc", argument: "[full]", help: "the heap and its pauses so far; full: after a whole collection", run: gc },
-    Command { name: "heap", argument: "", help: "what lives on the heap, by kind", run: heap },
+    Command { name: "heap", argument: "", help: "the memory of the heap, and what lives there by kind", run: heap },
     Command { name: "help", argument: "", help: "this text", run: help },
     Command { name: "load", argument: "FILE", help: "run a file", run: load },
+    Command {
+        name: "pauses",
+        argument: "[reset]",
+        help: "how long the collector has stopped the program; reset: forget it",
+        run: pauses,
+    },
     Command { name: "quit", argument: "", help: "leave, as Ctrl-D does", run: quit },
     Command {
         name: "save",
@@ -41,6 +56,7 @@ const COMMANDS: &[Command] = &[
         help: "evaluate an expression or run a statement, and tell how long it took",
         run: time,
     },
+    Command { name: "why", argument: "CODE", help: "evaluate an expression, and tell by which way its value is alive", run: why },
 ];
 
 const HELP: &str = "\
@@ -62,11 +78,11 @@ pub fn is_command(text: &[u8]) -> bool {
     split(text).is_some()
 }
 
-/// Where the program begins in what is typed: behind `.time`; other commands have none, so that it is their end.
+/// Where the program begins in what is typed: behind `.time` and `.why`; other commands have none, so that it is their end.
 pub fn program_at(text: &[u8]) -> usize {
     match split(text) {
         None => 0,
-        Some((b"time", code)) if !code.is_empty() => text.trim_ascii_end().len() - code.len(),
+        Some((b"time" | b"why", code)) if !code.is_empty() => text.trim_ascii_end().len() - code.len(),
         Some(_) => text.len(),
     }
 }
@@ -81,7 +97,12 @@ pub fn complete(text: &[u8]) -> Option<(usize, Vec<String>)> {
         let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
         return Some((1, starting(name, &names)));
     }
-    (name == b"gc").then(|| (text.len() - argument.len(), starting(argument, &["full"])))
+    let word = match name {
+        b"gc" => "full",
+        b"pauses" => "reset",
+        _ => return None,
+    };
+    Some((text.len() - argument.len(), starting(argument, &[word])))
 }
 
 /// Whether the argument of a command is the name of a file.
@@ -118,7 +139,7 @@ fn help(conversation: &mut Conversation, _: &[u8]) -> Next {
     let mut text = String::from(HELP);
     for command in COMMANDS {
         let usage = format!(".{} {}", command.name, command.argument);
-        text.push_str(&format!("  {usage:<12}  {}\n", command.help));
+        text.push_str(&format!("  {usage:<15}  {}\n", command.help));
     }
     conversation.print(text.as_bytes());
     Next::GoOn
@@ -211,11 +232,62 @@ fn gc(conversation: &mut Conversation, argument: &[u8]) -> Next {
 
 fn heap(conversation: &mut Conversation, _: &[u8]) -> Next {
     let mut session = conversation.session();
-    // The census sees what has survived an epoch end.
-    session.interruptible(|vm| vm.collect_step(0));
-    let text = stats::census(&session.vm);
+    let text = stats::memory(&session.vm) + &stats::census(&kinds(&mut session), None);
     drop(session);
     conversation.print(text.as_bytes());
+    Next::GoOn
+}
+
+fn census(conversation: &mut Conversation, _: &[u8]) -> Next {
+    let kinds = kinds(&mut conversation.session());
+    let text = stats::census(&kinds, conversation.census.as_deref());
+    conversation.census = Some(kinds);
+    conversation.print(text.as_bytes());
+    Next::GoOn
+}
+
+/// What lives, or has not been found dead yet. The census sees what has survived an epoch end.
+fn kinds(session: &mut Session) -> Vec<KindCount> {
+    session.interruptible(|vm| vm.collect_counted());
+    session.vm.heap.census()
+}
+
+fn pauses(conversation: &mut Conversation, argument: &[u8]) -> Next {
+    match argument {
+        b"" => {
+            let text = stats::pauses(&conversation.session().vm);
+            conversation.print(text.as_bytes());
+        }
+        b"reset" => conversation.session().vm.heap.clear_pauses(),
+        _ => complain(None, b"usage: .pauses [reset]"),
+    }
+    Next::GoOn
+}
+
+fn why(conversation: &mut Conversation, code: &[u8]) -> Next {
+    let mut session = conversation.session();
+    let told = session.vm.load(&[b"return ", code, b";"].concat(), CHUNK_NAME).and_then(|chunk| {
+        let value = session.call(Value::closure(chunk), &[])?.first().copied().unwrap_or(Value::NIL);
+        let kind = value.type_name();
+        // Nobody else holds the value: it is an argument from here on.
+        let path = session.vm.new_native("why", stdlib::path, &[])?;
+        let is_object = value.is_ref();
+        let way = session.call(path, &[value])?.first().and_then(|way| Some(way.as_str()?.bytes().to_vec()));
+        Ok(match way {
+            Some(way) => way,
+            None if is_object => format!("nothing holds this {kind}").into_bytes(),
+            None => format!("a {kind} is no object of the heap").into_bytes(),
+        })
+    });
+    match told {
+        Ok(mut text) => {
+            drop(session);
+            text.push(b'\n');
+            conversation.print(&text);
+        }
+        // Reported it is.
+        Err(throw) => drop(session.report(Err(throw))),
+    }
     Next::GoOn
 }
 
@@ -240,8 +312,9 @@ mod tests {
     fn names_go_on() {
         let complete = |text: &str| complete(text.as_bytes()).map(|(at, words)| (at, words.join(" ")));
         assert_eq!(complete(".he"), Some((1, "heap help".into())));
-        assert_eq!(complete("."), Some((1, "gc heap help load quit save time".into())));
+        assert_eq!(complete("."), Some((1, "census gc heap help load pauses quit save time why".into())));
         assert_eq!(complete(".gc f"), Some((4, "full".into())));
+        assert_eq!(complete(".pauses "), Some((8, "reset".into())));
         assert_eq!(complete(".load f"), None);
         assert_eq!(complete("x.he"), None);
         assert!(takes_file(b".load f") && takes_file(b".save ") && !takes_file(b".load") && !takes_file(b".time f"));

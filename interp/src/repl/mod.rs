@@ -30,6 +30,7 @@ use crate::syntax::{Class, SyntaxError, spans};
 use crate::value::Value;
 use commands::Next;
 use inputs::{End, Inputs};
+use neap_gc::observe::KindCount;
 use std::cell::{RefCell, RefMut};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -89,7 +90,7 @@ pub fn run(session: &mut Session, lines: &mut dyn Lines) {
 fn converse(session: &Shared, lines: &mut dyn Lines) {
     // Nobody needs to be told which program they talk to.
     let name = session.borrow_mut().set_name(None);
-    let mut conversation = Conversation { session, lines, inputs: Inputs::default() };
+    let mut conversation = Conversation { session, lines, inputs: Inputs::default(), census: None };
     if conversation.lines.screen().is_some() {
         conversation.print(b"Type .help for help.\n");
     }
@@ -117,6 +118,8 @@ struct Conversation<'r, 's> {
     session: &'r Shared<'s>,
     lines: &'r mut dyn Lines,
     inputs: Inputs,
+    /// What lived at the last `.census`.
+    census: Option<Vec<KindCount>>,
 }
 
 enum Chunk {

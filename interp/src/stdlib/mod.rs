@@ -1,4 +1,4 @@
-//! The standard library of Lua 5.4, and one library of Neap's own, `mem`.
+//! The standard library of Lua 5.4, and libraries of Neap's own: `limits`, `mem` and `gc`.
 //!
 //! Two layers: the algorithms, which know bytes and numbers alone, and the bindings, one file for each library of the manual,
 //! which know the virtual machine.
@@ -19,6 +19,8 @@ mod collector;
 mod coroutine;
 mod debug;
 mod elements;
+mod gc;
+mod gc_graph;
 mod io;
 mod limits;
 pub(crate) mod load;
@@ -36,6 +38,9 @@ mod support;
 mod table;
 mod utf8;
 
+#[cfg(feature = "cli")]
+pub(crate) use gc_graph::path;
+
 use crate::value::Value;
 use crate::vm::{Throw, Vm};
 use random::Random;
@@ -46,6 +51,7 @@ pub struct LibState {
     pub(crate) files: io::Files,
     collector: collector::Settings,
     mem: mem::State,
+    gc: gc::State,
     /// The names of the types, by tag; pinned.
     type_names: [Value; 16],
     /// Room for the beginning of a text that is being made.
@@ -59,6 +65,7 @@ impl Default for LibState {
             files: Default::default(),
             collector: Default::default(),
             mem: Default::default(),
+            gc: Default::default(),
             type_names: [Value::NIL; 16],
             buffer: Vec::new(),
         }
@@ -78,5 +85,6 @@ pub fn open_all(vm: &mut Vm) -> Result<(), Throw> {
     utf8::open(vm)?;
     debug::open(vm)?;
     limits::open(vm)?;
-    mem::open(vm)
+    mem::open(vm)?;
+    gc::open(vm)
 }

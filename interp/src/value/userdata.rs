@@ -66,6 +66,16 @@ impl Userdata {
         self.meta.get()
     }
 
+    /// The explicit blocks of the Rust value: its own, and those that it owns.
+    pub fn each_block(&self, visit: &mut dyn FnMut(NonNull<u8>)) {
+        if let Ok(data) = self.data.try_borrow()
+            && let Some(payload) = &*data
+        {
+            (payload.owned)(&**payload, visit);
+            visit(payload.value.cast());
+        }
+    }
+
     /// The destructor: drops the Rust value, and releases the blocks that it leaves.
     pub(super) fn destroy(&self, release: &mut dyn FnMut(NonNull<u8>)) {
         if let Some(data) = self.data.take() {

@@ -27,9 +27,10 @@ impl Vm {
     pub fn exit(&mut self, status: i32) -> ! {
         self.lib.files.flush_all();
         let status = crate::stdlib::mem::report_leaks(self, status);
-        if let Some(report) = self.at_exit.take() {
-            report(self);
-        }
+        let status = match self.at_exit.take() {
+            Some(at_exit) => at_exit(self, status),
+            None => status,
+        };
         std::process::exit(status)
     }
 }

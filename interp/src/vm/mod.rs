@@ -9,6 +9,7 @@
 
 mod arith;
 mod call;
+mod chronicle;
 mod close;
 mod concat;
 pub(crate) mod coroutine;
@@ -43,6 +44,8 @@ pub(crate) mod wait;
 mod work;
 
 pub(crate) use arith::string_arith;
+#[cfg(feature = "cli")]
+pub(crate) use chronicle::{Chronicle, REPORT};
 pub use error::Throw;
 pub(crate) use error::shown;
 pub use inspect::Activation;
@@ -97,6 +100,9 @@ pub(crate) enum Flow {
     Switch,
 }
 
+/// What is done at the end of a program.
+pub type AtExit = Box<dyn FnOnce(&mut Vm, i32) -> i32>;
+
 /// An interpreter: heap, libraries, threads.
 pub struct Vm {
     pub heap: Heap<LuaRuntime>,
@@ -147,8 +153,12 @@ pub struct Vm {
     restarted: (*const std::cell::Cell<u32>, u64),
     /// The interpreter is being closed: nothing gets a finalizer any more.
     pub(crate) closing: bool,
-    /// Called when the program ends by [`Vm::exit`].
-    pub at_exit: Option<fn(&mut Vm)>,
+    /// Keeps a record of the program's stops.
+    pub(crate) chronicle: Option<Box<dyn chronicle::Chronicle>>,
+    /// The last safepoint of a Lua function was before the instruction at its `pc`: at the beginning of the function, or where a loop goes back to.
+    stops_at_next: bool,
+    /// Called when the program ends by [`Vm::exit`], with the exit code; gives the one to end with.
+    pub at_exit: Option<AtExit>,
     /// Where warnings go, and whether they are on.
     pub warnings: crate::vm::error::Warnings,
     #[cfg(debug_assertions)]
@@ -208,6 +218,8 @@ impl Vm {
             restartable: false,
             restarted: (std::ptr::null(), 0),
             closing: false,
+            chronicle: None,
+            stops_at_next: false,
             at_exit: None,
             warnings: Default::default(),
             #[cfg(debug_assertions)]

@@ -1,11 +1,13 @@
 //! Where the program stands still for the collector.
 
+use super::chronicle::REPORT;
 use super::stop::STOPS;
 use super::{Flow, Throw, Vm, step};
-use crate::value::{Gc, ModeChanges, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
+use crate::value::{Gc, LuaRuntime, ModeChanges, SparseTables, Str, StringTable, Table, Thread, Value, frame_flags};
 use neap_gc::heap::poll;
-use neap_gc::{Ref, RootSource};
+use neap_gc::{Heap, Ref, RootSource};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Finalizers called at a safepoint, at most: a million that fall due together are no step of 12 ms.
 const FINALIZERS_MAX: usize = 2048;
@@ -74,18 +76,27 @@ impl Vm {
             self.measure_stack(live_top);
         }
         let word = self.poll.load(Ordering::Relaxed);
+        if word & REPORT != 0 {
+            self.report_chronicle();
+        }
         if word & STOPS != 0
             && let Err(throw) = self.check_stops_at_next()
         {
             return Err(throw);
         }
-        if word & poll::COLLECT != 0 { self.poll_collector(live_top) } else { Ok(()) }
+        if word & poll::COLLECT != 0 { self.let_collector_work(live_top, true) } else { Ok(()) }
     }
 
-    /// The collector wants to work; otherwise as `poll`.
+    /// The collector wants to work, behind an instruction that has allocated; otherwise as `poll`.
     #[cold]
     #[inline(never)]
     pub(super) fn poll_collector(&mut self, live_top: usize) -> Result<(), Throw> {
+        self.let_collector_work(live_top, false)
+    }
+
+    /// `at_next`: the program stops at the instruction that comes next, not at the one behind which it is.
+    fn let_collector_work(&mut self, live_top: usize, at_next: bool) -> Result<(), Throw> {
+        self.stops_at_next = at_next;
         self.collect_some(live_top)?;
         // A share of what waits, so that a program that makes more and more of them does not outrun them.
         let count = (self.heap.finalizers_waiting() / 16).clamp(64, FINALIZERS_MAX);
@@ -157,15 +168,14 @@ impl Vm {
     }
 
     /// Runs collector work at a safepoint.
-    pub(crate) fn collect_with<T>(
-        &mut self,
-        live_top: usize,
-        work: impl FnOnce(&mut neap_gc::Heap<crate::value::LuaRuntime>, &Roots) -> T,
-    ) -> T {
+    pub(crate) fn collect_with<T>(&mut self, live_top: usize, work: impl FnOnce(&mut Heap<LuaRuntime>, &Roots) -> T) -> T {
         self.save_thread(live_top);
         debug_assert!(self.is_clean_above(live_top));
         let peak = self.soft_limit;
-        let result = work(&mut self.heap, &self.roots);
+        let result = match self.chronicle {
+            None => work(&mut self.heap, &self.roots),
+            Some(_) => self.chronicled(|vm| work(&mut vm.heap, &vm.roots)),
+        };
         let f = self.frame();
         f.flags |= frame_flags::WATERMARK;
         let func = f.func as usize;
@@ -227,16 +237,40 @@ impl Vm {
 
     /// As much work of the collector as the allocation of so many bytes would call for. Returned: whether a cycle has ended.
     pub(crate) fn collect_step(&mut self, bytes: usize) -> bool {
+        // SAFETY: M3.
+        self.step_with(|heap, roots| unsafe { heap.step(roots, bytes) })
+    }
+
+    /// As much as can be done in so long a time.
+    pub(crate) fn collect_for(&mut self, time: Duration) -> bool {
+        // SAFETY: M3.
+        self.step_with(|heap, roots| unsafe { heap.step_for(roots, time) })
+    }
+
+    fn step_with(&mut self, step: impl FnOnce(&mut Heap<LuaRuntime>, &Roots) -> bool) -> bool {
         let top = self.top;
         if ModeChanges::hold_collector(&self.heap) {
             let _ = ModeChanges::step(&mut self.heap);
             return false;
         }
-        let done = self.collect_with(top, |heap, roots| {
-            // SAFETY: as above.
-            unsafe { heap.step(roots, bytes) }
-        });
+        let done = self.collect_with(top, step);
         self.settle_tables();
         done
+    }
+
+    /// Reclaims what counting finds, so that the counts are what the references are, and nothing is young. `false`: it has been given up for a stop.
+    pub(crate) fn collect_counted(&mut self) -> bool {
+        if ModeChanges::finish(&mut self.heap).is_err() && ModeChanges::hold_collector(&self.heap) {
+            return true;
+        }
+        let top = self.top;
+        // SAFETY: M3.
+        self.collect_with(top, |heap, roots| unsafe { heap.collect_counted(roots) })
+    }
+
+    /// Looks at the heap as it is at a safepoint; nothing is collected.
+    pub(crate) fn look_at_heap<T>(&mut self, look: impl FnOnce(&Heap<LuaRuntime>) -> T) -> T {
+        let top = self.top;
+        self.collect_with(top, |heap, _| look(heap))
     }
 }

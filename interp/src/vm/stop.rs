@@ -161,6 +161,11 @@ impl Vm {
         self.note_runs();
     }
 
+    /// Whether a run with limits is under way, the host's aside.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.runs.iter().any(|run| run.frame.is_some())
+    }
+
     fn note_runs(&mut self) {
         self.fuel_end = self.runs.iter().map(|run| run.fuel_end).min().unwrap_or(u64::MAX);
         self.note_hook();
