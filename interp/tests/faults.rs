@@ -4,7 +4,7 @@
 //!
 //! `NEAP_TEST_ROUNDS=20 cargo test --release -p neap --test faults` goes on longer: more of everything, and under stress.
 
-use neap::Interpreter;
+use neap::{Interpreter, Limits};
 use neap_gc::Config;
 use neap_gc::heap::Faults;
 
@@ -139,6 +139,26 @@ const PROGRAMS: &[(&str, &str)] = &[
         end
         for _, b in pairs(blocks) do b:free() end
         return tostring(sum)",
+    ),
+    (
+        "pointers, views, scopes",
+        "local n = ... local head, sum = mem.null, 0
+        local S = mem.struct{{'next', 'p'}, {'value', 'i4'}}
+        for i = 1, n do local s = S:new() s.next, s.value = head, i head = mem.address(s) end
+        while not head:isnull() do
+            local s = S(head) sum = sum + s.value
+            local next = s.next mem.free(head) head = next
+        end
+        sum = sum + mem.scope(function(scope)
+            local a = mem.array(scope:calloc(n, 8), 'i8')
+            for i = 1, n do a[i] = i * i end
+            return a[n] + #mem.dump(scope:calloc(n))
+        end)
+        local before = mem.brk() local p = mem.sbrk(n * 8)
+        for i = 0, n - 1 do p:write(i * 8, 'i8', i) end
+        sum = sum + p:read(n * 8 - 8, 'i8') + #p:string(1, n) mem.brk(before)
+        local m <close> = check(mem.map{anonymous = true, size = 5000}) m:fill(1) sum = sum + m:read(4999, 'B')
+        return sum .. ' ' .. #mem.fragmentation().classes * 0",
     ),
     (
         "files",
@@ -291,6 +311,8 @@ fn an_interrupt_after_a_refusal_is_not_lost() {
 /// The scripts of `tests/lua` with refusals here and there. What becomes of their assertions nobody can say; the heap is sound.
 #[test]
 fn scripts_leave_a_sound_heap() {
+    /// Some scripts go on for long about one thing.
+    const LIMITS: Limits = Limits { fuel: Some(1_000_000), time: None, memory: None };
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/lua");
     for entry in std::fs::read_dir(root).expect("the folder of the scripts") {
         let path = entry.expect("an entry of the folder").path();
@@ -303,7 +325,7 @@ fn scripts_leave_a_sound_heap() {
             for (faults, _) in WAYS {
                 let mut lua = Interpreter::new(Config::default()).expect("memory for the libraries");
                 lua.inject(faults(n));
-                let _ = lua.run(script.as_bytes(), b"=script", 0);
+                let _ = lua.run_limited(script.as_bytes(), b"=script", 0, LIMITS);
                 late &= matches!(lua.inject(Faults::None), Faults::At(_) | Faults::From(1..));
                 audit(&mut lua);
             }

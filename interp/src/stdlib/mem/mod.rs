@@ -237,21 +237,28 @@ fn held<T: Any, U>(value: Value, look: impl FnOnce(&T) -> U) -> Option<U> {
     data.as_ref()?.downcast_ref::<T>().map(look)
 }
 
-/// The metatable of a kind of handles, which is made when the first is.
+/// The metatable of a kind of handles, which is made when the first is. Without methods `__index` is one of the metamethods.
 fn metatable(vm: &mut Vm, name: &str, metamethods: Functions, methods: Functions) -> Result<Gc<Table>, Throw> {
     let registry = vm.registry();
     if let Some(meta) = vm.get_field(registry, name)?.as_table() {
         return Ok(meta);
     }
-    let meta = support::handle_metatable(vm, name, metamethods, methods)?;
-    if let Some(index) = vm.get_field(meta, "__index")?.as_table() {
+    let meta = vm.new_table(0, metamethods.len() + 2)?;
+    vm.register(meta, metamethods)?;
+    let text = vm.new_str(name.as_bytes())?;
+    vm.set_field(meta, "__name", text)?;
+    if !methods.is_empty() {
+        let index = vm.new_table(0, methods.len())?;
+        vm.set_field(meta, "__index", Value::table(index))?;
+        vm.register(index, methods)?;
         // What is no method is no nil.
         let strict = vm.new_table(0, 1)?;
-        let name = vm.new_str(name.as_bytes())?;
-        let missing = vm.new_native("__index", no_field, &[name])?;
-        vm.set_field(strict, "__index", missing)?;
         vm.set_metatable(Value::table(index), Some(strict))?;
+        let missing = vm.new_native("__index", no_field, &[text])?;
+        vm.set_field(strict, "__index", missing)?;
     }
+    // Only when it is whole: memory may have been refused before.
+    vm.set_field(registry, name, Value::table(meta))?;
     Ok(meta)
 }
 

@@ -176,11 +176,6 @@ fn at(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
 fn view(vm: &mut Vm, layout: Rc<Struct>, place: Place) -> Result<u32, Throw> {
     expose(vm, &place)?;
     let meta = metatable(vm, VIEW, VIEW_METAMETHODS, &[])?;
-    // What has fields has no methods.
-    for &(name, function) in VIEW_METAMETHODS.iter().filter(|(name, _)| *name == "__index") {
-        let function = vm.new_native(name, function, &[])?;
-        vm.set_field(meta, name, function)?;
-    }
     let value = vm.new_userdata(View { layout, place }, Some(meta))?;
     vm.ret1(value)
 }
@@ -244,8 +239,6 @@ pub(super) fn array(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let place = Place { base: place.at(offset), ..place };
     expose(vm, &place)?;
     let meta = metatable(vm, ARRAY, ARRAY_METAMETHODS, &[])?;
-    let index = vm.new_native("__index", get_entry, &[])?;
-    vm.set_field(meta, "__index", index)?;
     let value = vm.new_userdata(Array { item: Item { alignment: 0, ..item }, count, place }, Some(meta))?;
     vm.ret1(value)
 }
