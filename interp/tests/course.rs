@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +54,17 @@ fn block<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>) -> String {
     lines.map(|(_, line)| line).take_while(|line| *line != "```").flat_map(|line| [line, "\n"]).collect()
 }
 
+/// Runs `examples/contrast` with a word; it must end well, and tell nothing on the standard error.
+fn contrast(word: &str) -> String {
+    let mut command = common::command();
+    // The script starts itself again, by the name under which it was started.
+    command.arg0(common::interpreter()).args(["contrast.lua", word]).current_dir(root().join("examples/contrast"));
+    let outcome = common::run(command, b"", Duration::from_secs(300)).expect("a run");
+    let errors = String::from_utf8_lossy(&outcome.stderr);
+    assert!(outcome.status.success() && errors.is_empty(), "{errors}");
+    String::from_utf8(outcome.stdout).expect("UTF-8")
+}
+
 /// Runs a script that is called `script.lua`, in a folder of its own.
 fn run(lesson: &Lesson) -> String {
     let folder = common::Folder::new();
@@ -81,4 +93,20 @@ fn every_script_prints_what_stands_below_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn all_ways_of_the_contrast_compute_the_same() {
+    let table = contrast("0.02");
+    // A row for each of four structures in four ways, the head, and what is only said if all sums agree.
+    assert_eq!(table.lines().count(), 18, "{table}");
+    assert!(table.ends_with("\nall ways compute the same\n"), "{table}");
+}
+
+#[test]
+fn a_free_forgotten_or_done_twice_is_as_the_contrast_says() {
+    let text = std::fs::read_to_string(root().join("examples/contrast/README.md")).expect("a text");
+    let mut lines = text.lines().enumerate();
+    lines.by_ref().find(|(_, line)| *line == "```text").expect("the output");
+    assert_eq!(contrast("misuse"), block(&mut lines));
 }
