@@ -348,6 +348,7 @@ do
     is(mem.where(print), "object")
     is(mem.where(a), "mapping")
     is(mem.where(7), "value")
+    is(mem.where(mem.null), "value")
     local region = select(3, mem.where(mem.sbrk(10)))
     assert(region == "break", region)
     mem.brk(0)
@@ -383,4 +384,6 @@ do
   local none, message = mem.map_picture("/nowhere/at/all.svg")
   assert(none == nil and message, message)
   for _, b in pairs(blocks) do b:free() end
+  local after = mem.fragmentation()
+  assert(after.asked == f.asked - 500 * 100 and after.given < f.given - 500 * 100)
 end

@@ -661,6 +661,13 @@ impl CheckedBlocks<'_> {
     pub fn bytes(&self) -> usize {
         self.checked.live_bytes
     }
+    /// The bytes of the cells of live blocks, with fences, maps, and what the size class rounds up. Looks at all records.
+    pub fn given_bytes(&self) -> usize {
+        let (memory, explicit) = self.lender.parts_ref();
+        let live = self.checked.records.iter().filter(|record| record.life == Life::Live);
+        // SAFETY: record-owns-its-cell.
+        live.filter_map(|record| record.start).map(|start| unsafe { explicit.usable_size(memory, start.sub(FENCE)) }).sum()
+    }
     /// The bytes that freed blocks keep from use.
     pub fn quarantine_bytes(&self) -> usize {
         self.checked.quarantine_bytes

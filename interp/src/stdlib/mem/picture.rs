@@ -54,8 +54,8 @@ fn set_fields(vm: &mut Vm, table: Gc<Table>, fields: &[(&str, usize)]) -> Result
 }
 
 /// `mem.fragmentation()`: a table of bytes. `collected` and `explicit` are tables of `bytes`, `live`, `free` (cells that only requests of their size can use) and `slack`; `idle` pages
-/// are free and kept, `returned` ones the system's; `largest` is the longest run of free pages; `asked` is what the live blocks of scripts were asked for, `given` what the
-/// explicit side has for them with fences and bookkeeping; `classes` lists `cell`, `explicit`, `blocks`, `cells`, `live`.
+/// are free and kept, `returned` ones the system's; `largest` is the longest run of free pages; `asked` is what the live blocks of scripts were asked for, `given` what
+/// they take with fences and bookkeeping; `classes` lists `cell`, `explicit`, `blocks`, `cells`, `live`.
 pub(super) fn fragmentation(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let (mut sides, mut classes) = ([Side::default(), Side::default()], BTreeMap::<(bool, usize), Class>::new());
     let (mut idle, mut returned, mut metadata, mut largest, mut run, mut next) = (0, 0, 0, 0, 0, 0);
@@ -88,10 +88,12 @@ pub(super) fn fragmentation(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
             }
         }
     }
-    let asked = vm.heap.checked().bytes();
+    let (asked, given) = {
+        let checked = vm.heap.checked();
+        (checked.bytes(), checked.given_bytes())
+    };
     let result = vm.new_table(0, 8)?;
     vm.push(Value::table(result))?;
-    let given = sides[1].live;
     for (name, side) in ["collected", "explicit"].into_iter().zip(&sides) {
         let table = vm.new_table(0, 4)?;
         vm.set_field(result, name, Value::table(table))?;

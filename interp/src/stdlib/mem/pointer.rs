@@ -51,6 +51,10 @@ pub(super) fn target_of(value: Value) -> Option<Target> {
     held(value, |handle: &Handle| target(handle.0))
 }
 
+pub(super) fn is_null_pointer(value: Value) -> bool {
+    held(value, |handle: &Handle| handle.0.is_null()).unwrap_or(false)
+}
+
 fn target(pointer: Pointer) -> Target {
     match pointer.foreign_tag() {
         Some(BREAK) => Target::Break((pointer.address() as i64).wrapping_sub(BREAK_ORIGIN)),

@@ -4,7 +4,7 @@
 
 use super::mapping::break_range;
 use super::place::{Bytes, Place, check_place, place_of};
-use super::with;
+use super::{pointer, with};
 use crate::value::{Tag, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::fs::File;
@@ -146,9 +146,12 @@ pub(super) fn regions(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     Ok(1)
 }
 
-/// `mem.where(x)`: what kind of memory a value stands in, its address, and the kind and the name of the region. A number has no memory of its own: "value".
+/// `mem.where(x)`: what kind of memory a value stands in, its address, and the kind and the name of the region. A number, or null, has no memory of its own: "value".
 pub(super) fn location(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let value = vm.check_any(args, 0)?;
+    if pointer::is_null_pointer(value) {
+        return vm.ret_str(b"value");
+    }
     let (kind, address) = match place_of(vm, value)? {
         Some(place) => {
             let kind = match place.bytes {
