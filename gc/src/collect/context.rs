@@ -91,6 +91,9 @@ impl Context {
         self.mark_born = phase >= Phase::Mark;
         self.window = phase >= Phase::CleanValues;
         self.gray.set_window(self.window);
+        if phase == Phase::Idle {
+            self.gray.end(&mut self.store);
+        }
     }
     #[inline(always)]
     pub fn shading(&self) -> bool {

@@ -41,7 +41,7 @@ impl<R: Runtime> Collector<R> {
         self.promote_handled();
         self.notice_young_dead();
         // R3: all increments and promotions are done.
-        self.release.waiting.decide(&mut self.cx);
+        self.release.waiting.decide();
         self.handles.end_epoch(&mut self.cx);
         self.finalizers.end_loans(&mut self.cx);
         // R14, after R3.
@@ -129,7 +129,7 @@ impl<R: Runtime> Collector<R> {
 
     fn examine_early(&mut self) {
         if self.cx.without(Sabotage::WaitingLast) {
-            self.release.waiting.decide(&mut self.cx);
+            self.release.waiting.decide();
             let goal = self.pacer.epoch_goal();
             self.release.waiting.end_epoch(&mut self.cx, goal);
             let (release, mut of) = self.release();

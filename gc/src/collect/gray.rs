@@ -75,6 +75,11 @@ impl Gray {
         debug_assert!(self.is_empty());
         self.scanned_bytes = 0;
     }
+    /// The cycle is over.
+    pub fn end(&mut self, store: &mut Store) {
+        debug_assert!(self.is_empty());
+        self.blocks.clear(store);
+    }
     /// The window begins or ends (R23).
     pub fn set_window(&mut self, window: bool) {
         self.at_once = window;
@@ -142,7 +147,7 @@ impl Gray {
     #[inline(always)]
     fn next_block(&mut self, store: &mut Store) -> Option<u32> {
         if self.block.is_none() {
-            self.block = self.blocks.pop_front(store).map(|block| block as u32);
+            self.block = self.blocks.pop_front_keeping(store).map(|block| block as u32);
         }
         self.block
     }

@@ -147,6 +147,17 @@ impl Queue {
 
     #[inline(always)]
     pub fn pop_front(&mut self, store: &mut Store) -> Option<usize> {
+        let word = self.pop_front_keeping(store);
+        if self.len == 0 && word.is_some() {
+            self.clear(store);
+        }
+        word
+    }
+
+    /// The same, but the queue keeps one chunk when it is emptied: one that has a word at a time, as that of a list that is marked, would give it back and
+    /// take it again each time. Its user calls [`Queue::clear`] at the end.
+    #[inline(always)]
+    pub fn pop_front_keeping(&mut self, store: &mut Store) -> Option<usize> {
         if self.len == 0 {
             return None;
         }
@@ -159,21 +170,10 @@ impl Queue {
         // SAFETY: words-are-written: the queue isn't empty, so the word at `read` is in use.
         let word = unsafe { *(&raw const (*self.head).words).cast::<usize>().add(self.read) };
         self.read += 1;
-        if self.len == 0 {
-            self.rewind(store);
+        if self.len == 0 && self.head == self.tail {
+            (self.read, self.write) = (0, 0);
         }
         Some(word)
-    }
-
-    /// The last word has been taken. One chunk stays: a queue that has one word at a time, as that of a list that is marked, would give it back and take it
-    /// again each time.
-    #[inline(always)]
-    fn rewind(&mut self, store: &mut Store) {
-        if self.head == self.tail {
-            (self.read, self.write) = (0, 0);
-        } else {
-            self.clear(store);
-        }
     }
 
     #[cold]
@@ -192,14 +192,14 @@ impl Queue {
     }
 
     /// Takes over all words of another queue, behind its own. The other has only been pushed to.
-    pub fn append(&mut self, other: &mut Queue, store: &mut Store) {
+    pub fn append(&mut self, other: &mut Queue) {
         debug_assert!(other.read == 0);
         if other.len == 0 {
             return;
         }
         let other = std::mem::replace(other, Queue::new());
         if self.len == 0 {
-            self.clear(store);
+            debug_assert!(self.head.is_null(), "an empty queue that is not kept holds no chunk");
             *self = Queue { popped: self.popped, ..other };
             return;
         }
@@ -232,7 +232,7 @@ impl Queue {
         }
     }
 
-    /// Empties the queue and gives every chunk back.
+    /// Empties the queue and gives every chunk back: an idle queue holds no memory.
     #[cold]
     pub fn clear(&mut self, store: &mut Store) {
         let mut chunk = self.head;

@@ -127,8 +127,8 @@ impl Waiting {
     }
 
     /// R3: after all increments and promotions of the epoch, those from finalizers included.
-    pub fn decide(&mut self, cx: &mut Context) {
-        self.decided.append(&mut self.undecided, &mut cx.store);
+    pub fn decide(&mut self) {
+        self.decided.append(&mut self.undecided);
     }
 
     /// The epoch is over: what was loaded in it is counted where it stands. `goal`: how long that should take.
