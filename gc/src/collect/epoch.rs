@@ -29,14 +29,15 @@ impl<R: Runtime> Collector<R> {
         self.cx.units = 0;
         self.cx.counters.epochs += 1;
         self.examine_early();
-        // What was loaded, and the log, may take half of the goal each. A log that is full may double before the epoch ends.
-        let half = self.pacer.epoch_goal() / 2;
+        // What was loaded may take half of the goal, and a log that is full all of it, or twice as much if it is put off: that pays where the same is written
+        // again and again.
+        let goal = self.pacer.epoch_goal();
         let Collector { rt, cx, .. } = self;
         self.roots.count(cx);
         self.stacks.scan_touched(rt, cx);
         // R28.1.
         self.adoptions.apply_increments(cx);
-        self.log.replay(rt, cx, half * 3 / 2);
+        self.log.replay(rt, cx, goal);
         cx.count_promoted(rt);
         self.promote_handled();
         self.notice_young_dead();
@@ -45,7 +46,7 @@ impl<R: Runtime> Collector<R> {
         self.handles.end_epoch(&mut self.cx);
         self.finalizers.end_loans(&mut self.cx);
         // R14, after R3.
-        self.release.waiting.end_epoch(&mut self.cx, half);
+        self.release.waiting.end_epoch(&mut self.cx, goal / 2);
         self.look_at_everything();
         self.advance_at_epoch_end(fixpoint);
         self.end_young();
