@@ -157,7 +157,7 @@ impl Files {
 
 pub fn open(vm: &mut Vm) -> Result<(), Throw> {
     let library = support::library(vm, "io", FUNCTIONS)?;
-    support::handle_metatable(vm, HANDLE, METAMETHODS, METHODS)?;
+    support::handle_metatable(vm, HANDLE, METAMETHODS, METHODS, None)?;
     for stream in &vm.lib.files.standard {
         if let Some(stream) = stream.borrow_mut().as_mut() {
             stream.set_hook(Box::new(vm.may_go_on()));

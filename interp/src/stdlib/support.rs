@@ -127,15 +127,36 @@ pub fn library(vm: &mut Vm, name: &str, functions: Functions) -> Result<Gc<Table
     Ok(library)
 }
 
-/// Fills the metatable of a kind of handles: its name in the registry, its metamethods, and behind `__index` its methods.
-pub fn handle_metatable(vm: &mut Vm, name: &str, metamethods: Functions, methods: Functions) -> Result<Gc<Table>, Throw> {
-    let meta = registry_table(vm, name)?;
+/// The metatable of a kind of handles, which is made if it is not there: its name in the registry, its metamethods, and behind `__index` its methods, if it has any.
+/// `missing` is called for what is no method; it has the name as an upvalue.
+pub fn handle_metatable(
+    vm: &mut Vm,
+    name: &str,
+    metamethods: Functions,
+    methods: Functions,
+    missing: Option<NativeFn>,
+) -> Result<Gc<Table>, Throw> {
+    let registry = vm.registry();
+    if let Some(meta) = vm.get_field(registry, name)?.as_table() {
+        return Ok(meta);
+    }
+    let meta = vm.new_table(0, metamethods.len() + 2)?;
     vm.register(meta, metamethods)?;
-    let index = vm.new_table(0, methods.len())?;
-    vm.register(index, methods)?;
-    vm.set_field(meta, "__index", Value::table(index))?;
-    let name = vm.new_str(name.as_bytes())?;
-    vm.set_field(meta, "__name", name)?;
+    let text = vm.new_str(name.as_bytes())?;
+    vm.set_field(meta, "__name", text)?;
+    if !methods.is_empty() {
+        let index = vm.new_table(0, methods.len())?;
+        vm.set_field(meta, "__index", Value::table(index))?;
+        vm.register(index, methods)?;
+        if let Some(missing) = missing {
+            let strict = vm.new_table(0, 1)?;
+            vm.set_metatable(Value::table(index), Some(strict))?;
+            let missing = vm.new_native("__index", missing, &[text])?;
+            vm.set_field(strict, "__index", missing)?;
+        }
+    }
+    // Only when it is whole: memory may be refused before.
+    vm.set_field(registry, name, Value::table(meta))?;
     Ok(meta)
 }
 

@@ -2,6 +2,7 @@
 
 use super::place::{Bytes, Place, check_place};
 use super::{State, access, check_size, held, metatable, pointer, site, wrong};
+use crate::stdlib::os::file_result;
 use crate::stdlib::support::{self, Functions, text};
 use crate::value::{Gc, Table, Value};
 use crate::vm::{Args, Throw, Vm};
@@ -117,18 +118,8 @@ fn on_mapping(vm: &mut Vm, args: Args, work: impl FnOnce(&mut Mapped) -> io::Res
             let handle = vm.arg(args, 0);
             vm.ret1(handle)
         }
-        Err(error) => failure(vm, &error, b""),
+        Err(error) => file_result(vm, Err(error), None),
     }
-}
-
-fn failure(vm: &mut Vm, error: &io::Error, name: &[u8]) -> Result<u32, Throw> {
-    let (text, code) = crate::stdlib::file::error_text(error);
-    let text = if name.is_empty() { text } else { [name, b": ", &text[..]].concat() };
-    vm.push(Value::NIL)?;
-    let message = vm.new_str(&text)?;
-    vm.push(message)?;
-    vm.push(Value::int(code))?;
-    Ok(3)
 }
 
 /// Whether the heap's limit has room for so many bytes more that do not stand on it; if not, what is garbage goes first.
@@ -228,7 +219,7 @@ pub(super) fn map(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let made = here(vm);
     let mapping = match mapped(&request) {
         Ok(mapping) => mapping,
-        Err(error) => return failure(vm, &error, &request.what),
+        Err(error) => return file_result(vm, Err(error), Some(&request.what)),
     };
     let (size, sum) = (mapping.len(), vm.lib.mem.mapped_bytes.clone());
     let mut mapped = Mapped { mapping: Some(mapping), size, what: request.what, made, unmapped: None, charged: 0, sum };
@@ -330,10 +321,8 @@ pub(super) fn unlink(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     if name.is_empty() || name.contains(&b'/') || name.starts_with(b".") {
         return Err(vm.arg_error(0, "no name of shared memory"));
     }
-    match std::fs::remove_file(Path::new(SHARED_FOLDER).join(OsStr::from_bytes(name))) {
-        Ok(()) => vm.ret1(Value::TRUE),
-        Err(error) => failure(vm, &error, name),
-    }
+    let removed = std::fs::remove_file(Path::new(SHARED_FOLDER).join(OsStr::from_bytes(name)));
+    file_result(vm, removed, Some(name))
 }
 
 // ---- methods

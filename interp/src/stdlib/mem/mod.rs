@@ -237,29 +237,9 @@ fn held<T: Any, U>(value: Value, look: impl FnOnce(&T) -> U) -> Option<U> {
     data.as_ref()?.downcast_ref::<T>().map(look)
 }
 
-/// The metatable of a kind of handles, which is made when the first is. Without methods `__index` is one of the metamethods.
+/// The metatable of a kind of handles, which is made when the first is. What is no method is no nil.
 fn metatable(vm: &mut Vm, name: &str, metamethods: Functions, methods: Functions) -> Result<Gc<Table>, Throw> {
-    let registry = vm.registry();
-    if let Some(meta) = vm.get_field(registry, name)?.as_table() {
-        return Ok(meta);
-    }
-    let meta = vm.new_table(0, metamethods.len() + 2)?;
-    vm.register(meta, metamethods)?;
-    let text = vm.new_str(name.as_bytes())?;
-    vm.set_field(meta, "__name", text)?;
-    if !methods.is_empty() {
-        let index = vm.new_table(0, methods.len())?;
-        vm.set_field(meta, "__index", Value::table(index))?;
-        vm.register(index, methods)?;
-        // What is no method is no nil.
-        let strict = vm.new_table(0, 1)?;
-        vm.set_metatable(Value::table(index), Some(strict))?;
-        let missing = vm.new_native("__index", no_field, &[text])?;
-        vm.set_field(strict, "__index", missing)?;
-    }
-    // Only when it is whole: memory may have been refused before.
-    vm.set_field(registry, name, Value::table(meta))?;
-    Ok(meta)
+    support::handle_metatable(vm, name, metamethods, methods, Some(no_field))
 }
 
 fn no_field(vm: &mut Vm, args: Args) -> Result<u32, Throw> {

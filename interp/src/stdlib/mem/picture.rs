@@ -1,6 +1,7 @@
 //! What the heap's memory is used for: figures of fragmentation, and pictures for the terminal and as SVG.
 
-use crate::stdlib::support::{text, until_zero};
+use crate::stdlib::os::{file_result, path};
+use crate::stdlib::support::text;
 use crate::value::{Gc, Table, Value};
 use crate::vm::{Args, Throw, Vm};
 use neap_gc::observe::{Extent, Use};
@@ -202,20 +203,8 @@ pub(super) fn map_picture(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
             Ok(())
         });
     }
-    let path = until_zero(text(vm, args, 0)?);
-    let svg = picture(&rows);
-    let path = crate::stdlib::os::path(path);
-    match std::fs::write(path, svg) {
-        Ok(()) => vm.ret1(Value::TRUE),
-        Err(error) => {
-            let (message, code) = crate::stdlib::file::error_text(&error);
-            vm.push(Value::NIL)?;
-            let message = vm.new_str(&message)?;
-            vm.push(message)?;
-            vm.push(Value::int(code))?;
-            Ok(3)
-        }
-    }
+    let path = path(text(vm, args, 0)?);
+    file_result(vm, std::fs::write(path, picture(&rows)), None)
 }
 
 const LEGEND: &str = "\

@@ -1,10 +1,11 @@
 //! What the system knows of the process: pages, faults, and the regions of the address space.
 //!
-//! All of it is read from `/proc/self`; where that is not to be had the functions return `nil` and a message.
+//! All of it is read from `/proc/self`; where that is not to be had the functions return `nil`, a message and a number.
 
 use super::mapping::break_range;
 use super::place::{Bytes, Place, check_place, place_of};
 use super::{pointer, with};
+use crate::stdlib::os::file_result;
 use crate::value::{Tag, Value};
 use crate::vm::{Args, Throw, Vm};
 use std::fs::File;
@@ -16,17 +17,11 @@ pub(super) fn pagesize(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     vm.ret1(Value::int(rustix::param::page_size() as i64))
 }
 
-fn failure(vm: &mut Vm, error: io::Error) -> Result<u32, Throw> {
-    let (text, _) = crate::stdlib::file::error_text(&error);
-    vm.push(Value::NIL)?;
-    vm.ret_str(&text).map(|_| 2)
-}
-
 /// The page faults of the process so far: minor ones, and major ones that had to read from a disk.
 pub(super) fn faults(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let stat = match std::fs::read("/proc/self/stat") {
         Ok(stat) => stat,
-        Err(error) => return failure(vm, error),
+        Err(error) => return file_result(vm, Err(error), None),
     };
     // Behind the name of the program, which may hold anything, and its closing parenthesis: the state is field 3, the faults are 10 and 12.
     let after = stat.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 2);
@@ -58,7 +53,7 @@ pub(super) fn resident(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
     let page = rustix::param::page_size();
     let map = match File::open("/proc/self/pagemap") {
         Ok(map) => map,
-        Err(error) => return failure(vm, error),
+        Err(error) => return file_result(vm, Err(error), None),
     };
     let (mut resident, mut swapped) = (0, 0);
     let mut entries = [0u8; 512 * 8];
@@ -68,7 +63,7 @@ pub(super) fn resident(vm: &mut Vm, args: Args) -> Result<u32, Throw> {
         vm.work(count)?;
         let words = &mut entries[..count * 8];
         if let Err(error) = map.read_exact_at(words, next as u64 * 8) {
-            return failure(vm, error);
+            return file_result(vm, Err(error), None);
         }
         for word in words.as_chunks::<8>().0 {
             let word = u64::from_ne_bytes(*word);
@@ -126,7 +121,7 @@ fn maps() -> io::Result<(String, String)> {
 pub(super) fn regions(vm: &mut Vm, _: Args) -> Result<u32, Throw> {
     let (maps, program) = match maps() {
         Ok(maps) => maps,
-        Err(error) => return failure(vm, error),
+        Err(error) => return file_result(vm, Err(error), None),
     };
     let list = vm.new_table(0, 0)?;
     vm.push(Value::table(list))?;
